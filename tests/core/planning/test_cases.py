@@ -11,7 +11,11 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
@@ -19,6 +23,7 @@ from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy
 from plait.errors import InvalidDag
 
+from ...profiles import share_of_examples
 from ..patching import patched, understood
 from ..tables import table
 
@@ -98,3 +103,34 @@ def catalog(text: str) -> Catalog:
 
 def test_there_are_cases() -> None:
     assert len(CASES) >= 25
+
+
+SLIPS = ("$", "{", "}", "[", "]", "'", "|", "`", "\\", "??", ".", "$OUTPUT[a]", "$ITEM", "@")
+
+
+def slipped(value: Any, chance: Random) -> Any:
+    """*value* with characters put into its texts, and parts left out or exchanged."""
+    if isinstance(value, dict):
+        kept = {name: one for name, one in value.items() if chance.random() > 0.02}
+        return {name: slipped(one, chance) for name, one in kept.items()}
+    if isinstance(value, list):
+        return [slipped(one, chance) for one in value]
+    if chance.random() < 0.03:
+        return chance.choice([None, -1, "", [], {}, True, *SLIPS])
+    if isinstance(value, str) and chance.random() < 0.2:
+        at = chance.randint(0, len(value))
+        return value[:at] + chance.choice(SLIPS) + value[at:]
+    return value
+
+
+READABLE = [
+    case for case in CASES if isinstance(understood((case / "dag.json").read_bytes()), dict)
+]
+
+
+@share_of_examples(2)
+@given(st.sampled_from(READABLE), st.randoms(use_true_random=False))
+def test_a_case_with_slips_in_it_is_planned_or_refused(case: Path, chance: Random) -> None:
+    document = slipped(understood((case / "dag.json").read_bytes()), chance)
+    said = said_of(json.dumps(document).encode(), (case / "tools.json").read_text("utf-8"))
+    assert "problems" in said or "layers" in said

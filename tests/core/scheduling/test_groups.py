@@ -236,7 +236,10 @@ def test_a_failed_item_of_a_run_that_fails_fast_lets_the_others_clean_up():
 
 
 def test_a_failed_item_of_a_run_that_fails_fast_leaves_nothing_of_the_others():
-    steps = [{"id": "v", "value": "v" * 50}, {"id": "b", "depends_on": ["v"]}]
+    steps: list[dict[str, Any]] = [
+        {"id": "v", "value": "v" * 50},
+        {"id": "b", "depends_on": ["v"]},
+    ]
     played = Played(group(*steps, for_each=[1, 2]), fail_fast=True)
     assert played.run.usage.bytes > 0
     played.answer("g[1].b", ToolError("no"))

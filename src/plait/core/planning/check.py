@@ -4,49 +4,37 @@ that."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
-from ..expressions.problems import Finding, InvalidExpression
-from ..expressions.reports import EXAMPLE, problems_of
 from ..language.dag import Reading, Task
-from ..language.lookalikes import (
-    in_defaults,
-    in_names,
-    lookalikes,
-    repaired,
-    whole,
-)
-from ..language.references import BadPipe, BadReference, Reference, in_braces, parse
-from ..language.templates import Template, compile_value, is_one_reference, with_items
+from ..language.templates import Template, with_items
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
 from ..values.problems import (
     MAX_GUESSES,
     Fix,
-    Op,
     Problem,
     Problems,
     TooManyProblems,
     first_of,
-    slip_of,
-    some_of,
     with_one_fix_a_place,
     written,
 )
 from ..values.schema import Complaint
-from ..values.strict import Json, short
+from ..values.strict import short
 from .effects import note_effects
 from .expressions import Expressions
+from .fields import Fields
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .groups import leaves_of, needed_of
 from .items import Items
 from .links import Links
 from .mismatch import MAX_NOTES, Mismatches
-from .names import Names, group_of
+from .names import Names
 from .omissions import left_out, misplaced, without
 from .places import inner_paths, part_at, paths_of
 from .plan import (
@@ -56,18 +44,15 @@ from .plan import (
     Cost,
     Plan,
     PlannedTask,
-    Repeating,
     TakenOver,
     find_cycles,
     lay_out,
     unknown,
 )
-from .repeats import Repeats, expressions_of, repeating
+from .repeats import Repeats
 from .strays import with_strays_moved
 
 MAX_ITEMS = 1_000
-MAX_LOOKALIKES = 20
-"""Most notes per document on text that may have been meant as a reference."""
 
 
 def check(
@@ -132,17 +117,16 @@ class _Checker:
         self.inner = reading.inner
         self.catalog = catalog
         self.policy = policy
-        self.max_items = max_items
         self.notes = list(reading.notes)
         self.problems: list[Problem] = Problems(reading.problems)
         self.links = Links(reading, self.problems, self.notes)
+        self.fields = Fields(self.links, self.problems, self.notes, max_items)
         self.cost, self.alone = cost, alone
         self.planned: list[tuple[PlannedTask, str]] = []
         """Every task so far, with its path."""
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
-        self._lookalike_notes = 0
 
     @property
     def names(self) -> Names:
@@ -160,14 +144,14 @@ class _Checker:
         tool = VALUE if task.tool is None else self._tool(task, task.tool, path)
         has_own, has_items = self._has_items(task)
         field, given = ("value", task.value) if task.is_value else ("arguments", task.arguments)
-        arguments = self._template(given, f"{path}.{field}", task, items=has_items)
-        items = self._items(task, path)
+        arguments = self.fields.template(given, f"{path}.{field}", task, items=has_items)
+        items = self.fields.items(task, path)
         if arguments.texts or arguments.keys or arguments.has_text_defaults:
-            self._lookalikes(task, tool, arguments, f"{path}.{field}", items=has_items)
+            self.fields.lookalikes(task, tool, arguments, f"{path}.{field}", items=has_items)
         if items is not None and not isinstance(task.for_each, str):
-            self._lookalikes(task, tool, items, f"{path}.for_each", items=False)
+            self.fields.lookalikes(task, tool, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:
-            self._resources(task, path)
+            self.fields.resources(task, path)
         if not arguments.is_plain:
             self.problems += misplaced(arguments, f"{path}.{field}", task)
         if items is not None and not items.is_plain:
@@ -177,10 +161,10 @@ class _Checker:
             self._policy(task, tool, path)
         select = when = None
         if task.select is not None:
-            select = self._expression(task.select, f"{path}.select", task, expression)
+            select = self.fields.expression(task.select, f"{path}.select", task, expression)
         if task.when is not None:
-            when = self._expression(task.when, f"{path}.when", task, condition)
-        repeat = self._repeat(task, path)
+            when = self.fields.expression(task.when, f"{path}.when", task, condition)
+        repeat = self.fields.repeat(task, path)
         of_repeat = {} if repeat is None else dict(repeat.expressions())
         links = self.links.of(task, arguments, items, select, when, path, of_repeat)
         items = None if items is None else with_items(items)
@@ -234,11 +218,11 @@ class _Checker:
         return has_own, has_own or bool(self.names.items)
 
     def _plan_group(self, task: Task, tasks: Sequence[Task], path: str) -> PlannedTask:
-        items = self._items(task, path)
+        items = self.fields.items(task, path)
         if items is not None and not isinstance(task.for_each, str):
-            self._lookalikes(task, GROUP, items, f"{path}.for_each", items=False)
-        select = self._expression(task.select, f"{path}.select", task, expression)
-        when = self._expression(task.when, f"{path}.when", task, condition)
+            self.fields.lookalikes(task, GROUP, items, f"{path}.for_each", items=False)
+        select = self.fields.expression(task.select, f"{path}.select", task, expression)
+        when = self.fields.expression(task.when, f"{path}.when", task, condition)
         links = self.links.of(task, Template(None), items, select, when, path)
         items = None if items is None else with_items(items)
         seen = {id: self.ids[id] for id in links} | self._items_named((select, when))
@@ -279,8 +263,8 @@ class _Checker:
         _, has_items = self._has_items(task)
         if not task.has_value:
             return leaves_of(inner), {}
-        value = self._template(task.value, f"{path}.value", task, items=has_items)
-        self._lookalikes(task, GROUP, value, f"{path}.value", items=has_items)
+        value = self.fields.template(task.value, f"{path}.value", task, items=has_items)
+        self.fields.lookalikes(task, GROUP, value, f"{path}.value", items=has_items)
         self.problems += misplaced(value, f"{path}.value", task)
         links = self.links.inward(self.links.of_value(task, value, path))
         return self.names.bound(value, has_items=has_own), links
@@ -332,8 +316,7 @@ class _Checker:
             if task.select is not None or task.when is not None or task.repeat is not None:
                 expressions.look_at(task, path)
                 repeats.look_at(task, path)
-        if (more := self._lookalike_notes - MAX_LOOKALIKES) > 0:
-            self.notes.append(f"{more:,} more texts that look like references are taken as text")
+        self.fields.end_notes()
         if items.may_have_more:
             self.notes.append("not all items are checked before they run: there are too many")
         if mismatches.may_have_more:
@@ -406,111 +389,6 @@ class _Checker:
             policy = self._policies[tool.full_name] = self.policy.of(tool)
         return policy
 
-    def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
-        template, bad = compile_value(value, items=items)
-        for place, reference in template.found:
-            group = group_of(reference.task)
-            if group is not None and group not in self.names.items:
-                self._no_group(path + written(place), group, task)
-        for place, reference in () if template.is_plain else template.heads:
-            if (meant := in_braces(reference, part_at(value, place))) is not None:
-                note = f"{path}{written(place)}: {reference.text} was read as {meant}"
-                self.notes.append(note)
-        for place, error in bad:
-            if isinstance(error, BadPipe):
-                self._bad_pipe(part_at(value, place), error.finding, path + written(place), task)
-                continue
-            meant = repaired(part_at(value, place)) if self._may_guess else None
-            fix = None if meant is None else Fix(Op.REPLACE, meant)
-            hint = error.hint if fix is None else fix.advice
-            self._say(path + written(place), "invalid_reference", str(error), hint, task.id, fix)
-        return template
-
-    def _bad_pipe(self, text: str, finding: Finding, path: str, task: Task) -> None:
-        def parsed(fixed: str) -> tuple[()]:
-            try:
-                parse(fixed, items=True)
-            except BadPipe as error:
-                raise InvalidExpression(error.finding) from None
-            return ()
-
-        may_guess = self._may_guess
-        self.problems += problems_of(
-            text, [finding], parsed, path, task.id, otherwise=EXAMPLE, may_guess=may_guess
-        )
-
-    def _no_group(self, path: str, id: str, task: Task) -> None:
-        groups = self.names.items
-        hint = f"Groups: {some_of(groups, 20)}." if groups else "Write $ITEM alone."
-        message = f'No group "{id[:80]}" with for_each is around this.'
-        meant = slip_of(id, groups)
-        fix = None
-        if meant is not None:
-            hint = f"Did you mean $ITEM[{meant}]?"
-        self._say(path, "unknown_task", message, hint, task.id, fix)
-
-    def _lookalikes(
-        self, task: Task, tool: Tool | None, template: Template, path: str, *, items: bool
-    ) -> None:
-        """Report text in *template*, at *path*, that was meant as a reference: it would silently be
-        sent as it stands. A value may go into any call."""
-        if task.literal:
-            return
-        changes = tool is None or task.is_value or not tool.is_read_only
-        texts = lookalikes(template.texts, self.ids, items=items)
-        names = in_names(template.value, template.keys, self.ids, items=items)
-        for found in (*texts, *names, *in_defaults(template.found)):
-            place = f"{path}{written(found.place)}"
-            if found.meant is not None and found.meant.startswith(f"$OUTPUT[{task.id}]"):
-                continue  # a task has no reference to itself
-            if changes or found.is_ours:
-                fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
-                hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
-                message = f"{short(found.found)} looks like a reference, but is not one."
-                self._say(place, "invalid_reference", message, hint, task.id, fix)
-                continue
-            self._lookalike_notes += 1
-            if self._lookalike_notes <= MAX_LOOKALIKES:
-                self.notes.append(f"{place}: {short(found.found)} is taken as text. {found.advice}")
-
-    def _resources(self, task: Task, path: str) -> None:
-        """Report references in `reads` and `writes`, which would be taken as they stand."""
-        for field, keys in (("reads", task.reads), ("writes", task.writes)):
-            for index, key in enumerate(keys):
-                if "$" in key and any(isinstance(piece, Reference) for piece in _parsed(key)):
-                    hint = (
-                        "Name the resource itself. Those in arguments are found without this, also "
-                        "where the arguments hold references."
-                    )
-                    message = f"{field} holds no references; it is {short(key)}."
-                    place = f"{path}.{field}[{index}]"
-                    self._say(place, "invalid_reference", message, hint, task.id)
-
-    def _items(self, task: Task, path: str) -> Template | None:
-        if task.for_each is None:
-            return None
-        path = f"{path}.for_each"
-        value = task.for_each.strip() if isinstance(task.for_each, str) else task.for_each
-        before = len(self.problems)
-        template = self._template(value, path, task, items=bool(self.names.items))
-        if not isinstance(value, str):
-            if len(value) > self.max_items:
-                message = f"There are {len(value):,} items; at most {self.max_items:,} are run."
-                self._say(path, "limit_exceeded", message, "Split the list.", task.id)
-        elif len(self.problems) == before and not is_one_reference(template):
-            hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
-            meant = whole(str(value), self.ids)
-            fix = None if meant is None else Fix(Op.REPLACE, meant)
-            self._say(
-                path,
-                "invalid_reference",
-                "for_each takes a list, an object, or one reference to either.",
-                hint if fix is None else fix.advice,
-                task.id,
-                fix,
-            )
-        return template
-
     def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> Template:
         """Check the *arguments* of *task*, and return them without what the tool does not take and
         need not get."""
@@ -563,57 +441,14 @@ class _Checker:
             hint = "Leave repeat out, or set allow_repeat: true if more calls do no harm."
             self._say(f"{path}.repeat", "not_repeatable", message, hint, task.id)
 
-    def _repeat(self, task: Task, path: str) -> Repeating | None:
-        if task.repeat is None or task.is_value:
-            return None
-        read = {
-            place: self._expression(text, f"{path}.repeat.{place}", task, compiled)
-            for place, text, compiled in expressions_of(task.repeat)
-        }
-        return repeating(task.repeat, read)
-
-    def _expression(
-        self, text: str | None, path: str, task: Task, compiled: Callable[[str], Expression]
-    ) -> Expression | None:
-        if text is None:
-            return None
-        try:
-            return compiled(text)
-        except InvalidExpression as error:
-
-            def parsed(fixed: str) -> tuple[()]:
-                compiled(fixed)
-                return ()
-
-            found = problems_of(
-                text,
-                [error.finding],
-                parsed,
-                path,
-                task.id,
-                otherwise=EXAMPLE,
-                may_guess=self._may_guess,
-            )
-            self.problems += found
-            fix = found[0].fix
-            # the names in the fixed text are read too, so that what it still hides is reported
-            return None if fix is None else compiled(str(fix.to))
-
 
 def _calls_of(planned: PlannedTask) -> int:
     """Return the number of calls that *planned* is known to make."""
     items = [None] if planned.items is None else planned.items.value
-    times = len(items) if isinstance(items, list) else 1
+    times = len(items) if isinstance(items, list | dict) else 1
     if planned.inner is not None:
         return times * sum(map(_calls_of, planned.inner.tasks.values()))
     return times if planned.makes_calls else 0
-
-
-def _parsed(text: str) -> tuple[str | Reference, ...]:
-    try:
-        return parse(text, items=True)
-    except BadReference:
-        return ()
 
 
 def _argument(complaint: Complaint) -> tuple[str, str]:

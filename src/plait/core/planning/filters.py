@@ -7,7 +7,7 @@ from ..expressions.evaluation import Expression, expression
 from ..expressions.nodes import Field, Key, Reference, Source, walk
 from ..expressions.problems import Edit, Finding, InvalidExpression, fixed
 from ..expressions.roots import starts_at_root
-from ..language.references import Missing, parse
+from ..language.references import BadReference, Missing, parse
 from ..language.references import Reference as ItemsReference
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem
 from ..values.strict import JsonObject, dumps
@@ -40,7 +40,11 @@ def _filtered(planned: PlannedTask, when: Expression) -> str | None:
     each = planned.task.for_each
     if not isinstance(each, str) or (condition := _condition(when)) is None:
         return None
-    match parse(each, items=True):
+    try:
+        pieces = parse(each, items=True)
+    except BadReference:
+        return None  # that is reported
+    match pieces:
         case (ItemsReference(default=Missing()) as reference,):
             text = reference.text.removeprefix("${").removeprefix("$").removesuffix("}")
             return f"${{{text} | [?{condition}]}}"

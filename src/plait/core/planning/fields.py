@@ -1,0 +1,217 @@
+"""The fields of a task that hold references and expressions, compiled; and what is wrong with them
+as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..expressions.evaluation import Expression
+from ..expressions.problems import Finding, InvalidExpression
+from ..expressions.reports import EXAMPLE, problems_of
+from ..language.dag import Task
+from ..language.lookalikes import in_defaults, in_names, lookalikes, repaired, whole
+from ..language.references import BadPipe, BadReference, Reference, in_braces, parse
+from ..language.templates import Template, compile_value, is_one_reference
+from ..tools.catalog import Tool
+from ..values.problems import MAX_GUESSES, Fix, Op, Problem, slip_of, some_of, written
+from ..values.strict import Json, short
+from .links import Links
+from .names import group_of
+from .places import part_at
+from .plan import Repeating
+from .repeats import expressions_of, repeating
+
+MAX_LOOKALIKES = 20
+"""Most notes per document on text that may have been meant as a reference."""
+
+
+class Fields:
+    """A reader of the fields of the tasks of one DAG; it adds to *problems* and *notes*."""
+
+    def __init__(
+        self, links: Links, problems: list[Problem], notes: list[str], max_items: int
+    ) -> None:
+        self._links = links
+        self._problems = problems
+        self._notes = notes
+        self._max_items = max_items
+        self._lookalikes = 0
+        """The texts so far that may have been meant as references, and are taken as text."""
+
+    def end_notes(self) -> None:
+        """Note that there are more such texts than were noted."""
+        if (more := self._lookalikes - MAX_LOOKALIKES) > 0:
+            self._notes.append(f"{more:,} more texts that look like references are taken as text")
+
+    @property
+    def _may_guess(self) -> bool:
+        return len(self._problems) < MAX_GUESSES
+
+    def template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
+        """Compile *value*, the field of *task* at *path*, whose references may be to *items*."""
+        template, bad = compile_value(value, items=items)
+        for place, reference in template.found:
+            group = group_of(reference.task)
+            if group is not None and group not in self._links.names.items:
+                self._no_group(path + written(place), group, task)
+        for place, reference in () if template.is_plain else template.heads:
+            if (meant := in_braces(reference, part_at(value, place))) is not None:
+                note = f"{path}{written(place)}: {reference.text} was read as {meant}"
+                self._notes.append(note)
+        for place, error in bad:
+            if isinstance(error, BadPipe):
+                self._bad_pipe(part_at(value, place), error.finding, path + written(place), task)
+                continue
+            meant = repaired(part_at(value, place)) if self._may_guess else None
+            fix = None if meant is None else Fix(Op.REPLACE, meant)
+            hint = error.hint if fix is None else fix.advice
+            self._say(path + written(place), "invalid_reference", str(error), hint, task.id, fix)
+        return template
+
+    def _bad_pipe(self, text: str, finding: Finding, path: str, task: Task) -> None:
+        def parsed(fixed: str) -> tuple[()]:
+            try:
+                parse(fixed, items=True)
+            except BadPipe as error:
+                raise InvalidExpression(error.finding) from None
+            except BadReference:
+                raise InvalidExpression(finding) from None
+            return ()
+
+        may_guess = self._may_guess
+        self._problems += problems_of(
+            text, [finding], parsed, path, task.id, otherwise=EXAMPLE, may_guess=may_guess
+        )
+
+    def _no_group(self, path: str, id: str, task: Task) -> None:
+        groups = self._links.names.items
+        hint = f"Groups: {some_of(groups, 20)}." if groups else "Write $ITEM alone."
+        message = f'No group "{id[:80]}" with for_each is around this.'
+        meant = slip_of(id, groups)
+        fix = None
+        if meant is not None:
+            hint = f"Did you mean $ITEM[{meant}]?"
+        self._say(path, "unknown_task", message, hint, task.id, fix)
+
+    def lookalikes(
+        self, task: Task, tool: Tool | None, template: Template, path: str, *, items: bool
+    ) -> None:
+        """Report text in *template*, at *path*, that was meant as a reference: it would silently be
+        sent as it stands. A value may go into any call."""
+        if task.literal:
+            return
+        changes = tool is None or task.is_value or not tool.is_read_only
+        texts = lookalikes(template.texts, self._links.ids, items=items)
+        names = in_names(template.value, template.keys, self._links.ids, items=items)
+        for found in (*texts, *names, *in_defaults(template.found)):
+            place = f"{path}{written(found.place)}"
+            if found.meant is not None and found.meant.startswith(f"$OUTPUT[{task.id}]"):
+                continue  # a task has no reference to itself
+            if changes or found.is_ours:
+                fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
+                hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
+                message = f"{short(found.found)} looks like a reference, but is not one."
+                self._say(place, "invalid_reference", message, hint, task.id, fix)
+                continue
+            self._lookalikes += 1
+            if self._lookalikes <= MAX_LOOKALIKES:
+                self._notes.append(
+                    f"{place}: {short(found.found)} is taken as text. {found.advice}"
+                )
+
+    def resources(self, task: Task, path: str) -> None:
+        """Report references in `reads` and `writes`, which would be taken as they stand."""
+        for field, keys in (("reads", task.reads), ("writes", task.writes)):
+            for index, key in enumerate(keys):
+                if "$" in key and any(isinstance(piece, Reference) for piece in _parsed(key)):
+                    hint = (
+                        "Name the resource itself. Those in arguments are found without this, also "
+                        "where the arguments hold references."
+                    )
+                    message = f"{field} holds no references; it is {short(key)}."
+                    place = f"{path}.{field}[{index}]"
+                    self._say(place, "invalid_reference", message, hint, task.id)
+
+    def items(self, task: Task, path: str) -> Template | None:
+        """Compile the `for_each` of *task*; None without one."""
+        if task.for_each is None:
+            return None
+        path = f"{path}.for_each"
+        value = task.for_each.strip() if isinstance(task.for_each, str) else task.for_each
+        before = len(self._problems)
+        template = self.template(value, path, task, items=bool(self._links.names.items))
+        if not isinstance(value, str):
+            if len(value) > self._max_items:
+                message = f"There are {len(value):,} items; at most {self._max_items:,} are run."
+                self._say(path, "limit_exceeded", message, "Split the list.", task.id)
+        elif len(self._problems) == before and not is_one_reference(template):
+            hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
+            meant = whole(str(value), self._links.ids)
+            fix = None if meant is None else Fix(Op.REPLACE, meant)
+            self._say(
+                path,
+                "invalid_reference",
+                "for_each takes a list, an object, or one reference to either.",
+                hint if fix is None else fix.advice,
+                task.id,
+                fix,
+            )
+        return template
+
+    def repeat(self, task: Task, path: str) -> Repeating | None:
+        """Compile the `repeat` of *task*; None without one, or if one of its expressions is
+        invalid."""
+        if task.repeat is None or task.is_value:
+            return None
+        read = {
+            place: self.expression(text, f"{path}.repeat.{place}", task, compiled)
+            for place, text, compiled in expressions_of(task.repeat)
+        }
+        return repeating(task.repeat, read)
+
+    def expression(
+        self, text: str | None, path: str, task: Task, compiled: Callable[[str], Expression]
+    ) -> Expression | None:
+        """Compile *text*, an expression, with *compiled*. Where it is invalid and has a fix, that
+        is compiled; None if it has none."""
+        if text is None:
+            return None
+        try:
+            return compiled(text)
+        except InvalidExpression as error:
+
+            def parsed(fixed: str) -> tuple[()]:
+                compiled(fixed)
+                return ()
+
+            found = problems_of(
+                text,
+                [error.finding],
+                parsed,
+                path,
+                task.id,
+                otherwise=EXAMPLE,
+                may_guess=self._may_guess,
+            )
+            self._problems += found
+            fix = found[0].fix
+            # the names in the fixed text are read too, so that what it still hides is reported
+            return None if fix is None else compiled(str(fix.to))
+
+    def _say(
+        self,
+        path: str,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        id: str | None = None,
+        fix: Fix | None = None,
+    ) -> None:
+        self._problems.append(Problem(path, code, message, hint, id, fix))
+
+
+def _parsed(text: str) -> tuple[str | Reference, ...]:
+    try:
+        return parse(text, items=True)
+    except BadReference:
+        return ()
