@@ -38,7 +38,7 @@ def task(**fields: Any) -> Task:
 
 def test_references_are_compiled_and_bad_ones_reported_with_their_place():
     given = Given()
-    value = {"x": "$OUTPUT[a].n", "y": ["$OUTPUT[a"]}
+    value: dict[str, Any] = {"x": "$OUTPUT[a].n", "y": ["$OUTPUT[a"]}
     template = given.fields.template(value, "p", task(), items=False)
     assert template.found == ((("x",), Reference("a", ("n",), text="$OUTPUT[a].n")),)
     assert given.said == [("p.y[0]", "invalid_reference")]
@@ -79,7 +79,7 @@ def test_text_that_was_meant_as_a_reference_is_refused_where_it_changes_somethin
 
 def test_notes_on_such_texts_are_counted_above_some():
     given = Given()
-    value = {f"x{n}": "{{a.n}}" for n in range(MAX_LOOKALIKES + 5)}
+    value: dict[str, Any] = {f"x{n}": "{{a.n}}" for n in range(MAX_LOOKALIKES + 5)}
     template = given.fields.template(value, "p", task(), items=False)
     given.fields.lookalikes(task(), READ_ONLY, template, "p", items=False)
     given.fields.end_notes()
