@@ -9,12 +9,15 @@ import anyio
 import pytest
 
 from plait.core.scheduling.limits import Limits
+from plait.core.tools.catalog import Tool
 from plait.core.tools.policy import Rule
 from plait.core.values.problems import Fix, Op
 from plait.engine.gateway import GatewayLimits
 from plait.errors import InvalidDag
+from plait.upstream.schemas import TOOLS
 
-from .conftest import House, task
+from ..fakes import tool
+from .conftest import NUMBER, House, task
 
 pytestmark = pytest.mark.virtual_time
 
@@ -281,6 +284,37 @@ async def test_for_each_takes_at_most_max_items(house: House) -> None:
     assert told.errors[0].code == "output_too_large"
 
 
+async def test_item_and_index_stand_in_arguments_value_select_repeat_and_inner_tasks(
+    house: House,
+) -> None:
+    items = {"for_each": [{"n": 5}, {"n": 6}]}
+    result = await house.run(
+        task("arguments", x="$ITEM.n$INDEX") | items,
+        {"id": "value", "value": ["$ITEM.n", "$INDEX"], **items},
+        task("select", x=[1]) | {"select": "{n: $ITEM.n, i: $INDEX, count: length(x)}"} | items,
+        task("repeat", n=0) | {"repeat": {"set": {"n": "n < 1 && $ITEM.n"}}, "select": "n"} | items,
+        {"id": "inner", "tasks": [task("i", x="$ITEM.n")], **items},
+    )
+    assert result.outputs == {
+        "arguments": [{"x": "50"}, {"x": "61"}],
+        "value": [[5, 0], [6, 1]],
+        "select": [{"n": 5, "i": 0, "count": 1}, {"n": 6, "i": 1, "count": 1}],
+        "repeat": [[0, 5], [0, 6]],
+        "inner": [{"x": 5}, {"x": 6}],
+    }
+
+
+async def test_a_when_that_names_the_item_is_refused_with_the_filter_as_its_fix(
+    house: House,
+) -> None:
+    each = task("b", x="$ITEM") | {"for_each": "$OUTPUT[a].items", "when": "$ITEM.n == 0"}
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [task("a", items=[{"n": 0}, {"n": 1}]), each]})
+    [problem] = refused.value.problems
+    assert "${OUTPUT[a].items | [?n == 0]}" in f"{problem.fix} {problem.hint}"
+
+
 async def test_select_is_applied_before_the_output_is_kept_referenced_or_returned(
     house: House,
 ) -> None:
@@ -483,6 +517,64 @@ async def test_an_item_of_a_group_that_is_stopped_cleans_up(house: House) -> Non
     assert result.outputs == {"g": [{"tries": 2}, None]}
 
 
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [
+        ("all_done", "success"),
+        ("one_failed", "skipped"),
+        ("one_success", "skipped"),
+        ("none_failed", "success"),
+    ],
+)
+async def test_for_a_trigger_rule_a_skip_by_a_condition_is_no_failure(
+    house: House, rule: str, status: str
+) -> None:
+    after = task("b") | {"depends_on": ["c"], "trigger_rule": rule}
+    result = await house.run(task("a"), task("c") | {"when": "false"}, after)
+    assert result.tasks[2].status == status
+
+
+async def test_one_failed_sees_what_a_dependency_was_skipped_for(house: House) -> None:
+    after = task("b", x=1) | {"depends_on": ["c"], "trigger_rule": "one_failed"}
+    result = await house.run(task("a", "s:fail"), task("c", x="$OUTPUT[a]"), after)
+    assert result.outputs == {"b": {"x": 1}}
+
+
+async def test_when_takes_references_and_ids_that_are_no_plain_names_are_quoted(
+    house: House,
+) -> None:
+    result = await house.run(
+        task("a-b", n=2),
+        task("c", x=1) | {"when": '"a-b".n > 1'},
+        task("d", x=1) | {"when": "$OUTPUT[a-b].n > 1"},
+    )
+    assert result.outputs == {"c": {"x": 1}, "d": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("cache", "after_s", "is_cached"),
+    [
+        (None, 59, True),
+        (None, 61, False),
+        (False, 1, False),
+        (True, 59, True),
+        (True, 61, False),
+        (5, 4, True),
+        (5, 6, False),
+    ],
+)
+async def test_cache_is_never_for_false_the_policys_time_for_true_or_seconds(
+    house: House, cache: Any, after_s: float, is_cached: bool
+) -> None:
+    given = {"cache": cache} if cache is not None else {}
+    async with house.gateway(Rule("s:echo", cache_ttl_s=60)) as gateway:
+        await gateway.execute({"tasks": [task("a", x=1)]})
+        await anyio.sleep(after_s)
+        result = await gateway.execute({"tasks": [task("a", x=1) | given]})
+    assert result.outputs == {"a": {"x": 1}}
+    assert result.tasks[0].cached is is_cached
+
+
 async def test_when_is_not_truthy_skips_with_condition_and_what_depends_on_it_too(
     house: House,
 ) -> None:
@@ -555,11 +647,123 @@ async def test_tasks_as_a_map_or_as_text_and_camel_case_are_understood(house: Ho
     assert text.notes
 
 
+FIELDS = ["tasks", "return", "fail_fast", "resume_from", "dry_run", "wait_s"]
+TASK_FIELDS = [
+    "id", "tool", "arguments", "value", "tasks", "depends_on", "for_each", "when", "select",
+    "repeat", "trigger_rule", "timeout_s",
+]  # fmt: skip
+
+
+def test_the_schema_that_models_see_holds_the_fields_of_the_proven_core() -> None:
+    schema = TOOLS[0].input_schema["properties"]
+    assert sorted(schema) == sorted(FIELDS)
+    fields = schema["tasks"]["items"]["properties"]
+    assert sorted(fields) == sorted(TASK_FIELDS)
+    plain = {"type": "object", "additionalProperties": True}
+    for shown in (fields["tasks"]["items"], fields["repeat"], fields["value"]):
+        assert {key: shown[key] for key in plain} == plain
+        assert shown.keys() <= {*plain, "description"}
+
+
+DOCUMENT = '{"tasks": [{"id": "a", "tool": "s:echo"}]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{DOCUMENT}\n```",
+        f"\ufeff{DOCUMENT}",
+        DOCUMENT.replace('"', "\u201c"),
+        DOCUMENT[:-1] + ",}",
+    ],
+    ids=["a code fence", "a byte order mark", "typographic quotes", "a trailing comma"],
+)
+async def test_a_fence_a_mark_typographic_quotes_or_a_comma_are_understood_and_told(
+    house: House, text: str
+) -> None:
+    async with house.gateway() as gateway:
+        result = await gateway.execute(text)
+    assert result.outputs == {"a": {}}
+    assert result.notes
+
+
+async def test_empty_text_for_arguments_and_numeric_ids_are_understood_and_told(
+    house: House,
+) -> None:
+    result = await house.run(
+        {"id": 1, "tool": "s:echo", "arguments": ""}, task("b") | {"depends_on": [1]}
+    )
+    assert result.layers == (("1",), ("b",))
+    assert len(result.notes) == 3
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+async def test_nothing_for_an_optional_argument_that_does_not_take_it_is_left_out_with_a_note(
+    house: House, nothing: Any
+) -> None:
+    house.servers.add(tool("s:number", {"n": NUMBER}), lambda n=7: {"n": n})
+    result = await house.run(task("a", "s:number", n=nothing))
+    assert result.outputs == {"a": {"n": 7}}
+    [note] = result.notes
+    assert "was left out" in note
+
+
 async def test_any_other_unknown_field_is_a_problem_that_names_the_nearest(house: House) -> None:
     async with house.gateway() as gateway:
         with pytest.raises(InvalidDag, match="depends_on"):
             await gateway.execute({"tasks": [task("a") | {"depend_on": []}]})
     assert await house.refused(task("a"), colour="red") == {"colour": "unknown_field"}
+
+
+@pytest.mark.parametrize("name", ["steps", "plan", "nodes"])
+async def test_the_fields_of_other_engines_name_tasks(house: House, name: str) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({name: [task("a")]})
+    assert refused.value.problems[0].fix == Fix(Op.RENAME, "tasks")
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"name": "a", "tool": "s:echo"}, "id"),
+        ({"id": "a", "name": "s:echo"}, "tool"),
+        ({"id": "a", "tool": "s:echo", "if": "true"}, "when"),
+        ({"id": "a", "tool": "s:echo", "condition": "true"}, "when"),
+        ({"id": "a", "tool": "s:echo", "loop": [1]}, "for_each"),
+    ],
+)
+async def test_the_fields_of_other_engines_name_those_of_a_task(
+    house: House, fields: dict[str, Any], name: str
+) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [fields]})
+    assert refused.value.problems[0].fix == Fix(Op.RENAME, name)
+
+
+async def test_outputs_names_return(house: House) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [task("a")], "outputs": ["a"]})
+    assert refused.value.problems[0].fix == Fix(Op.RENAME, "return")
+
+
+async def test_a_tool_whose_schema_is_of_an_older_draft_is_served_and_checked(
+    house: House,
+) -> None:
+    schema: Any = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "object",
+        "properties": {"n": {"type": "integer", "minimum": 1, "exclusiveMinimum": True}},
+    }
+    old = Tool("s", "old", {"name": "old", "inputSchema": schema})
+    house.servers.add(old, lambda n: {"n": n})
+    assert (await house.run(task("a", "s:old", n=2))).outputs == {"a": {"n": 2}}
+    assert await house.refused(task("a", "s:old", n=1), task("b", "s:old", n="x")) == {
+        "tasks[0].arguments.n": "invalid_arguments",
+        "tasks[1].arguments.n": "invalid_arguments",
+    }
 
 
 async def test_one_reference_to_an_object_stands_for_all_arguments(house: House) -> None:

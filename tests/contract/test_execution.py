@@ -11,11 +11,14 @@ from plait.core.results.record import RunStatus
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Rule
+from plait.core.values.principal import Principal
+from plait.core.values.problems import Fix, Op
 from plait.core.values.strict import dumps
 from plait.engine.gateway import GatewayLimits
 from plait.errors import InvalidDag
 from plait.upstream.answers import run_answer
 
+from ..fakes import FakeCaller
 from .conftest import House, task
 
 pytestmark = pytest.mark.virtual_time
@@ -337,6 +340,17 @@ async def test_what_breaks_strict_json_is_refused_with_its_place(house: House, t
     assert refused.value.problems[0].code == "invalid_json"
 
 
+async def test_every_result_names_every_task_once_also_after_a_cancel(house: House) -> None:
+    tasks = [task("a"), task("b", "s:sleep", seconds=9), task("c", x="$OUTPUT[b].slept")]
+    async with house.gateway() as gateway:
+        run = await gateway.submit({"tasks": tasks})
+        await anyio.sleep(1)
+        result = await gateway.cancel(run.run_id)
+    assert [(one.id, one.status) for one in result.tasks] == [
+        ("a", "success"), ("b", "cancelled"), ("c", "cancelled")
+    ]  # fmt: skip
+
+
 async def test_integers_are_exact(house: House) -> None:
     big = 2**64 + 1
     result = await house.run(task("a", n=big), task("b", n="$OUTPUT[a].n"))
@@ -348,6 +362,77 @@ async def test_an_answer_that_breaks_strict_json_fails_its_own_task_alone(house:
     result = await house.run(task("a", "s:odd"), task("b"))
     assert [task.status for task in result.tasks] == ["failed", "success"]
     assert result.errors[0].code == "invalid_output"
+
+
+# Text that was meant as a reference
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("{{a.x}}", "$OUTPUT[a].x"),
+        ("${{ steps.a.outputs.x }}", "$OUTPUT[a].x"),
+        ("$a.x", "$OUTPUT[a].x"),
+        ("{a}", "$OUTPUT[a]"),
+        ("#E1", "$OUTPUT[E1]"),
+        ("$1", "$OUTPUT[1]"),
+        ("$.a.x", "$OUTPUT[a].x"),
+        ({"$ref": "a.x"}, "$OUTPUT[a].x"),
+        ("<a.x>", "$OUTPUT[a].x"),
+        ("{{$OUTPUT[a].x}}", "$OUTPUT[a].x"),
+    ],
+)
+async def test_other_spellings_of_a_reference_are_a_problem_with_their_fix_where_something_changes(
+    house: House, text: Any, right: str
+) -> None:
+    made = [task(id, x=1) for id in ("a", "E1", "1")]
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [*made, write("w", "p", text)]})
+        [problem] = refused.value.problems
+        assert (problem.path, problem.code) == ("tasks[3].arguments.text", "invalid_reference")
+        assert problem.fix == Fix(Op.REPLACE, right)
+        meant = await gateway.execute({"tasks": [*made, write("w", "p", text, literal=True)]})
+    assert meant.outputs["w"] == {"path": "p"}
+
+
+async def test_they_are_a_note_elsewhere_and_text_where_they_name_no_task(house: House) -> None:
+    result = await house.run(task("a", x=1), task("r", x="{{a.x}}"), write("w", "p", "{{b.x}}"))
+    assert result.outputs["r"] == {"x": "{{a.x}}"}
+    assert house.files == {"p": "{{b.x}}"}
+    [note] = result.notes
+    assert "$OUTPUT[a].x" in note
+
+
+# Weights and fairness
+
+
+async def test_what_is_less_urgent_does_not_start_past_a_wide_task_for_ever(house: House) -> None:
+    """Calls of one slot end one after the other, so two slots are never free by themselves."""
+    small = [task(f"t{n}", "s:sleep", seconds=1 + n % 2) for n in range(40)]
+    wide = task("wide", "s:sleep") | {"weight": 2, "priority": 1, "depends_on": ["t0"]}
+    result = await house.run(*small, wide, max_concurrency=2)
+    assert (result.tasks[-1].start_ms or 0) < 10_000
+
+
+async def test_of_two_callers_neither_gets_more_than_twice_the_slots_of_the_other(
+    house: House,
+) -> None:
+    async with house.gateway(slots=4) as gateway:
+        runs = []
+        for name, count in (("l", 40), ("s", 8)):
+            caller = FakeCaller()
+            caller.principal = Principal(name)
+            tasks = [task(f"t{n}", "s:sleep", name=f"{name}{n}") for n in range(count)]
+            runs.append(await gateway.submit({"tasks": tasks}, caller))
+            await anyio.sleep(0.5)
+        await gateway.wait(runs[1].run_id, principal=Principal("s"))
+    both = [name[0] for name, (began, _) in house.spans.items() if 1 <= began < 4]
+    assert len(both) == 12
+    assert both.count("s") in range(4, 9)
+
+
+# Large outputs
 
 
 async def test_references_always_see_the_whole_output_up_to_its_limit(house: House) -> None:

@@ -211,6 +211,52 @@ async def test_a_reference_in_an_expression_is_an_operand_at_every_depth(house: 
     assert result.outputs["b"] == [{"x": ["y"]}, {"x": []}]
 
 
+async def test_in_a_quoted_text_a_reference_is_put_in_as_text_in_a_pattern_literally(
+    house: House,
+) -> None:
+    result = await house.run(
+        task("a", id=7, pattern="1.2"),
+        task("b", texts=["run 7 ", "1.2", "1x2"])
+        | {"select": "[texts[?@ == 'run $OUTPUT[a].id '], "
+                     "texts[?matches(@, '^$OUTPUT[a].pattern$')]]"},
+    )  # fmt: skip
+    assert result.outputs["b"] == [["run 7 "], ["1.2"]]
+
+
+async def test_a_reference_is_bound_after_its_expression_was_parsed_and_adds_its_dependency(
+    house: House,
+) -> None:
+    result = await house.run(
+        task("a", sly="' || `1` || '") | {"priority": -1},
+        task("b", x=["' || `1` || '"])
+        | {"select": "x[?@ == $OUTPUT[a].sly] && 'is $OUTPUT[a].sly'"},
+    )
+    assert result.layers == (("a",), ("b",))
+    assert result.outputs == {"b": "is ' || `1` || '"}
+
+
+async def test_references_are_looked_for_in_value_for_each_and_every_expression(
+    house: House,
+) -> None:
+    result = await house.run(
+        task("a", n=1, list=[1, 2]),
+        {"id": "value", "value": {"deep": ["$OUTPUT[a].n"]}},
+        task("each", x="$ITEM") | {"for_each": "$OUTPUT[a].list"},
+        task("select", x=1) | {"select": "$OUTPUT[a].n"},
+        task("when", x=1) | {"when": "$OUTPUT[a].n == 1"},
+        task("repeat", x=0) | {"repeat": {"set": {"x": "x == 0 && $OUTPUT[a].n"}}, "select": "x"},
+        task("bar", x="${OUTPUT[a].list | [?@ > $OUTPUT[a].n]}"),
+    )
+    assert result.outputs == {
+        "value": {"deep": [1]},
+        "each": [{"x": 1}, {"x": 2}],
+        "select": 1,
+        "when": {"x": 1},
+        "repeat": [0, 1],
+        "bar": {"x": [2]},
+    }
+
+
 async def test_how_a_task_ended_is_a_dependency_that_a_rule_lets_one_read(house: House) -> None:
     ends = {
         "a": "$STATUS[a]",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from plait.core.results.record import RunStatus
 from plait.core.tools.policy import Rule
+from plait.core.values.strict import dumps
 from plait.errors import (
     CallError,
     CallTimeout,
@@ -16,6 +18,7 @@ from plait.errors import (
     ProtocolError,
     ServerUnavailable,
 )
+from plait.upstream.answers import run_answer
 
 from ..fakes import structured, tool
 from .conftest import House, task
@@ -61,6 +64,14 @@ async def test_the_status_of_a_run_and_whether_it_is_an_error(
     result = await house.run(*[task(f"t{number}", tool) for number, tool in enumerate(tools)])
     assert result.status == status
     assert result.status.is_error is is_error
+
+
+async def test_skips_by_a_condition_and_what_hangs_on_them_are_no_failures(house: House) -> None:
+    result = await house.run(
+        task("a"), task("b") | {"when": "false"}, task("c", x="$OUTPUT[b]"), **{"return": ["*"]}
+    )
+    assert (result.status, result.errors, result.outputs) == ("success", (), {"a": {}})
+    assert [one.status for one in result.tasks] == ["success", "skipped", "skipped"]
 
 
 def test_cancelled_and_timeout_are_errors_and_running_is_none() -> None:
@@ -236,3 +247,82 @@ async def test_with_resume_from_outputs_holds_the_leaves_of_what_was_sent(house:
         )
     assert first.outputs.keys() == {"old"}
     assert result.outputs == {"new": {"x": 1}}
+
+
+async def test_structured_content_is_the_same_as_the_json_of_the_first_text_block(
+    house: House,
+) -> None:
+    answered: Any = run_answer(await house.run(task("a", x=1)), 24_000, detail="concise")
+    assert json.loads(answered.content[0].text) == answered.structured_content
+    assert "\n" not in answered.content[0].text
+
+
+async def test_images_of_returned_outputs_follow_as_content_blocks(house: House) -> None:
+    image = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
+    house.servers.add("s:draw", lambda: {"content": [image], "isError": False})
+    answered: Any = run_answer(await house.run(task("a", "s:draw")), 24_000, detail="concise")
+    [_, block] = answered.content
+    assert (block.type, block.data, block.mime_type) == ("image", "aGk=", "image/png")
+    assert "aGk=" not in answered.content[0].text
+
+
+async def test_omitted_says_how_many_errors_or_tasks_did_not_fit(house: House) -> None:
+    result = await house.run(*[task(f"t{n}", "s:fail") for n in range(400)])
+    answered: Any = run_answer(result, 10_000, detail="concise")
+    shown = answered.structured_content
+    assert len(dumps(shown)) <= 10_000
+    for member in ("errors", "tasks"):
+        assert len(shown[member]) + shown["omitted"][member] == 400
+
+
+async def test_start_ms_counts_from_the_start_of_the_run(house: House) -> None:
+    result = await house.run(
+        task("a", "s:sleep", seconds=2), task("b", x="$OUTPUT[a].slept"), detail="full"
+    )
+    assert [one.start_ms for one in result.tasks] == [0, 2_000]
+
+
+async def test_a_skip_names_what_caused_it_in_errors_and_a_condition_in_tasks_alone(
+    house: House,
+) -> None:
+    result = await house.run(task("a", "s:fail"), task("b", x="$OUTPUT[a]"))
+    document: Any = result.document()
+    assert document["errors"][1] == {
+        "id": "b", "code": "dependency_failed", "message": "skipped: a failed", "caused_by": "a"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "document"),
+    [
+        ("invalid_json", "{"),
+        ("unknown_field", {"tasks": [task("a") | {"colour": 1}]}),
+        ("missing_field", {"tasks": [{"tool": "s:echo"}]}),
+        ("wrong_type", {"tasks": [task("a") | {"priority": "high"}]}),
+        ("duplicate_id", {"tasks": [task("a"), task("a")]}),
+        ("invalid_id", {"tasks": [task("-")]}),
+        ("unknown_task", {"tasks": [task("a", x="$OUTPUT[b]")]}),
+        ("self_reference", {"tasks": [task("a", x="$OUTPUT[a]")]}),
+        ("cycle", {"tasks": [task("a", x="$OUTPUT[b]"), task("b", x="$OUTPUT[a]")]}),
+        ("unknown_tool", {"tasks": [task("a", "s:gone")]}),
+        ("unknown_server", {"tasks": [task("a", "gone:echo")]}),
+        ("invalid_reference", {"tasks": [task("a", x="$OUTPUT[b")]}),
+        ("invalid_arguments", {"tasks": [task("a", "s:say")]}),
+        ("invalid_expression", {"tasks": [task("a") | {"select": "["}]}),
+        ("type_mismatch", {"tasks": [{"id": "v", "value": {"n": 1}},
+                                     task("a", "s:say", text="$OUTPUT[v].n")]}),
+        ("not_repeatable", {"tasks": [task("a", "s:say", text="x") | {"retries": 1}]}),
+        ("unknown_run", {"tasks": [task("a")], "resume_from": "r_nobody"}),
+        ("limit_exceeded", {"tasks": []}),
+    ],
+)  # fmt: skip
+async def test_each_refusal_has_its_code_and_a_message(
+    house: House, code: str, document: Any
+) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute(document)
+    [problem] = refused.value.problems
+    assert problem.code == code
+    assert problem.message
+    assert house.called == []
