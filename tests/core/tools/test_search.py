@@ -227,3 +227,13 @@ def test_words_that_no_tool_has_find_nothing(index: SearchIndex) -> None:
 def test_any_text_can_be_searched_for(index: SearchIndex, query: str) -> None:
     for _, tools in index.search(query).needs:
         assert len(tools) <= 6
+
+
+def test_tools_that_only_have_a_word_in_common_with_the_need_are_left_out() -> None:
+    tools = [
+        tool("s:list_issues", description="List the open issues of a repository, by label."),
+        tool("s:list_rooms", description="List the rooms of the building."),
+        tool("s:reboot", description="Restart the machine, also if files are open."),
+    ]
+    assert ranked(*tools, need="list open issues by label") == ["list_issues"]
+    assert ranked(*tools, need="list") == ["list_rooms", "list_issues"]

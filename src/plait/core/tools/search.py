@@ -45,6 +45,8 @@ BM25_WEIGHTS = (4.0, 2.0, 2.0, 1.0, 1.5)
 """The weights for BM25, in the same order."""
 SYNONYM = 0.7
 """The weight of a synonym, compared with the word itself."""
+RELEVANT = 0.5
+"""The share of the best score below which a tool is left out: it only has some word in common."""
 PREFIX = 0.8
 """The weight of a word of which the need has only the beginning."""
 QUESTION = 0.3
@@ -152,6 +154,8 @@ class SearchIndex:
         for row in scores:
             if (successor := self._successor(row)) in scores:
                 scores[successor] = max(scores[successor], scores[row])
+        enough = RELEVANT * max(scores.values(), default=0.0)
+        scores = {row: score for row, score in scores.items() if score >= enough}
         order = sorted(scores, key=lambda row: (self._tools[row].is_deprecated, -scores[row], row))
         return [self._tools[row] for row in order]
 
