@@ -393,6 +393,20 @@ async def test_a_path_a_comparison_and_an_index_that_can_never_be_right_are_refu
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("path", ["", ".deep", '.deep["a b"]'])
+async def test_a_name_in_a_filter_that_stands_around_it_gets_the_reference_to_write(
+    house: House, path: str
+) -> None:
+    whole: Any = {"items": [{"n": 1}], "least": 1}
+    made = {"id": "v", "value": {**whole, "deep": {**whole, "a b": whole}}}
+    source = f"OUTPUT[v]{path}"
+    written = "${" + source + " | items[?n >= least]}"
+    _, code, fixed = await fix(house, made, task("b", x=written))
+    assert code == "invalid_expression"
+    assert fixed == written.replace("least", f"${source}.least")
+    assert (await house.run(made, task("b", x=fixed))).outputs == {"b": {"x": [{"n": 1}]}}
+
+
 async def test_an_index_or_filter_behind_a_filter_stands_where_elements_are_lists(
     house: House,
 ) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from plait.core.expressions.evaluation import condition
-from plait.core.expressions.names import MAX_GUESSED
+from plait.core.expressions.evaluation import condition, expression
+from plait.core.expressions.names import MAX_GUESSED, member_of
 from plait.core.expressions.problems import fixed
-from plait.core.expressions.reading import read_condition
+from plait.core.expressions.reading import read, read_condition
 
 from ..tables import table
-from .issues import DEPENDENCIES, assert_found, read_select, read_when, said
+from .issues import DEPENDENCIES, ISSUES, REFERENCES, assert_found, read_select, read_when, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
     # expression, character, a part of the message, the right expression (None: no certain fix)
@@ -87,6 +87,13 @@ def test_a_misspelt_name_is_searched_among_all_tasks_only_where_they_are_few() -
     dependencies = {"check": DEPENDENCIES["check"]}
     reading = read_condition(condition("chekc.ok"), dependencies, [*few, "more"], {})
     assert fixed("chekc.ok", reading.findings) == "check.ok"
+
+
+def test_a_name_of_the_value_around_becomes_a_reference_where_that_value_has_one() -> None:
+    text = "items[?number < total]"
+    reading = read(expression(text), ISSUES, REFERENCES, source="$OUTPUT[a]")
+    assert fixed(text, reading.findings) == "items[?number < $OUTPUT[a].total]"
+    assert member_of("$OUTPUT[a]", "a b") == '$OUTPUT[a]["a b"]'
 
 
 def test_the_only_dependency_is_meant_by_the_names_of_other_engines() -> None:

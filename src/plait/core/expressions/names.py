@@ -187,6 +187,8 @@ class Names:
         if outer is None:
             return None
         source = f"$OUTPUT[{node.name}]" if outer.is_tasks else None
+        if outer.source is not None:
+            source = member_of(outer.source, node.name)
         message = f"{node.name} is read from each element here; only the value around has it"
         if there is There.UNKNOWN and "object" in scope.shape.kinds:
             hint = f"Write {source}." if source else ""
@@ -279,6 +281,11 @@ class Names:
 
 def quoted(text: str) -> str:
     return "'" + text.replace("'", "\\'") + "'"
+
+
+def member_of(reference: str, name: str) -> str:
+    """Return the reference to the member *name* of what *reference* stands for."""
+    return f"{reference}.{name}" if PLAIN.fullmatch(name) else f"{reference}[{dumps(name)}]"
 
 
 def as_name(name: str) -> str:

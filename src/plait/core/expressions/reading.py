@@ -75,15 +75,17 @@ def read(
     *,
     is_test: bool = False,
     is_output: bool = True,
+    source: str | None = None,
 ) -> Reading:
     """Read *expression* over a value of *shape*, which is the whole of an output or not.
     *references* has the shape of each reference that is allowed in it; *own* is the id of the task
-    whose answer it selects from, or asks about if it `is_test`."""
+    whose answer it selects from, or asks about if it `is_test`; *source* is a reference to the
+    value, if it may be written in the expression."""
     reader = _Reader(expression.text, references, own=own)
     if is_output and not expression.reads_result:
         shape = looked_through(shape)
     reader.check_references(expression)
-    scope = Scope(shape, is_answer=True)
+    scope = Scope(shape, is_answer=True, source=source)
     check = reader.constants.check if is_test else reader.constants.check_select
     check(expression.tree, scope)
     result = reader.read(expression.tree, scope)

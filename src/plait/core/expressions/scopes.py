@@ -20,6 +20,8 @@ class Scope(NamedTuple):
     """Whether the members are dependencies: the whole value of a `when`."""
     is_answer: bool = False
     """Whether it is the whole value of a `select`."""
+    source: str | None = None
+    """The reference to it, if one may be written in the expression."""
 
     def within(self, shape: Shape) -> Scope:
         return Scope(shape, self)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 
 from ..expressions.evaluation import Expression, condition, expression, test
+from ..expressions.names import member_of
 from ..expressions.nodes import Key, Source
 from ..expressions.problems import Finding, InvalidExpression
 from ..expressions.reading import Reading, read, read_condition
@@ -23,7 +25,16 @@ from ..expressions.shapes import (
     or_null,
 )
 from ..language.pipes import Pipe
-from ..language.references import ITEM, BadPipe, BadReference, Missing, Omitted, Reference, parse
+from ..language.references import (
+    ITEM,
+    OUTPUT,
+    BadPipe,
+    BadReference,
+    Missing,
+    Omitted,
+    Reference,
+    parse,
+)
 from ..values.problems import MAX_GUESSES, Problem, written
 from ..values.schema import Place
 from ..values.strict import Json, short
@@ -145,7 +156,13 @@ class Expressions:
         for key in given.references:
             if key.id:  # an unknown one was reported already
                 references.setdefault(key, ANY)
-        return read(given, self._at_path(planned, reference), references, is_output=is_output)
+        source = None
+        names = [step for step in reference.path if isinstance(step, str)]
+        is_output_of_task = reference.about == OUTPUT and not reference.is_item
+        if is_output_of_task and planned.names is None and len(names) == len(reference.path):
+            source = reduce(member_of, names, f"$OUTPUT[{reference.task}]")
+        shape = self._at_path(planned, reference)
+        return read(given, shape, references, is_output=is_output, source=source)
 
     def _report(
         self,
