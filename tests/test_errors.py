@@ -31,7 +31,7 @@ OF_CALLS = [kind for kind in FAMILY if issubclass(kind, CallError) and kind is n
 
 @pytest.mark.parametrize("kind", OF_CALLS)
 def test_the_code_of_each_failed_call_is_documented(kind: type[CallError]):
-    [table] = re.findall(r"^## Errors\n(.*?)\n\n[^|\n]", PAGE, re.MULTILINE | re.DOTALL)
+    [table] = re.findall(r"^### Errors\n(.*?)\n\n[^|\n]", PAGE, re.MULTILINE | re.DOTALL)
     assert f"`{kind.code}`" in table
 
 

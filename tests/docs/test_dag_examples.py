@@ -52,17 +52,29 @@ def commits(repo: str, cursor: str = "1") -> dict[str, Any]:
     return {"items": [{"sha": f"c{cursor}"}], "next": str(following) if following < 4 else None}
 
 
+async def open_issues(**_: str) -> dict[str, Any]:
+    await anyio.sleep(0.14)
+    return {"items": ISSUES, "total": 3}
+
+
+async def deployed(app: str) -> dict[str, Any]:
+    await anyio.sleep(0.15)
+    return {"version": "2.1"} if app == "web" else text("no capacity", is_error=True)
+
+
 @pytest.fixture
 def servers() -> FakeServers:
     made, file = FakeServers(), SlowFile()
     repo = {"repo": STRING, "state": STRING}
     made.add(tool("github:get_user", {"name": STRING}, ["name"]), lambda name: {"login": name})
-    made.add(tool("github:list_issues", repo, ["repo"]), lambda **_: {"items": ISSUES, "total": 3})
+    made.add(tool("github:list_issues", repo, ["repo"]), open_issues)
     made.add(
         tool(
             "github:get_issue", {"repo": STRING, "number": {"type": "integer"}}, ["repo", "number"]
         ),
-        lambda repo, number: ISSUES[number - 1],
+        lambda repo, number: (
+            ISSUES[number - 1] if number <= len(ISSUES) else text("no such issue", is_error=True)
+        ),
     )
     made.add(
         tool("slack:post_message", {"channel": STRING, "text": STRING}, ["channel", "text"]),
@@ -74,7 +86,8 @@ def servers() -> FakeServers:
     )
     made.add(tool("files:read", {"path": STRING}, ["path"], readOnlyHint=True), file.read)
     made.add(
-        tool("ops:deploy", {"app": STRING}, ["app"]), lambda app: text("no capacity", is_error=True)
+        tool("ops:deploy", {"app": STRING}, ["app"]),
+        deployed,
     )
     made.add(
         tool("github:list_commits", {"repo": STRING, "cursor": STRING}, readOnlyHint=True), commits
@@ -83,6 +96,8 @@ def servers() -> FakeServers:
     made.add(
         tool("ops:status", {"app": STRING}, readOnlyHint=True), lambda app: {"state": next(states)}
     )
+    health = iter([text("warming up", is_error=True), {"healthy": "api"}])
+    made.add(tool("ops:health", {"app": STRING}, readOnlyHint=True), lambda app: next(health))
     made.add(tool("ops:lock", {"app": STRING}, ["app"]), lambda app: {"held": True})
     made.add(tool("ops:unlock", {"app": STRING}, ["app"]), lambda app: {"unlocked": app})
     made.add(tool("ops:rollback", {"app": STRING}, ["app"]), lambda app: {"rolled_back": app})
@@ -100,7 +115,24 @@ async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, serve
 
 
 def test_every_example_is_found():
-    assert len(EXAMPLES) == PAGE.count("```json dag") == 10
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 13
+
+
+def block(label: str) -> dict[str, Any]:
+    [found] = re.findall(rf"```json {label}\n(.*?)```", PAGE, re.DOTALL)
+    value: dict[str, Any] = json.loads(found)
+    return value
+
+
+@pytest.mark.virtual_time
+async def test_a_failed_run_has_the_result_of_the_page_and_goes_on_as_the_page_says(
+    servers: FakeServers,
+):
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        failed = await gateway.execute(block("failing dag"))
+        fixed = await gateway.execute({**block("fixed dag"), "resume_from": failed.run_id})
+    assert {**failed.document(), "run_id": ""} == {**block("result"), "run_id": ""}
+    assert fixed.outputs == block("fixed outputs")
 
 
 def test_every_field_has_its_row():
