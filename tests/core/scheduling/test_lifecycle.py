@@ -9,12 +9,11 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.record import record_of
 from plait.core.scheduling.events import Abort, Failure, Key, Sleep
 from plait.core.scheduling.run import Run
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
-from plait.errors import CallTimeout, InvalidOutput, ToolError
+from plait.errors import CallTimeout, ToolError
 
 from ..runs import result_at
 from ..tables import table
@@ -339,20 +338,6 @@ def test_for_each_over_what_is_no_list_fails_its_task(items: Any):
     assert [error.code for error in played.errors] == ["reference_error"]
 
 
-def test_select_shapes_the_output_before_it_is_kept():
-    played = Played({"id": "a", "select": "items[?n > `1`].n"})
-    played.answer("a", {"items": [{"n": 1}, {"n": 2}]})
-    assert played.run.outputs["a"].value == [2]
-
-
-def test_a_select_that_cannot_be_applied_fails_its_task():
-    played = Played({"id": "a", "select": "sum(items)"})
-    played.answer("a", {"items": ["x"]})
-    [error] = played.errors
-    assert error.code == "invalid_expression"
-    assert error.message.startswith("select: ")
-
-
 def test_a_failed_item_ends_a_fail_fast_run_and_the_others_are_cancelled():
     played = Played({"id": "a", "for_each": [1, 2, 3]}, {"id": "b"}, fail_fast=True)
     played.answer("a[0]", "first")
@@ -465,47 +450,6 @@ def test_under_layers_what_conflicts_stands_in_a_later_layer():
     )
     played.answer("a")
     assert played.ready == ["b"]
-
-
-def test_what_was_left_out_once_it_was_known_is_noted_once_for_all_items():
-    played = Played(
-        {"id": "a"},
-        {
-            "id": "b",
-            "tool": "s:numbers",
-            "for_each": "$OUTPUT[a]",
-            "arguments": {"n0": "$ITEM.x", "n1": "${ITEM.y ?? null}"},
-        },
-    )
-    played.answer("a", [{"x": None}, {"x": 1}, {"x": ""}])
-    for index, sent in enumerate([{}, {"n0": 1}, {}]):
-        played.start()
-        assert played.run.open[Key("r", "b", index)].arguments == sent
-    assert result_at(played.run, played.now).notes == (
-        "b.arguments.n0 was null or empty text and was left out; the tool does not take it",
-        "b.arguments.n1 was null or empty text and was left out; the tool does not take it",
-    )
-
-
-@pytest.mark.parametrize(("what", "is_kept"), [("x" * 50, True), ("x" * 500, False), (None, False)])
-def test_an_invalid_output_is_kept_to_be_looked_at_if_there_is_room(what: Any, is_kept: bool):
-    played = Played({"id": "a"}, {"id": "b"}, max_bytes=100)
-    played.answer("a", InvalidOutput("no such shape", output=what))
-    state = played.run.states["a"]
-    assert (state.status, played.codes["a"]) == ("failed", "invalid_output")
-    assert (state.output is not None) is is_kept
-    assert played.run.usage.bytes == (52 if is_kept else 0)
-    assert "a" not in played.run.outputs
-
-
-def test_invalid_outputs_of_items_are_not_kept():
-    """A thousand items may each give one of many megabytes."""
-    played = Played({"id": "a", "for_each": [1, 2]})
-    for index in range(2):
-        played.answer(f"a[{index}]", InvalidOutput("no such shape", output="x" * 10_000))
-    assert played.run.states["a"].output == Output([None, None])
-    assert "xxx" not in repr(record_of(played.run, played.now))
-    assert played.run.usage.bytes == 0
 
 
 def test_the_outputs_of_items_count_too():

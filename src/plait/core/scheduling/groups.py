@@ -46,7 +46,7 @@ class Groups:
             state.items.values = values
             if (earlier := self._tasks.earlier_items.get(planned.id)) is not None:
                 reusable = items_to_reuse(earlier, planned, scope.outputs, enumerate(values))
-        notes = self._tasks.notes_on_absent(planned, scope)
+        notes = self._tasks.notes.on_absent(planned, scope)
         self._tasks.moves.task(state, Status.READY, now, notes=notes)
         left = [index for index in range(len(values)) if index not in reusable]
         state.group = Group(values, deque(left), planned.task.max_concurrency or MAX_FRAMES)
@@ -133,7 +133,7 @@ class Groups:
             except CallError as error:
                 failure, output = Failure.of(error), None
             else:
-                notes = self._tasks.notes_on_absent(planned, scope)
+                notes = self._tasks.notes.on_absent(planned, scope)
         self._tasks.usage.bytes -= frame.bytes
         if group.stopped is not None:
             self._end_stopped(around, group.stopped, failure, now)

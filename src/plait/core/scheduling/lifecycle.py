@@ -8,35 +8,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Protocol
 
-from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
+from ...errors import CallError
 from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
-from ..values.problems import written
-from .absences import absent, refuse_absent
+from .answers import Answers
 from .attempts import Attempts
-from .calls import blamed, items_of, made, reason_to_skip, selected
+from .calls import blamed, items_of, made, reason_to_skip
 from .earlier_items import EarlierItems, items_to_reuse
 from .events import Failure, Key, RunLimits, Status, Wait
 from .frame import Frame
 from .groups import Groups
 from .moves import Moves
-from .repeats import following, joined
+from .pace import Pace
+from .run_notes import RunNotes
 from .state import Items, TaskCall, TaskState
 from .tally import Tally
 from .usage import Usage
-
-STEPS_PER_CALL = 50
-"""The steps of expressions that take about as long as making a call."""
-PAUSE_S = 0.02
-"""The pause between steps with costly expressions: time for some calls of other clients."""
-MAX_CALLS_AT_ONCE = 2_000
-"""About the most calls that one step makes: whoever drives the run does other things between."""
-MAX_NOTES = 20
-"""Most notes on arguments and filters of one run."""
 
 
 class CallsOf(Protocol):
@@ -69,11 +59,7 @@ class Lifecycle:
     ) -> None:
         self.stopped_by: str | None = None
         """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
-        self.notes: list[str] = []
-        """Changes that were made in arguments once they were known, and filters by paths that no
-        element has."""
-        self._absent: set[tuple[str, str, str]] = set()
-        """The absences that are noted."""
+        self.notes = RunNotes()
         self.usage = Usage(limits)
         self.limits = limits
         self.moves = moves
@@ -86,10 +72,8 @@ class Lifecycle:
         self._root = root
         self._calls = calls
         self._groups = Groups(self)
-        self.room = MAX_CALLS_AT_ONCE
-        """The number of calls that may still be made in this step."""
-        self._was_costly = False
-        """Whether expressions, rather than calls, have used up this step."""
+        self.pace = Pace(root.work)
+        self.answers = Answers(self)
         self.postponed: deque[tuple[Frame, str]] = deque()
         """The tasks that are due, or have items that were not looked at, and are left to the next
         step."""
@@ -106,29 +90,22 @@ class Lifecycle:
 
     def go_on(self, now: float) -> None:
         """Decide the tasks that were postponed, as far as one step may."""
-        while self.postponed and not self._is_enough():
+        while self.postponed and not self.pace.is_enough():
             frame, id = self.postponed.popleft()
             if frame.may_decide(id):
                 self._decide(frame, id, now)
             elif not frame.states[id].status.is_final:  # else it was stopped meanwhile
                 self._go_on_with_items(frame, id, now)
 
-    def begin_step(self) -> float:
-        """Let the next step make as much as this one could. Gives the pause before it, in
-        seconds."""
-        pause_s = PAUSE_S if self._was_costly else 0.0
-        self.room, self._was_costly = MAX_CALLS_AT_ONCE, False
-        return pause_s
-
     def _decide_or_postpone(self, frame: Frame, id: str, now: float) -> None:
-        if not self._is_enough():
+        if not self.pace.is_enough():
             self._decide(frame, id, now)
         else:
             self.postponed.append((frame, id))
 
     def _decide(self, frame: Frame, id: str, now: float) -> None:
         """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
-        self.room -= 1
+        self.pace.room -= 1
         planned, state = frame.plan.tasks[id], frame.states[id]
         scope = frame.scope(planned)
         reusable: dict[int, Output] = {}
@@ -140,7 +117,7 @@ class Lifecycle:
                 return
             if reason is None:
                 earlier, most = self.earlier_items.get(id), self.limits.max_items
-                is_enough = self._is_enough if earlier is None else _is_never_enough
+                is_enough = self.pace.is_enough if earlier is None else _is_never_enough
                 calls, items = self._calls(state.key, planned, scope, most, None, is_enough)
                 if earlier is not None and items is not None:
                     given = [(call.key.item or 0, call.item) for call in calls]
@@ -148,15 +125,15 @@ class Lifecycle:
                     calls = [call for call in calls if call.key.item not in reusable]
                 self._add_calls(calls)
         except CallError as error:
-            self._give_up(frame, id, error, Failure.of(error), now)
+            self.answers.give_up(frame, id, error, Failure.of(error), now)
             return
         if reason is not None:
-            self._skip(frame, id, reason, now, self.notes_on_absent(planned, scope))
+            self._skip(frame, id, reason, now, self.notes.on_absent(planned, scope))
             return
         state.items = items
         changed = [call for call in calls if call.left_out]
-        notes = self._notes_on(changed) if changed else ()
-        notes += self.notes_on_absent(planned, scope)
+        notes = self.notes.on_arguments(changed) if changed else ()
+        notes += self.notes.on_absent(planned, scope)
         self.moves.task(state, Status.READY, now, notes=notes)
         self.attempts.add(calls, frame, now)
         if items is not None:
@@ -166,16 +143,7 @@ class Lifecycle:
     def _add_calls(self, calls: list[TaskCall]) -> None:
         """Count *calls* of one task. Raises `LimitExceeded`."""
         self.usage.add_calls(len(calls))
-        self.room -= len(calls)
-
-    def _is_enough(self) -> bool:
-        """Whether others are to have their turn before more is made in this step."""
-        work = self._root.work
-        if work.steps >= STEPS_PER_CALL:
-            self.room -= work.steps // STEPS_PER_CALL
-            self._was_costly = self.room <= 0
-            work.steps = 0
-        return self.room <= 0
+        self.pace.room -= len(calls)
 
     def _go_on_with_items(self, frame: Frame, id: str, now: float) -> None:
         """Look at the items of a task that were left to this step."""
@@ -187,7 +155,7 @@ class Lifecycle:
             return
         before = len(items.errors)
         calls, _ = self._calls(
-            state.key, planned, scope, self.limits.max_items, items, self._is_enough
+            state.key, planned, scope, self.limits.max_items, items, self.pace.is_enough
         )
         try:
             self._add_calls(calls)
@@ -197,8 +165,8 @@ class Lifecycle:
             items.left -= len(calls)
             calls = []
         changed = [call for call in calls if call.left_out]
-        notes = self._notes_on(changed) if changed else ()
-        notes += self.notes_on_absent(planned, scope) if calls else ()
+        notes = self.notes.on_arguments(changed) if changed else ()
+        notes += self.notes.on_absent(planned, scope) if calls else ()
         self.attempts.add(calls, frame, now)
         self._look_at_items(calls, frame, id, items, now, before, notes)
 
@@ -210,14 +178,14 @@ class Lifecycle:
             self.keep(frame, output)
             state.output = frame.outputs[id] = output
             self.moves.task(state, Status.READY, now)
-            notes = self.notes_on_absent(planned, scope)
+            notes = self.notes.on_absent(planned, scope)
             self.moves.task(state, Status.SUCCESS, now, notes=notes)
             self.end(frame, id)
             return
         values = items_of(planned, scope, self.limits.max_items)
         state.items = items = Items(len(values))
         items.values = values
-        notes = self.notes_on_absent(planned, scope)
+        notes = self.notes.on_absent(planned, scope)
         self.moves.task(state, Status.READY, now, notes=notes)
         self._make_items(frame, planned, items, now)
 
@@ -226,13 +194,13 @@ class Lifecycle:
         id, state, scope = planned.id, frame.states[planned.id], frame.scope(planned)
         is_first = True
         while items.looked_at < len(items.values):
-            if not is_first and self._is_enough():
+            if not is_first and self.pace.is_enough():
                 self.postponed.append((frame, id))
                 return
             is_first = False
             index, value = items.looked_at, items.values[items.looked_at]
             items.looked_at += 1
-            self.room -= 1
+            self.pace.room -= 1
             own = scope.for_item(value, index)
             try:
                 output = made(planned, own)
@@ -243,7 +211,7 @@ class Lifecycle:
                 self.moves.item(state, index, Status.FAILED, now, error=failure)
             else:
                 items.outputs[index] = output
-                size, notes = output.size_bytes, self.notes_on_absent(planned, own)
+                size, notes = output.size_bytes, self.notes.on_absent(planned, own)
                 self.moves.item(state, index, Status.SUCCESS, now, output_bytes=size, notes=notes)
             items.left -= 1
         self.end_items(frame, id, now)
@@ -309,34 +277,6 @@ class Lifecycle:
         if self.is_fail_fast and frame.around is None and self.stopped_by is None:
             self.stop("fail_fast", now, id)
 
-    def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
-        """Note, once for each place, what was left out of the arguments of *calls*."""
-        left_out = dict.fromkeys(
-            (call.key.task, place) for call in calls for place in call.left_out
-        )
-        notes = [
-            f"{task}.arguments{written(place)} was null or empty text and was left out; the tool "
-            "does not take it"
-            for task, place in left_out
-        ]
-        return self._noted(notes)
-
-    def _noted(self, notes: list[str]) -> tuple[str, ...]:
-        """Return those of *notes* that there is room for."""
-        notes = notes[: max(MAX_NOTES - len(self.notes), 0)]
-        self.notes += notes
-        return tuple(notes)
-
-    def notes_on_absent(self, planned: PlannedTask, scope: Scope) -> tuple[str, ...]:
-        """Note what filters of *planned* looked for in *scope* and no element has, each once."""
-        if not scope.absences:
-            return ()
-        found = {
-            key: note for key, note in absent(planned, scope).items() if key not in self._absent
-        }
-        self._absent |= found.keys()
-        return self._noted([*found.values()])
-
     def reuse_items(
         self, reusable: Mapping[int, Output], state: TaskState, items: Items, now: float
     ) -> None:
@@ -368,123 +308,6 @@ class Lifecycle:
             self.postponed.append((frame, id))
         if items.left == 0 or (items.errors and self.ends_at_failure(frame.plan.tasks[id])):
             self.end_items(frame, id, now)
-
-    def answered(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
-        """Apply `select` and `repeat` to the answer *output* of *call*, and end its task or item
-        unless it is made again."""
-        planned = call.planned
-        note: str | None = None
-        scope: Scope | None = None
-        if planned.select is not None or planned.repeat is not None:
-            scope = call.frame.scope(planned, call.item, call.key.item)
-        try:
-            if planned.repeat is None or scope is None:
-                output = self._kept(call, output, scope)
-            else:
-                if planned.repeat.is_paging:
-                    call.pages = call.pages or []
-                    call.pages.append(self._kept(call, output, scope))
-                arguments, note = following(call, output, scope, call.rounds + 1)
-                if arguments is not None:
-                    self.usage.add_calls(1)
-                    self._note_answer(call, cached=cached)
-                    notes = self.notes_on_absent(planned, scope)
-                    self.attempts.again(call, arguments, now, notes)
-                    return
-                output = (
-                    self._kept(call, output, scope) if call.pages is None else joined(call.pages)
-                )
-        except CallError as error:
-            self.fail(call, error, Failure.of(error), now)
-        else:
-            notes = () if scope is None else self.notes_on_absent(planned, scope)
-            notes += () if note is None else self._noted([note])
-            self._succeed(call, output, now, cached=cached, notes=notes)
-
-    def _kept(self, call: TaskCall, output: Output, scope: Scope | None) -> Output:
-        """Return the part of *output* that the `select` of *call*, if it has one, keeps in *scope*.
-        Raises `CallError`."""
-        planned = call.planned
-        if planned.select is not None and scope is not None:
-            output = selected(planned.select, output, scope)
-            refuse_absent(planned, scope, is_sent=False)
-        self.keep(call.frame, output)
-        return output
-
-    def _drop_pages(self, call: TaskCall) -> None:
-        """Forget the pages of *call*, which has failed and leaves no output."""
-        size = sum(page.memory_bytes for page in call.pages or ())
-        self.usage.bytes -= size
-        if call.frame.around is not None:
-            call.frame.bytes -= size
-
-    def _note_answer(self, call: TaskCall, *, cached: bool) -> None:
-        """Note whether the server answered *call*, or the cache."""
-        if not cached:
-            call.frame.states[call.planned.id].is_fresh = True
-            for around in call.frame.groups():
-                around.state.is_fresh = True
-
-    def _succeed(
-        self,
-        call: TaskCall,
-        output: Output,
-        now: float,
-        *,
-        cached: bool,
-        notes: tuple[str, ...],
-    ) -> None:
-        frame, id, item = call.frame, call.planned.id, call.key.item
-        state = frame.states[id]
-        self._note_answer(call, cached=cached)
-        if item is None or state.items is None:
-            state.output = output
-            frame.outputs[id] = output
-            self.moves.task(state, Status.SUCCESS, now, call, notes=notes)
-            self.end(frame, id)
-            return
-        state.items.outputs[item] = output
-        size = output.size_bytes
-        self.moves.item(
-            state, item, Status.SUCCESS, now, call, output_bytes=size, cached=cached, notes=notes
-        )
-        state.items.left -= 1
-        if state.items.left == 0:
-            self.end_items(frame, id, now)
-
-    def fail(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
-        frame, id, item = call.frame, call.planned.id, call.key.item
-        state = frame.states[id]
-        if item is None or state.items is None:
-            self._give_up(frame, id, error, failure, now, call)
-            return
-        state.items.errors.append((item, failure))
-        state.items.left -= 1
-        self._drop_pages(call)
-        status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
-        self.moves.item(state, item, status, now, call, error=failure)
-        if state.items.left == 0 or self.ends_at_failure(call.planned):
-            self.end_items(frame, id, now)
-
-    def _give_up(
-        self,
-        frame: Frame,
-        id: str,
-        error: CallError,
-        failure: Failure,
-        now: float,
-        call: TaskCall | None = None,
-    ) -> None:
-        state = frame.states[id]
-        state.error = failure
-        if isinstance(error, InvalidOutput):
-            self._keep_what_is_invalid(state, error)
-        if call is not None and call.pages:
-            state.output = joined(call.pages)
-        was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
-        self.moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
-        self.end(frame, id)
-        self.after_failure(frame, id, now)
 
     def ends_at_failure(self, planned: PlannedTask) -> bool:
         """Whether the first failed item of *planned* ends it, and with it the run."""
@@ -605,14 +428,6 @@ class Lifecycle:
         for index, status in enumerate(statuses):
             ended = Status.FAILED if status is Status.TIMEOUT else status
             self.moves.item(state, index, ended, now, error=errors.get(index))
-
-    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
-        """Keep the invalid output for `get_run`, if it fits the run's limit."""
-        if error.output is not None:
-            output = Output.of(error.output)
-            with suppress(OutputTooLarge):
-                self.usage.keep(output)
-                state.output = output
 
     def why(self, why: str, caused_by: str | None) -> str:
         match why:

@@ -113,7 +113,7 @@ class Run:
     @property
     def notes(self) -> list[str]:
         """Changes that were made in arguments once they were known."""
-        return self._tasks.notes
+        return self._tasks.notes.all
 
     @property
     def stopped_by(self) -> str | None:
@@ -215,20 +215,20 @@ class Run:
         self._attempts.sent(key, now)
 
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
-        self._tasks.answered(self._attempts.close(key, now), output, now, cached=cached)
+        self._tasks.answers.succeed(self._attempts.close(key, now), output, now, cached=cached)
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:
         call = self._attempts.close(key, now)
         failure = self._attempts.try_again(call, error, now)
         if failure is not None:
-            self._tasks.fail(call, error, failure, now)
+            self._tasks.answers.fail(call, error, failure, now)
         self._advance(now)
 
     def refuse(self, call: TaskCall, error: CallError, now: float) -> None:
         """Fail *call*, which is ready and cannot be sent."""
         self._attempts.give_up(call)
-        self._tasks.fail(call, error, Failure.of(error), now)
+        self._tasks.answers.fail(call, error, Failure.of(error), now)
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:
@@ -254,7 +254,7 @@ class Run:
 
     def _advance(self, now: float) -> None:
         self._tasks.advance(now)
-        pause_s = self._tasks.begin_step()
+        pause_s = self._tasks.pace.begin_step()
         if self.root.unsettled == 0:
             self._finish(now)
             return

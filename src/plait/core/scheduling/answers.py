@@ -1,0 +1,152 @@
+"""The answers to the calls of one run: `select` and `repeat` are applied to them, and they end
+their tasks and items, well or not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
+from ..language.scope import Scope
+from ..tools.output import Output
+from .absences import refuse_absent
+from .calls import selected
+from .events import Failure, Status
+from .frame import Frame
+from .repeats import following, joined
+from .state import TaskCall, TaskState
+
+if TYPE_CHECKING:  # it ends tasks through this
+    from .lifecycle import Lifecycle
+
+
+class Answers:
+    """The answers to the calls of one run. Times are in seconds, on the caller's clock."""
+
+    def __init__(self, tasks: Lifecycle) -> None:
+        self._tasks = tasks
+
+    def succeed(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
+        """Apply `select` and `repeat` to the answer *output* of *call*, and end its task or item
+        unless it is made again."""
+        planned = call.planned
+        note: str | None = None
+        scope: Scope | None = None
+        if planned.select is not None or planned.repeat is not None:
+            scope = call.frame.scope(planned, call.item, call.key.item)
+        try:
+            if planned.repeat is None or scope is None:
+                output = self._kept(call, output, scope)
+            else:
+                if planned.repeat.is_paging:
+                    call.pages = call.pages or []
+                    call.pages.append(self._kept(call, output, scope))
+                arguments, note = following(call, output, scope, call.rounds + 1)
+                if arguments is not None:
+                    self._tasks.usage.add_calls(1)
+                    self._note_answer(call, cached=cached)
+                    notes = self._tasks.notes.on_absent(planned, scope)
+                    self._tasks.attempts.again(call, arguments, now, notes)
+                    return
+                output = (
+                    self._kept(call, output, scope) if call.pages is None else joined(call.pages)
+                )
+        except CallError as error:
+            self.fail(call, error, Failure.of(error), now)
+        else:
+            notes = () if scope is None else self._tasks.notes.on_absent(planned, scope)
+            notes += () if note is None else self._tasks.notes.add([note])
+            self._end(call, output, now, cached=cached, notes=notes)
+
+    def _kept(self, call: TaskCall, output: Output, scope: Scope | None) -> Output:
+        """Return the part of *output* that the `select` of *call*, if it has one, keeps in *scope*.
+        Raises `CallError`."""
+        planned = call.planned
+        if planned.select is not None and scope is not None:
+            output = selected(planned.select, output, scope)
+            refuse_absent(planned, scope, is_sent=False)
+        self._tasks.keep(call.frame, output)
+        return output
+
+    def _drop_pages(self, call: TaskCall) -> None:
+        """Forget the pages of *call*, which has failed and leaves no output."""
+        size = sum(page.memory_bytes for page in call.pages or ())
+        self._tasks.usage.bytes -= size
+        if call.frame.around is not None:
+            call.frame.bytes -= size
+
+    def _note_answer(self, call: TaskCall, *, cached: bool) -> None:
+        """Note whether the server answered *call*, or the cache."""
+        if not cached:
+            call.frame.states[call.planned.id].is_fresh = True
+            for around in call.frame.groups():
+                around.state.is_fresh = True
+
+    def _end(
+        self,
+        call: TaskCall,
+        output: Output,
+        now: float,
+        *,
+        cached: bool,
+        notes: tuple[str, ...],
+    ) -> None:
+        frame, id, item = call.frame, call.planned.id, call.key.item
+        state = frame.states[id]
+        self._note_answer(call, cached=cached)
+        if item is None or state.items is None:
+            state.output = output
+            frame.outputs[id] = output
+            self._tasks.moves.task(state, Status.SUCCESS, now, call, notes=notes)
+            self._tasks.end(frame, id)
+            return
+        state.items.outputs[item] = output
+        size = output.size_bytes
+        self._tasks.moves.item(
+            state, item, Status.SUCCESS, now, call, output_bytes=size, cached=cached, notes=notes
+        )
+        state.items.left -= 1
+        if state.items.left == 0:
+            self._tasks.end_items(frame, id, now)
+
+    def fail(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
+        frame, id, item = call.frame, call.planned.id, call.key.item
+        state = frame.states[id]
+        if item is None or state.items is None:
+            self.give_up(frame, id, error, failure, now, call)
+            return
+        state.items.errors.append((item, failure))
+        state.items.left -= 1
+        self._drop_pages(call)
+        status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
+        self._tasks.moves.item(state, item, status, now, call, error=failure)
+        if state.items.left == 0 or self._tasks.ends_at_failure(call.planned):
+            self._tasks.end_items(frame, id, now)
+
+    def give_up(
+        self,
+        frame: Frame,
+        id: str,
+        error: CallError,
+        failure: Failure,
+        now: float,
+        call: TaskCall | None = None,
+    ) -> None:
+        state = frame.states[id]
+        state.error = failure
+        if isinstance(error, InvalidOutput):
+            self._keep_what_is_invalid(state, error)
+        if call is not None and call.pages:
+            state.output = joined(call.pages)
+        was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
+        self._tasks.moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
+        self._tasks.end(frame, id)
+        self._tasks.after_failure(frame, id, now)
+
+    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
+        """Keep the invalid output for `get_run`, if it fits the run's limit."""
+        if error.output is not None:
+            output = Output.of(error.output)
+            with suppress(OutputTooLarge):
+                self._tasks.usage.keep(output)
+                state.output = output
