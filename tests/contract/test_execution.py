@@ -470,3 +470,27 @@ async def test_a_large_output_is_a_preview_with_its_size_its_shape_and_a_call(ho
         }
     ]
     assert len(dumps(answer)) < 24_000 // 4
+
+
+async def test_a_list_is_cut_to_its_first_elements_with_its_length_and_small_outputs_come_whole(
+    house: House,
+) -> None:
+    rows = [{"number": n, "body": "x" * 200} for n in range(300)]
+    result = await house.run(task("rows", items=rows), task("small", x=1))
+    answer: Any = run_answer(result, 24_000, detail="concise").structured_content
+    assert answer["outputs"]["small"] == {"x": 1}
+    preview = answer["outputs"]["rows"]
+    assert len(dumps(preview)) <= 2_000
+    assert preview["items"][0] == rows[0]
+    assert "300" in dumps(preview)
+    [cut] = answer["truncated"]
+    assert (cut["id"], cut["chars"]) == ("rows", len(dumps({"items": rows})))
+    assert len(dumps(answer)) <= 24_000
+
+
+async def test_the_outputs_of_a_run_have_a_limit_together(house: House) -> None:
+    limits = GatewayLimits(max_run_bytes=5_000)
+    tasks = [task("a", x="y" * 3_000), task("b", x="y" * 3_000) | {"depends_on": ["a"]}]
+    async with house.gateway(limits=limits) as gateway:
+        result = await gateway.execute({"tasks": tasks})
+    assert [(error.id, error.code) for error in result.errors] == [("b", "output_too_large")]
