@@ -475,7 +475,7 @@ async def test_a_large_output_is_a_preview_with_its_size_its_shape_and_a_call(ho
 async def test_a_list_is_cut_to_its_first_elements_with_its_length_and_small_outputs_come_whole(
     house: House,
 ) -> None:
-    rows = [{"number": n, "body": "x" * 200} for n in range(300)]
+    rows: list[Any] = [{"number": n, "body": "x" * 200} for n in range(300)]
     result = await house.run(task("rows", items=rows), task("small", x=1))
     answer: Any = run_answer(result, 24_000, detail="concise").structured_content
     assert answer["outputs"]["small"] == {"x": 1}
