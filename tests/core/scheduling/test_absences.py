@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from plait.core.results.record import record_of
+from plait.core.results.record import RunRecord, record_of
+from plait.core.scheduling.events import Key
 from plait.observers.records import RunRecords
 
 from ..tables import table
@@ -21,6 +22,14 @@ CHANGE = {"id": "w", "tool": "s:typed", "arguments": {"name": "${OUTPUT[a] | to_
 def failure(played: Played, id: str) -> tuple[str, str, str | None]:
     [error] = [error for error in played.errors if error.id == id]
     return error.code, error.message, error.hint
+
+
+def folded(played: Played) -> RunRecord | None:
+    """Return the record that the notices of the run give."""
+    records = RunRecords()
+    for notice in played.run.notices:
+        records(notice)
+    return records.record("r", played.now)
 
 
 def test_a_select_without_a_change_behind_it_is_noted() -> None:
@@ -111,16 +120,25 @@ def test_a_when_is_only_noted() -> None:
 
 def test_all_items_are_noted_once_and_their_notices_give_the_record() -> None:
     played = Played({"id": "a", "for_each": [1, 2, 3], "select": "[?archvied].id"})
-    records = RunRecords()
     for index in (0, 1, 2):
         played.answer(f"a[{index}]", ROWS)
-    for notice in played.run.notices:
-        records(notice)
     assert played.run.notes == [f"tasks.a.select: {NOTE}"]
-    folded = records.record("r", played.now)
-    assert folded is not None
-    assert folded == record_of(played.run, played.now)
-    assert folded.notes == (f"tasks.a.select: {NOTE}",)
+    assert folded(played) == record_of(played.run, played.now)
+
+
+def test_an_item_that_is_left_to_a_later_step_is_noted_then() -> None:
+    costly = "${OUTPUT[big] | group_by(@, &to_string(@)) | length(@)}"
+    text = "${ITEM.rows | [?archvied]}"
+    items = [{"rows": [{"archvied": True}]}] * 8 + [{"rows": ROWS}]
+    each = {"id": "b", "for_each": "$OUTPUT[list]", "arguments": {"x": costly, "y": text}}
+    played = Played({"id": "big"}, {"id": "list"}, each)
+    played.answer("list", items)
+    played.answer("big", [*range(50)] * 400)
+    assert played.run.notes == []
+    while len(played.run.ready) < 9:
+        played.run.wake(Key("r", "", 0), played.now)
+    assert played.run.notes == [f"tasks.b: {text}: {NOTE}"]
+    assert folded(played) == record_of(played.run, played.now)
 
 
 def test_an_item_that_feeds_a_change_fails_alone() -> None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # a start without a DAG does not need it
 def note_effects(plan: Plan) -> None:
     """Set `changes` and `feeds_changes` of all tasks of *plan*, inner ones too, if an expression
     of it has a filter. Takes time linear in the document."""
-    tasks = {task.id: task for task in plan.all_tasks()}
-    if not any(map(_has_filter, tasks.values())):
+    if not _has_filter(plan):
         return
+    tasks = {task.id: task for task in plan.all_tasks()}
     _note_changes(plan)
     left = [id for task in tasks.values() if task.changes for id in _given(task)]
     while left:
@@ -33,13 +33,22 @@ def note_effects(plan: Plan) -> None:
             left += [*_given(task), *_kept(task)]
 
 
-def _has_filter(task: PlannedTask) -> bool:
-    templates = (task.arguments, task.items) if task.items is not None else (task.arguments,)
-    return any(expression.has_lookups for expression in _expressions(task)) or any(
-        reference.pipe is not None and reference.pipe.expression.has_lookups
-        for template in templates
-        for reference in (template.references if template is not None else ())
-    )
+def _has_filter(plan: Plan) -> bool:
+    """Return whether an expression of *plan* has a filter: most plans have none, so this is what
+    planning pays."""
+    for task in plan.tasks.values():
+        for expression in (task.select, task.when):
+            if expression is not None and expression.has_lookups:
+                return True
+        for template in (task.arguments, task.items):
+            for _, reference in template.found if template is not None else ():
+                if reference.pipe is not None and reference.pipe.expression.has_lookups:
+                    return True
+        if task.inner is not None and _has_filter(task.inner):
+            return True
+        if task.repeat is not None and any(one.has_lookups for one in task.of_answers()):
+            return True
+    return False
 
 
 def _note_changes(plan: Plan) -> bool:
@@ -82,9 +91,3 @@ def _in_expressions(task: PlannedTask, expressions: Iterable[Expression]) -> Ite
         for key in expression.references:
             if key.source is Source.OUTPUT and key.id != task.task.id:
                 yield key.id if task.names is None else task.names.ids[key.id]
-
-
-def _expressions(task: PlannedTask) -> Iterator[Expression]:
-    if task.when is not None:
-        yield task.when
-    yield from task.of_answers()
