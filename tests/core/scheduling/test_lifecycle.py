@@ -221,6 +221,19 @@ def test_a_run_that_has_to_end_at_once_cleans_up_no_more():
     assert (played.run.is_done, played.ready, sleeps(played)) == (True, [], [])
 
 
+def test_a_list_of_which_nothing_was_sent_has_no_output_for_what_runs_always():
+    clean = {"id": "undo", "arguments": {"x": "$OUTPUT[each]"}, "trigger_rule": "always"}
+    played = Played({"id": "each", "for_each": [1, 2]}, clean, timeout_s=5)
+    played.run.stop("timeout", played.now)
+    assert played.statuses == {"each": "skipped", "undo": "failed"}
+    assert played.codes["undo"] == "reference_error"
+    sent = Played({"id": "each", "for_each": [1, 2]}, clean, timeout_s=5)
+    sent.answer("each[0]", 7)
+    sent.run.stop("timeout", sent.now)
+    [call] = sent.run.ready
+    assert call.arguments == {"x": [7, None]}
+
+
 def test_a_task_that_runs_always_and_has_started_is_not_stopped():
     items = {"id": "each", "for_each": [1, 2], "trigger_rule": "always"}
     played = Played({"id": "bad"}, items, fail_fast=True)

@@ -262,10 +262,10 @@ class Lifecycle:
         state = frame.states[id]
         state.error = error
         self._stop_items(state, now, error)
-        if state.items is not None and state.output is not None:
-            frame.partial[id] = state.output
         call = self.attempts.abort(state.key, now)
         was_sent = state.attempts > 0 or error.code == "cancelled"
+        if was_sent and state.items is not None and state.output is not None:
+            frame.partial[id] = state.output
         self.moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
         self.end(frame, id)
 
