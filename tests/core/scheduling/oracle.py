@@ -801,10 +801,17 @@ class Oracle:
         for key in [key for key, _ in self.passed if self.party(key) == party]:
             self.passed = Counter({pair: n for pair, n in self.passed.items() if pair[0] != key})
         for key in self.queued():
-            if self.party(key) != party and self.fits(key, [call]) and not self.is_held_back(key):
+            waits_for_slots = self.fits(key, [call]) and not self.looks_later(key)
+            if self.party(key) != party and waits_for_slots and not self.is_held_back(key):
                 self.passed[key, party] += min(slots, self.limits.gateway)
             if self.weight(key) > 1:
                 self.passed_wide[key] += slots
+
+    def looks_later(self, key: Key) -> bool:
+        """Whether the rate of the server of *key* keeps calls waiting until a look at it, which is
+        still to come."""
+        look = Key("", self.server(key))
+        return look in self.open and look not in self.aborted
 
     def is_held_back(self, key: Key) -> bool:
         """Whether a call that takes several slots, and was passed often enough, may keep them from
