@@ -115,7 +115,7 @@ async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, serve
 
 
 def test_every_example_is_found():
-    assert len(EXAMPLES) == PAGE.count("```json dag") == 13
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 14
 
 
 def block(label: str) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""The job in README.md runs as it stands, and the command line explains it as its page says."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
+from tests.fakes import FakeServers, tool
+
+from .blocks import ROOT, blocks_in
+
+[JOB] = [block.text for block in blocks_in("json") if block.page == ROOT / "README.md"]
+STRING, NUMBER = {"type": "string"}, {"type": "integer"}
+BUGS = {"1": [(7, "ada", 20), (8, "ken", 2)], "2": [(9, "ken", 15)], "3": [(12, "ada", 40)]}
+
+
+def bugs(repo: str, label: str, cursor: str = "1") -> dict[str, Any]:
+    """Give a page of bugs, each with the days since its last news."""
+    now, following = datetime.now(UTC), str(int(cursor) + 1)
+    items = [
+        {"number": number, "owner": owner, "updated_at": str(now - timedelta(days, hours=1))}
+        for number, owner, days in BUGS[cursor]
+    ]
+    return {"items": items, "next": following if following in BUGS else None}
+
+
+@pytest.fixture
+def servers() -> FakeServers:
+    made = FakeServers()
+    listed = {"repo": STRING, "label": STRING, "cursor": STRING}
+    made.add(tool("github:list_issues", listed, ["repo"], readOnlyHint=True), bugs)
+    made.add(
+        tool("github:add_comment", {"number": NUMBER, "text": STRING}, ["number", "text"]),
+        lambda number, text: {},
+    )
+    made.add(
+        tool("github:add_label", {"number": NUMBER, "label": STRING}, ["number", "label"]),
+        lambda number, label: {},
+    )
+    made.add(
+        tool("pager:who_is_on_call", {}, readOnlyHint=True),
+        lambda: {"name": "margaret", "channel": "ops"},
+    )
+    made.add(
+        tool("slack:post_message", {"channel": STRING, "text": STRING}, ["channel", "text"]),
+        lambda channel, text: {"channel": channel, "text": text},
+    )
+    return made
+
+
+async def test_the_job_of_the_readme_is_done_in_one_call(servers: FakeServers):
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        result = await gateway.execute(json.loads(JOB))
+    assert (result.status, result.errors) == ("success", ())
+    text = 'Without news, by owner: {"ada":2,"ken":1}'
+    assert result.outputs == {"post": {"channel": "ops", "text": text}}
+    asked = [given for name, given in servers.calls if name == "github:add_comment"]
+    marked = [given for name, given in servers.calls if name == "github:add_label"]
+    assert sorted(each["number"] for each in asked) == [7, 9, 12]
+    assert sorted(each["number"] for each in marked) == [7, 9, 12]
+    assert asked[0]["text"] == "@ada, is there any news?"
+
+
+async def test_the_job_of_the_readme_is_explained_as_the_page_on_the_command_line_says(
+    servers: FakeServers,
+):
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    shown = "".join(re.findall(r"^> ?(.*\n)", page, re.MULTILINE))
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        planned = await gateway.plan(json.loads(JOB))
+    assert shown.split() == " ".join(planned["explanation"]).split()
+    assert servers.calls == []
