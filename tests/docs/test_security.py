@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
@@ -26,24 +25,11 @@ SETTINGS = {
 }
 
 
-def slug(heading: str) -> str:
-    """The anchor of a heading, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:60])
 def test_each_threat_says_what_is_done_and_has_a_place_for_what_is_not(row: list[str]):
     assert len(row) == 3
     assert row[0]
     assert row[1]
-
-
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", TEXT))
-def test_a_link_leads_to_a_heading(link: str):
-    name, _, anchor = link.partition("#")
-    page: Path = PAGE.parent / name
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    assert anchor in map(slug, headings)
 
 
 def test_the_options_commands_and_settings_that_it_names_exist():
