@@ -41,7 +41,7 @@ from ...profiles import share_of_examples
 from ..runs import result_at
 from .documents import CATALOG as CATALOG_OF_WORLDS
 from .machine import SchedulerMachine
-from .oracle import conflict
+from .oracle import TaskText, conflict
 from .places import conflicts_in
 from .world import World
 
@@ -317,13 +317,18 @@ def promise_what_cleans_up_has_run(world: World, run: str) -> None:
             assert (state.attempts > 0) == _can_be_sent(world, run, id)
 
 
+def _goes_on(task: TaskText) -> bool:
+    """Whether the other items of *task* go on after one that failed, also under `fail_fast`."""
+    return task.may_lose_items or task.trigger_rule == "always"
+
+
 def promise_fail_fast_stops_at_the_first_failure(world: World) -> None:
     for run in world.live:
         if world.graphs[run].is_fail_fast and world.runs[run].stopped_by is None:
             statuses = {
                 status
                 for key, status in world.seen.items()
-                if key.run == run and not (key.item is not None and world.task(key).may_lose_items)
+                if key.run == run and not (key.item is not None and _goes_on(world.task(key)))
             }
             assert not statuses & {Status.FAILED, Status.TIMEOUT}
 
