@@ -100,14 +100,17 @@ class World(Oracle):
     def resume(self, earlier: str, again: str) -> None:
         """Submit a run that goes on from *earlier*: what did not succeed is sent again, and also
         *again*, which has changed, and every second task that succeeded but for some items."""
-        document = {"tasks": self.graphs[earlier].document["tasks"], "return": ["*"]}
         run, ids = self.runs[earlier], self.graphs[earlier].tasks
         sent_again = {id for id in ids if self.status(earlier, id) is not Status.SUCCESS} | {again}
         sent_again |= {id for id in ids if ids[id].index % 2 and self.lost_items(earlier, id)}
-        tasks = [task for task in document["tasks"] if task["id"] in sent_again]
         select = run.plan.tasks[again].task.select
         changed = {"select": "@" if select is None else None}  # which changes no output
-        tasks = [{**task, **changed} if task["id"] == again else task for task in tasks]
+        all_tasks = [
+            {**task, **changed} if task["id"] == again else task
+            for task in self.graphs[earlier].document["tasks"]
+        ]
+        document = {"tasks": all_tasks, "return": ["*"]}
+        tasks = [task for task in all_tasks if task["id"] in sent_again]
         reading = read_dag({**document, "tasks": tasks, "resume_from": earlier})
         completed, taken_over, outputs, items = resume(
             reading,

@@ -289,6 +289,9 @@ class Scheduler:
         """Start every call that fits; hand over the commands and notices of *run*, the only run
         that an event can change, and of the runs whose calls start."""
         if run is not None:
+            for command in run.commands:
+                if isinstance(command, Abort) and command.key not in self._in_flight:
+                    self._release(command.key, now)  # it paused before another attempt
             if run.withdrawn:
                 first += tuple(self._withdraw(run, now))
             self._admit(run)
