@@ -322,6 +322,40 @@ async def test_items_of_a_group_that_succeeded_are_reused(house: House) -> None:
     assert len(house.servers.calls) == before + 2
 
 
+async def test_items_that_succeeded_are_reused_although_the_group_runs_in_another_way(
+    house: House,
+) -> None:
+    write = task("w", "files:write", path="$ITEM")
+    fail = task("f", "s:flaky", times=1, key="$ITEM")
+
+    def group(**fields: Any) -> dict[str, Any]:
+        steps = [fail, write | fields | {"depends_on": ["f"]}]
+        return {"tasks": [{"id": "g", "for_each": ["k", "l"], "tasks": steps}]}
+
+    async with house.gateway() as gateway:
+        house.failures["k"] = 5
+        first = await gateway.execute(group())
+        again = await gateway.execute({**group(timeout_s=30), "resume_from": first.run_id})
+    assert again.status == "success"
+    written = [given["path"] for name, given in house.servers.calls if name == "files:write"]
+    assert written == ["k", "l"]
+
+
+async def test_a_group_that_does_something_else_does_not_repeat_what_may_not_be(
+    house: House,
+) -> None:
+    steps = [task("w", "files:write", path="$ITEM"), task("f", "s:flaky", times=1, key="$ITEM")]
+    steps[1] |= {"depends_on": ["w"]}
+    changed = [steps[0] | {"when": "true"}, steps[1]]
+    group = {"id": "g", "for_each": ["k", "l"]}
+    async with house.gateway() as gateway:
+        house.failures["k"] = 5
+        first = await gateway.execute({"tasks": [{**group, "tasks": steps}]})
+        sent = {"tasks": [{**group, "tasks": changed}], "resume_from": first.run_id}
+        with pytest.raises(InvalidDag, match="items of g, all of which run again"):
+            await gateway.execute(sent)
+
+
 async def test_a_call_that_may_not_be_made_twice_is_not_repeated_with_its_item(
     house: House,
 ) -> None:

@@ -40,6 +40,13 @@ def test_a_task_is_of_one_kind_and_has_only_its_fields(fields: set[str], expecte
     assert [problem.path for problem in found] == [f"tasks[3].{name}" for name in expected]
 
 
+@pytest.mark.parametrize("field", ["repeat", "arguments"])
+def test_what_a_task_does_is_not_left_out(field: str):
+    [problem] = one_of_its_kind({"tasks", field}, "tasks[0]", "a")
+    assert problem.fix is None
+    assert problem.hint == f"Put {field} into a task that calls a tool."
+
+
 def test_a_field_of_another_kind_of_task_is_left_out():
     [problem] = one_of_its_kind({"value", "cache"}, "tasks[0]", "a")
     assert problem.fix == REMOVE

@@ -128,6 +128,17 @@ def test_a_task_that_makes_a_value_in_another_form_has_a_fix(
     assert [(each.path, each.fix) for each in spelling.problems] == [(f"{PATH}.{fix[0]}", fix[1])]
 
 
+@pytest.mark.parametrize("name", ["steps", "do", "body"])
+def test_the_tasks_of_a_group_under_another_name_have_a_fix(name: str) -> None:
+    group = {"id": "g", "for_each": [1], name: [{"id": "b", "tool": "s:t"}], "output": "$OUTPUT[b]"}
+    spelling = task_spelling(group, TASK_FIELDS, "tasks[0]", "g")
+    assert [problem.fix for problem in spelling.problems] == [
+        Fix(Op.RENAME, "tasks"),
+        Fix(Op.RENAME, "value"),
+    ]
+    assert spelling.members["value"] == "$OUTPUT[b]"
+
+
 @table(
     "members",
     [

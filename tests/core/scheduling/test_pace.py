@@ -58,6 +58,25 @@ def test_expressions_over_large_outputs_are_evaluated_in_several_steps(
     assert [output.value for output in played.run.outputs.values()][1:] == outputs
 
 
+LARGE = {"items": [{"id": number, "title": f"title {number}"} for number in range(2_000)]}
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"id": "v", "for_each": [*range(100)], "value": "all: $OUTPUT[big]"},
+        {"id": "v", "for_each": [*range(100)], "value": {"all": "$OUTPUT[big]"}},
+        {"id": "v", "for_each": [*range(100)], "tasks": [{"id": "in", "value": "$OUTPUT[big]"}]},
+        {"id": "v", "for_each": [*range(100)], "arguments": {"x": "$OUTPUT[big]", "n": "$ITEM"}},
+    ],
+)
+def test_large_outputs_that_many_items_refer_to_are_put_in_in_several_steps(task: dict[str, Any]):
+    played = Played({"id": "big"}, task)
+    played.answer("big", LARGE)
+    assert Sleep(NEXT_STEP, PAUSE_S) in played.run.commands
+    assert not played.run.is_done
+
+
 def test_calls_with_costly_arguments_are_made_in_several_steps_and_sent_meanwhile():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY, "n": "$ITEM"}}
     played = Played({"id": "big"}, each)

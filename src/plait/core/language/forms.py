@@ -32,6 +32,8 @@ OF_CALLS = frozenset(
     }
 )
 """The fields that say how a tool is called."""
+_WORK = frozenset({"arguments", "repeat"})
+"""Those of them that say what is called."""
 OF_GROUPS = frozenset({"max_concurrency", "fail_fast"})
 """The fields that say how the items of a group run."""
 EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
@@ -87,7 +89,11 @@ def _not_for(
 ) -> Iterator[Problem]:
     for name in sorted(names):
         message = f"{name} is for {others}; {what} takes none."
-        yield Problem(f"{path}.{name}", "unknown_field", message, REMOVE.advice, id, REMOVE)
+        fix: Fix | None = REMOVE
+        hint = REMOVE.advice
+        if name in _WORK:  # without it, something else would run
+            hint, fix = f"Put {name} into a task that calls a tool.", None
+        yield Problem(f"{path}.{name}", "unknown_field", message, hint, id, fix)
 
 
 def nested(path: str, task: Task) -> Iterator[Problem]:

@@ -56,6 +56,8 @@ OF_A_VALUE = frozenset({"output", "outputs", "result", "results", "return", "ret
 """Names of other engines for what a task without a tool makes."""
 _VALUE_TOOLS = frozenset({"value", "output", "result", "return", "set", "none"})
 """Names that stand for a tool in a task that makes a value. A tool has its server before it."""
+IN_A_GROUP = ("steps", "do", "body", "subtasks", "actions", "jobs")
+"""Names that other engines have for the tasks of a group."""
 OF_A_DAG: Mapping[str, str] = {
     **dict.fromkeys(
         (
@@ -217,10 +219,14 @@ def task_spelling(
     if called is not None or (called := _of_a_value_tool(members, known, path, id)) is not None:
         return called
     foreign = dict(OF_A_TASK)
+    if members.keys().isdisjoint({"tool", "tasks"}):
+        foreign |= dict.fromkeys(IN_A_GROUP, "tasks")
     meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
     free = next((field for field in ("tool", "id") if field not in meant), None)
     if free == "tool" and ("value" in meant or "tasks" in meant):
         free = None
+        if "tasks" in meant and "value" not in meant:
+            foreign |= dict.fromkeys(OF_A_VALUE, "value")
     elif free == "tool" and len(outputs := [name for name in members if name in OF_A_VALUE]) == 1:
         foreign[outputs[0]], free = "value", None
     if free is not None:

@@ -21,7 +21,7 @@ from ..language.templates import compile_value
 from ..planning.places import mentions, paths_of
 from ..planning.plan import GROUP, Plan, TakenOver, in_order
 from ..planning.repeats import expressions_of
-from ..scheduling.earlier_items import EarlierItems
+from ..scheduling.earlier_items import EarlierItems, work_of
 from ..scheduling.events import Status
 from ..tools.output import Output
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem, some_of
@@ -319,22 +319,34 @@ def _sent_of(earlier: RunRecord, group: TaskRecord) -> frozenset[str] | None:
     return frozenset(inner.id for inner in within if inner.statuses.get(Status.SUCCESS, 0) > well)
 
 
+def _succeeded_in(earlier: RunRecord, group: str) -> frozenset[str] | None:
+    """Find the tasks of *group* that succeeded for an item; None if that is unknown."""
+    within = [inner for inner in earlier.inner if group in inner.groups]
+    if not within:
+        return None
+    return frozenset(inner.id for inner in within if inner.statuses.get(Status.SUCCESS, 0))
+
+
 def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRecord) -> None:
     """Raise `InvalidDag` if an item of a group would run again although a call of it succeeded
-    that may not be made twice: what the tasks in a group gave is not kept."""
+    that may not be made twice: what the tasks in a group gave is not kept. Where the group does
+    something else now, all its items run again."""
     problems = []
     for id, group in plan.tasks.items():
         if group.inner is None or group.reused_inputs or id not in from_.tasks:
             continue
         sent = earlier[id].sent if id in earlier else _sent_of(from_, from_.tasks[id])
+        again = "items of {} that failed after it"
+        if id in earlier and work_of(earlier[id].task) != work_of(group.task):
+            sent, again = _succeeded_in(from_, id), "items of {}, all of which run again"
         for task in group.inner.all_tasks():
             may_repeat = task.policy.may_repeat or task.task.allow_repeat
             was_sent = sent is None or task.id in sent
             if was_sent and task.makes_calls and not may_repeat:
                 verb = "may have succeeded" if sent is None else "succeeded"
                 message = (
-                    f"{task.id} {verb} for items of {id} that failed after it, and "
-                    f"{task.tool.full_name} is not known to be safe to call twice."
+                    f"{task.id} {verb} for {again.format(id)}, and {task.tool.full_name} is not "
+                    "known to be safe to call twice."
                 )
                 others = (
                     f"Leave {id} out: it succeeded without them and is reused. Otherwise send"

@@ -35,8 +35,8 @@ MAX_COPIED_BYTES = 16 * 2**20
 """Most bytes of all the calls of one `for_each` task, where each has a text of its own."""
 MAX_SENT_BYTES = 256 * 2**20
 """Most bytes of all the calls of one `for_each` task."""
-BYTES_PER_STEP = 64
-"""The bytes of arguments that take about as long as one step of an expression."""
+BYTES_PER_STEP = 16
+"""The bytes of arguments and values that take about as long as one step of an expression."""
 MAX_COMPLAINTS = 5
 """Problems in the error of one call; the others are counted."""
 
@@ -102,6 +102,8 @@ def made(planned: PlannedTask, scope: Scope) -> Output:
         output = Output.of(template.resolve(scope))
     except NotStrict as error:
         raise InvalidOutput(f"the value is not strict JSON: {error}") from None
+    if scope.work is not None:
+        scope.work.steps += output.memory_bytes // BYTES_PER_STEP + len(template.found)
     if planned.select is not None:
         output = selected(planned.select, output, scope)
     refuse_absent(planned, scope, is_sent=False)

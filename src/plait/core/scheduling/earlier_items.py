@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain, islice, repeat
 
 from ...errors import CallError
-from ..language.dag import Task
+from ..language.dag import HOW_IT_RUNS, Task
 from ..language.references import INDEX, OUTPUT, Reference
 from ..language.scope import Scope
 from ..language.templates import compile_value, follow, items_in
@@ -73,7 +73,7 @@ def items_to_reuse(
     items: Iterable[tuple[int, Json]],
 ) -> dict[int, Output]:
     """Return the outputs of those of *items* that need not run again, by index."""
-    if earlier.tool != planned.tool.full_name or _work(earlier.task) != _work(planned.task):
+    if earlier.tool != planned.tool.full_name or work_of(earlier.task) != work_of(planned.task):
         return {}
     if any(
         reference.about != OUTPUT  # how tasks ended is not kept with the items
@@ -95,9 +95,19 @@ def items_to_reuse(
     return found
 
 
-def _work(task: Task) -> tuple[object, ...]:
-    """Return what *task* does for each item, as it is written."""
-    return task.arguments, task.value, task.tasks, task.select, task.repeat
+def work_of(task: Task) -> tuple[object, ...]:
+    """Return what *task* does for each item, as it is written, without what only says how."""
+    inner = [_inner_work(one) for one in task.tasks or ()]
+    return task.arguments, task.value, task.select, task.repeat, inner
+
+
+def _inner_work(task: Task) -> dict[str, object]:
+    kept: dict[str, object] = {
+        name: getattr(task, name)
+        for name in type(task).model_fields
+        if name not in HOW_IT_RUNS and name != "tasks"
+    }
+    return kept | {"tasks": [_inner_work(one) for one in task.tasks or ()]}
 
 
 def _within(planned: PlannedTask) -> list[PlannedTask]:
