@@ -78,8 +78,11 @@ _WORD = re.compile(
     r"(?<![\w.'\"\]-])[A-Za-z_][\w-]{0,63}(?:\??\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16}"
 )
 _QUOTED = re.compile(r"(?<!\[)(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")(?!\])")
-_COMPUTED = frozenset({"github", "mustache", "block", "section"})
-"""Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`."""
+_COMPUTED = frozenset({"github", "mustache", "block", "section", "braced"})
+"""Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`, `${a.x || 'none'}`. In
+shells, `${a:-none}` is a variable, so braces alone count only with a path."""
+_OF_ITEMS = frozenset({"github", "mustache", "braced"})
+"""Those of them that have no loops of their own."""
 _WITH_A_PATH = frozenset({"angled", "angles", "percent", "at", "double"})
 """Forms that are common in texts, and name a task only with a path: `<a>` may be a tag."""
 _XCOM = re.compile(
@@ -236,15 +239,17 @@ def _computed(form: str, body: str, ids: Collection[str], *, items: bool) -> str
     if form in {"single", "braced"} and (formatted := _FORMAT.fullmatch(body)) is not None:
         meant = _meant(form, formatted["value"], ids, items=items)
         has_path = meant is not None and not meant.endswith("]")
-        return meant if has_path or formatted["spec"][:2] in {":.", ":,"} else None
+        if meant is not None or form == "single":
+            return meant if has_path or formatted["spec"][:2] in {":.", ":,"} else None
     if form in _COMPUTED:
-        has_items = items and form in {"github", "mustache"}  # the others have loops of their own
+        has_items = items and form in _OF_ITEMS
         inside = _QUOTED.sub("", body)
         for word in _WORD.finditer(inside):
             name = word[0]
             if inside[word.end() : word.end() + 1] == "(":  # a function, or a method of a value
                 name = name.rpartition(".")[0]
-            if name and (meant := meaning(name, ids, items=has_items)) is not None:
+            meant = meaning(name, ids, items=has_items) if name else None
+            if meant is not None and (form != "braced" or not meant.endswith("]")):
                 return meant
     return None
 

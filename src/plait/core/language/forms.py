@@ -33,7 +33,7 @@ OF_CALLS = frozenset(
 )
 """The fields that say how a tool is called."""
 _WORK = frozenset({"arguments", "repeat"})
-"""Those of them that say what is called."""
+"""The fields of calls that say what is called."""
 OF_GROUPS = frozenset({"max_concurrency", "fail_fast"})
 """The fields that say how the items of a group run."""
 EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
