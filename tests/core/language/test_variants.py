@@ -128,6 +128,14 @@ def test_a_task_that_makes_a_value_in_another_form_has_a_fix(
     assert [(each.path, each.fix) for each in spelling.problems] == [(f"{PATH}.{fix[0]}", fix[1])]
 
 
+@pytest.mark.parametrize("name", ["as", "item_name", "loopVar"])
+def test_the_name_of_an_item_is_not_left_out_where_texts_may_use_it(name: str) -> None:
+    task = {"id": "a", "tool": "s:t", "for_each": [1], name: "user"}
+    [problem] = task_spelling(task, TASK_FIELDS, "tasks[0]", "a").problems
+    assert problem.fix is None
+    assert problem.hint == "The item is $ITEM: leave this out and write that."
+
+
 @pytest.mark.parametrize("name", ["steps", "do", "body"])
 def test_the_tasks_of_a_group_under_another_name_have_a_fix(name: str) -> None:
     group = {"id": "g", "for_each": [1], name: [{"id": "b", "tool": "s:t"}], "output": "$OUTPUT[b]"}

@@ -82,7 +82,7 @@ _COMPUTED = frozenset({"github", "mustache", "block", "section", "braced"})
 """Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`, `${a.x || 'none'}`. In
 shells, `${a:-none}` is a variable, so braces alone count only with a path."""
 _OF_ITEMS = frozenset({"github", "mustache", "braced"})
-"""Those of them that have no loops of their own."""
+"""The forms that have no loops of their own."""
 _WITH_A_PATH = frozenset({"angled", "angles", "percent", "at", "double"})
 """Forms that are common in texts, and name a task only with a path: `<a>` may be a tag."""
 _XCOM = re.compile(

@@ -91,6 +91,8 @@ LEFT_OUT = frozenset(
     ]
 )
 """Names of other engines that have no counterpart here, however near one is spelt."""
+NAMES_OF_ITEMS = frozenset({"as", "item_name", "item_var", "iterator", "loop_var"})
+"""Fields of other engines that name the item of a loop: texts use that name."""
 _PROMISES = frozenset({"literal", "allow_repeat"})
 """Fields that switch a check off: a name that is only near to one is not taken for it."""
 _DECIDING = frozenset(
@@ -344,6 +346,8 @@ def spelled(
             hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
         if snake in LEFT_OUT and not usual:
             hint, fix = REMOVE.advice, REMOVE
+        if snake in NAMES_OF_ITEMS and not usual:
+            hint, fix = "The item is $ITEM: leave this out and write that.", None
         elif snake in _CLEANING and "trigger_rule" in known and not usual:
             hint, fix = _CLEANING[snake], None
         message = f'Unknown field "{name[:80]}".'
