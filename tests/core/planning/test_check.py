@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from plait.core.language.dag import Dag, Task, read_dag
 from plait.core.planning.check import check
+from plait.core.planning.mismatch import MAX_NOTES
 from plait.core.planning.plan import Plan, TakenOver
-from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy, Rule
 from plait.core.values.problems import MAX_PROBLEMS, Problem
 from plait.errors import InvalidDag
@@ -404,3 +405,27 @@ def test_a_document_full_of_problems_is_not_searched_to_its_end(
     assert len(found) == MAX_PROBLEMS + 1
     assert (found[0].path, found[0].code) == ("$", "limit_exceeded")
     assert len({problem.path for problem in found}) == MAX_PROBLEMS + 1
+
+
+def test_arguments_that_an_open_schema_does_not_declare_are_noted() -> None:
+    schema = {"properties": {"cursor": {"type": "string"}, "size": {"type": "integer"}}}
+
+    def notes(*, more: dict[str, Any] | None = None, **task: Any) -> tuple[str, ...]:
+        hints = {"readOnlyHint": True}
+        page = Tool("s", "page", {"inputSchema": {**schema, **(more or {})}, "annotations": hints})
+        catalog = Catalog([page], [ServerInfo("s", ServerState.READY)])
+        document = {"tasks": [{"id": "a", "tool": "s:page", **task}]}
+        return check(read_dag(document), catalog, Policy()).notes
+
+    assert notes(arguments={"cursor": "x", "size": 1}) == ()
+    assert notes(arguments={"curser": "x"}) == (
+        'tasks[0].arguments.curser: s:page declares no curser. Did you mean "cursor"?',
+    )
+    assert notes(repeat={"set": {"after": "next"}}) == (
+        (
+            "tasks[0].repeat.set.after: s:page declares no after. "
+            "Signature: s:page(cursor?: string, size?: integer)"
+        ),
+    )
+    assert len(notes(arguments={f"x{number}": 1 for number in range(50)})) == MAX_NOTES
+    assert notes(arguments={"other": "x"}, more={"additionalProperties": True}) == ()

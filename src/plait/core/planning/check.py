@@ -19,6 +19,7 @@ from ..values.problems import (
     Problem,
     Problems,
     TooManyProblems,
+    did_you_mean,
     first_of,
     with_one_fix_a_place,
     written,
@@ -127,6 +128,8 @@ class _Checker:
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
+        self._undeclared = 0
+        """The notes so far on arguments that tools do not declare."""
 
     @property
     def names(self) -> Names:
@@ -402,6 +405,8 @@ class _Checker:
             arguments = replace(arguments, value=without(arguments.value, place))
         unknown, before = arguments.unknown, given
         complaints: Sequence[Complaint] = tool.input.complaints(given, unknown=unknown)
+        if (declared := tool.input.declared) is not None and not given.keys() <= declared:
+            self._note_undeclared(tool, given.keys() - declared, f"{path}.arguments")
         if not complaints:
             return arguments
         given, gone, complaints = left_out(tool.input, given, complaints, unknown)
@@ -422,6 +427,15 @@ class _Checker:
             self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)
         return arguments
 
+    def _note_undeclared(self, tool: Tool, names: Iterable[str], path: str) -> None:
+        """Note arguments that *tool* does not declare, although its schema takes them."""
+        for name in sorted(names)[: max(MAX_NOTES - self._undeclared, 0)]:
+            self._undeclared += 1
+            near = did_you_mean(name, tool.input.properties)
+            asked = near or f"Signature: {tool.signature}"
+            said = f"{path}{written((name,))}: {tool.full_name} declares no {name}. {asked}"
+            self.notes.append(said)
+
     def _policy(self, task: Task, tool: Tool, path: str) -> None:
         policy = self._policy_of(tool)
         if policy.denied_by is not None:
@@ -434,6 +448,9 @@ class _Checker:
             )
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
             self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
+        if task.repeat is not None and (declared := tool.input.declared) is not None:
+            names = task.repeat.set.keys() - declared
+            self._note_undeclared(tool, names, f"{path}.repeat.set")
         if task.repeat is not None and not task.allow_repeat and not policy.may_repeat:
             message = (
                 f"{tool.full_name} is not known to be safe to call twice, so it is not repeated."

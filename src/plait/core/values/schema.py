@@ -62,6 +62,15 @@ class Complaint:
     message: str
 
 
+_OF_OTHER_MEMBERS = frozenset(
+    {
+        *("additionalProperties", "patternProperties", "unevaluatedProperties", "$ref"),
+        *("allOf", "anyOf", "oneOf", "if", "dependentSchemas"),
+    }
+)
+"""Keywords that may say something of members that `properties` does not name."""
+
+
 class Schema:
     """One JSON Schema of a tool, compiled when first needed."""
 
@@ -85,6 +94,13 @@ class Schema:
     def properties(self) -> Mapping[str, Json]:
         properties = self.definition.get("properties")
         return properties if isinstance(properties, dict) else {}
+
+    @cached_property
+    def declared(self) -> frozenset[str] | None:
+        """The names of its members, where it says nothing of others and so takes them; None if
+        others are ruled out, or expected."""
+        says_more = self.definition.keys() & _OF_OTHER_MEMBERS
+        return frozenset(self.properties) if self.properties and not says_more else None
 
     @property
     def required(self) -> tuple[str, ...]:
