@@ -245,9 +245,17 @@ def starts(folder: Path) -> dict[str, int]:
 
 @pytest.mark.timeout(240)
 def test_a_terminal_shows_what_starts_and_runs_and_keeps_finished_lines_alone(tmp_path: Path):
+    settings = tmp_path / "slow.toml"  # servers that take a second to start
+    settings.write_text(
+        "".join(
+            f'[servers.{name}]\ncommand = "sh"\ncwd = "{EXAMPLES}"\n'
+            f'args = ["-c", "sleep 1; exec {sys.executable} services.py {name}"]\n'
+            for name in ("tracker", "chat")
+        )
+    )
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        [*PLAIT, "run", *TOUR],
+        [*PLAIT, "run", TOUR[0], "--config", str(settings)],
         stdout=subprocess.PIPE,
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "NO_COLOR": "1", "PLAIT_STATE_DIR": str(tmp_path)},
