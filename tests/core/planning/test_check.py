@@ -408,10 +408,12 @@ def test_a_document_full_of_problems_is_not_searched_to_its_end(
 
 
 def test_arguments_that_an_open_schema_does_not_declare_are_noted() -> None:
-    schema = {"properties": {"cursor": {"type": "string"}, "size": {"type": "integer"}}}
+    schema: dict[str, Any] = {
+        "properties": {"cursor": {"type": "string"}, "size": {"type": "integer"}}
+    }
 
     def notes(*, more: dict[str, Any] | None = None, **task: Any) -> tuple[str, ...]:
-        hints = {"readOnlyHint": True}
+        hints: Any = {"readOnlyHint": True}
         page = Tool("s", "page", {"inputSchema": {**schema, **(more or {})}, "annotations": hints})
         catalog = Catalog([page], [ServerInfo("s", ServerState.READY)])
         document = {"tasks": [{"id": "a", "tool": "s:page", **task}]}
