@@ -9,7 +9,7 @@ from plait.core.language.dag import Task, read_dag
 from plait.core.language.references import Reference
 from plait.core.planning.fields import MAX_LOOKALIKES, Fields
 from plait.core.planning.links import Links
-from plait.core.values.problems import Fix, Op, Problem
+from plait.core.values.problems import Fix, Op, Problems
 from tests.fakes import tool
 
 from ..tables import table
@@ -22,7 +22,7 @@ class Given:
 
     def __init__(self) -> None:
         tasks = [{"id": id, "tool": "s:do"} for id in ("a", "t")]
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self.notes: list[str] = []
         links = Links(read_dag({"tasks": tasks}), self.problems, self.notes)
         self.fields = Fields(links, self.problems, self.notes, max_items=3)

@@ -25,7 +25,7 @@ def _arithmetic(loose: Loose, at: int) -> Finding | None:
     operands, signs = _cut(loose, start, end)
     right = _written(operands, signs)
     if "%" in signs:
-        return loose.found(at, message, None, "There is no remainder of a division here.")
+        return loose.found(at, message, None, "No function gives the remainder of a division.")
     if right is None or not loose.ends_operand(end - 1):
         return loose.found(at, message, None, _CALCULATE)
     return loose.found(at, message, loose.replaced(start, end, right))

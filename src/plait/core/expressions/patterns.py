@@ -50,9 +50,9 @@ _CLASS_WITHIN_LINES = re.compile(r"\[\^[^\]\[\\]*\\n[^\]\[\\]*\]")
 _BREAKS_LINES = re.compile(r"[\x00-\x1f]|\[\^|\[:|\\t-|\\[^dwSbBAzt\W_]|\(\?[a-zA-Z]*s")
 """Signs that may match a line break, or hide one that does."""
 _OUR_WORDS = (
-    ("perl operator: (?=", "there is no look-around"),
-    ("perl operator: (?!", "there is no look-around"),
-    ("perl operator: (?<", "there is no look-around"),
+    ("perl operator: (?=", "look-around is not supported"),
+    ("perl operator: (?!", "look-around is not supported"),
+    ("perl operator: (?<", "look-around is not supported"),
     ("perl operator: (?>", "there are no atomic groups"),
     ("escape sequence: \\Z", "the end of the text is \\z"),
 )

@@ -38,7 +38,7 @@ class Pipe(NamedTuple):
 
 
 def pipe_start(text: str, position: int) -> int | None:
-    """Return where the expression of the pipe at *position* starts; None if there is no pipe."""
+    """Return where the expression of the pipe at *position* starts; None without a pipe."""
     found = _SIGN.match(text, position) or _SHORT.match(text, position)
     return None if found is None else found.end()
 

@@ -16,7 +16,6 @@ from ..tools.policy import Policy, ToolPolicy
 from ..values.problems import (
     MAX_GUESSES,
     Fix,
-    Problem,
     Problems,
     TooManyProblems,
     did_you_mean,
@@ -119,7 +118,7 @@ class _Checker:
         self.catalog = catalog
         self.policy = policy
         self.notes = list(reading.notes)
-        self.problems: list[Problem] = Problems(reading.problems)
+        self.problems = Problems(reading.problems)
         self.links = Links(reading, self.problems, self.notes)
         self.fields = Fields(self.links, self.problems, self.notes, max_items)
         self.cost, self.alone = cost, alone
@@ -337,24 +336,13 @@ class _Checker:
         calls = sum(map(_calls_of, planned))
         if calls > most:
             message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
-            self._say("tasks", "limit_exceeded", message, "Split the DAG.")
+            self.problems.say("tasks", "limit_exceeded", message, "Split the DAG.")
 
     def check_cycles(self, tasks: Mapping[str, PlannedTask], path: str = "tasks") -> None:
         for cycle in find_cycles({id: task.needs for id, task in tasks.items()}):
             chain = " -> ".join(cycle)
             hint = "Each waits for the one before it: remove one of these references or depends_on."
-            self._say(path, "cycle", f"There is a cycle: {chain}.", hint)
-
-    def _say(
-        self,
-        path: str,
-        code: str,
-        message: str,
-        hint: str | None = None,
-        id: str | None = None,
-        fix: Fix | None = None,
-    ) -> None:
-        self.problems.append(Problem(path, code, message, hint, id, fix))
+            self.problems.say(path, "cycle", f"There is a cycle: {chain}.", hint)
 
     def _is_unread(self, task: Task, field: str) -> bool:
         return field in self.unread.get(task.id, ())
@@ -424,7 +412,9 @@ class _Checker:
             hints = [fix.advice] if fix is not None and not message.endswith("?") else []
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
-            self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)
+            self.problems.say(
+                f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix
+            )
         return arguments
 
     def _note_undeclared(self, tool: Tool, names: Iterable[str], path: str) -> None:
@@ -440,14 +430,14 @@ class _Checker:
         policy = self._policy_of(tool)
         if policy.denied_by is not None:
             message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
-            self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
+            self.problems.say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
         is_retried = task.retries and task.retrying.max
         if is_retried and not task.allow_repeat and not policy.may_repeat:
             message = (
                 f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
             )
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
-            self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
+            self.problems.say(f"{path}.retries", "not_repeatable", message, hint, task.id)
         if task.repeat is not None and (declared := tool.input.declared) is not None:
             names = task.repeat.set.keys() - declared
             self._note_undeclared(tool, names, f"{path}.repeat.set")
@@ -456,7 +446,7 @@ class _Checker:
                 f"{tool.full_name} is not known to be safe to call twice, so it is not repeated."
             )
             hint = "Leave repeat out, or set allow_repeat: true if more calls do no harm."
-            self._say(f"{path}.repeat", "not_repeatable", message, hint, task.id)
+            self.problems.say(f"{path}.repeat", "not_repeatable", message, hint, task.id)
 
 
 def _calls_of(planned: PlannedTask) -> int:

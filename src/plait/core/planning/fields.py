@@ -13,7 +13,7 @@ from ..language.lookalikes import in_defaults, in_names, lookalikes, repaired, w
 from ..language.references import BadPipe, BadReference, Reference, in_braces, parse
 from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Tool
-from ..values.problems import MAX_GUESSES, Fix, Op, Problem, slip_of, some_of, written
+from ..values.problems import MAX_GUESSES, Fix, Op, Problems, slip_of, some_of, written
 from ..values.strict import Json, short
 from .links import Links
 from .names import group_of
@@ -28,9 +28,7 @@ MAX_LOOKALIKES = 20
 class Fields:
     """A reader of the fields of the tasks of one DAG; it adds to *problems* and *notes*."""
 
-    def __init__(
-        self, links: Links, problems: list[Problem], notes: list[str], max_items: int
-    ) -> None:
+    def __init__(self, links: Links, problems: Problems, notes: list[str], max_items: int) -> None:
         self._links = links
         self._problems = problems
         self._notes = notes
@@ -65,7 +63,9 @@ class Fields:
             meant = repaired(part_at(value, place)) if self._may_guess else None
             fix = None if meant is None else Fix(Op.REPLACE, meant)
             hint = error.hint if fix is None else fix.advice
-            self._say(path + written(place), "invalid_reference", str(error), hint, task.id, fix)
+            self._problems.say(
+                path + written(place), "invalid_reference", str(error), hint, task.id, fix
+            )
         return template
 
     def _bad_pipe(self, text: str, finding: Finding, path: str, task: Task) -> None:
@@ -91,7 +91,7 @@ class Fields:
         fix = None
         if meant is not None:
             hint = f"Did you mean $ITEM[{meant}]?"
-        self._say(path, "unknown_task", message, hint, task.id, fix)
+        self._problems.say(path, "unknown_task", message, hint, task.id, fix)
 
     def lookalikes(
         self, task: Task, tool: Tool | None, template: Template, path: str, *, items: bool
@@ -111,7 +111,7 @@ class Fields:
                 fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
                 hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
                 message = f"{short(found.found)} looks like a reference, but is not one."
-                self._say(place, "invalid_reference", message, hint, task.id, fix)
+                self._problems.say(place, "invalid_reference", message, hint, task.id, fix)
                 continue
             self._lookalikes += 1
             if self._lookalikes <= MAX_LOOKALIKES:
@@ -130,7 +130,7 @@ class Fields:
                     )
                     message = f"{field} holds no references; it is {short(key)}."
                     place = f"{path}.{field}[{index}]"
-                    self._say(place, "invalid_reference", message, hint, task.id)
+                    self._problems.say(place, "invalid_reference", message, hint, task.id)
 
     def items(self, task: Task, path: str) -> Template | None:
         """Compile the `for_each` of *task*; None without one."""
@@ -143,12 +143,12 @@ class Fields:
         if not isinstance(value, str):
             if len(value) > self._max_items:
                 message = f"There are {len(value):,} items; at most {self._max_items:,} are run."
-                self._say(path, "limit_exceeded", message, "Split the list.", task.id)
+                self._problems.say(path, "limit_exceeded", message, "Split the list.", task.id)
         elif len(self._problems) == before and not is_one_reference(template):
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
             meant = whole(str(value), self._links.ids)
             fix = None if meant is None else Fix(Op.REPLACE, meant)
-            self._say(
+            self._problems.say(
                 path,
                 "invalid_reference",
                 "for_each takes a list, an object, or one reference to either.",
@@ -197,17 +197,6 @@ class Fields:
             fix = found[0].fix
             # the names in the fixed text are read too, so that what it still hides is reported
             return None if fix is None else compiled(str(fix.to))
-
-    def _say(
-        self,
-        path: str,
-        code: str,
-        message: str,
-        hint: str | None = None,
-        id: str | None = None,
-        fix: Fix | None = None,
-    ) -> None:
-        self._problems.append(Problem(path, code, message, hint, id, fix))
 
 
 def _parsed(text: str) -> tuple[str | Reference, ...]:

@@ -106,7 +106,7 @@ class Repeats:
             if isinstance(given, dict) and name not in given and _reads(one, name):
                 message = (
                     f"{name} has no first value: the arguments of the first call are those of the "
-                    f"task, so $ARGUMENTS.{name} is null, and there is no second call."
+                    f"task, so $ARGUMENTS.{name} is null, and the call is not repeated."
                 )
                 hint = f'Write it into arguments too, such as "{name}": 1.'
                 self._say(place, "invalid_expression", message, hint, planned)

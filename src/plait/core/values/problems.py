@@ -143,6 +143,18 @@ class Problems(list[Problem]):
         if len(self) > MAX_PROBLEMS:
             raise TooManyProblems(self)
 
+    def say(
+        self,
+        path: str,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        id: str | None = None,
+        fix: Fix | None = None,
+    ) -> None:
+        """Add one problem; the arguments are its fields."""
+        self.append(Problem(path, code, message, hint, id, fix))
+
     def extend(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
             self.append(problem)
