@@ -344,9 +344,9 @@ async def test_items_that_succeeded_are_reused_although_the_group_runs_in_anothe
 async def test_a_group_that_does_something_else_does_not_repeat_what_may_not_be(
     house: House,
 ) -> None:
-    steps = [task("w", "files:write", path="$ITEM"), task("f", "s:flaky", times=1, key="$ITEM")]
-    steps[1] |= {"depends_on": ["w"]}
-    changed = [steps[0] | {"when": "true"}, steps[1]]
+    fail = task("f", "s:flaky", times=1, key="$ITEM")
+    write = task("w", "files:write", path="$ITEM") | {"depends_on": ["f"]}  # for k alone
+    steps, changed = [fail, write], [fail, write | {"when": "f.tries > 0"}]
     group = {"id": "g", "for_each": ["k", "l"]}
     async with house.gateway() as gateway:
         house.failures["k"] = 5
@@ -354,6 +354,7 @@ async def test_a_group_that_does_something_else_does_not_repeat_what_may_not_be(
         sent = {"tasks": [{**group, "tasks": changed}], "resume_from": first.run_id}
         with pytest.raises(InvalidDag, match="items of g, all of which run again"):
             await gateway.execute(sent)
+    assert house.called.count("files:write") == 1
 
 
 async def test_a_call_that_may_not_be_made_twice_is_not_repeated_with_its_item(

@@ -12,6 +12,7 @@ from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
 from plait.core.scheduling.events import (
     Abort,
     Call,
+    CancelRequested,
     Changed,
     Failed,
     Key,
@@ -348,6 +349,20 @@ def test_a_retry_of_a_page_keeps_its_resource():
     submitted(scheduler, "w", {"writes": ["db:x"]}, 0)
     step = scheduler.handle(Failed(first.key, ServerUnavailable("later")), 1)
     assert not any(isinstance(one, Call) for one in step.commands)
+
+
+def test_a_stopped_run_frees_what_a_call_held_that_paused_before_another_attempt():
+    scheduler = Scheduler(Limits(8))
+    tasks = [
+        {"id": "a", "tool": "s:do", "writes": ["db:x"], "retries": 1},
+        {"id": "b", "tool": "s:do", "reads": ["db:x"], "trigger_rule": "always"},
+    ]
+    plan = check(read_dag({"tasks": tasks}), CATALOG, Policy())
+    conflicts = find_conflicts(plan, planned_accesses(plan), {})
+    [call, *_] = scheduler.submit(Run("r", plan, conflicts=conflicts), 0).commands
+    scheduler.handle(Failed(call.key, ServerUnavailable("later")), 1)
+    commands = scheduler.handle(CancelRequested("r"), 2).commands
+    assert [one.key.task for one in commands if isinstance(one, Call)] == ["b"]
 
 
 def test_pages_take_turns_with_the_calls_of_others():
