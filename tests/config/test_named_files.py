@@ -49,12 +49,22 @@ def test_a_pipe_with_a_writer_is_read_to_its_end_however_long_it_takes(
     pipe: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(named_files, "WRITER_S", 0.0)
-    for_us = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    looked = threading.Event()
+
+    def first_byte(descriptor: int) -> bytes:
+        first = look(descriptor)
+        looked.set()
+        return first
+
+    look = named_files._first_byte
+    monkeypatch.setattr(named_files, "_first_byte", first_byte)
+    other_reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)  # so that it opens for writing
     writer = os.open(pipe, os.O_WRONLY)
-    os.close(for_us)
     read: list[bytes] = []
     reading = threading.Thread(target=lambda: read.append(read_named(pipe, 1_000)[0]))
     reading.start()
+    assert looked.wait(timeout=30)
+    os.close(other_reader)
     os.write(writer, b"late, ")
     os.write(writer, b"and whole")
     os.close(writer)
