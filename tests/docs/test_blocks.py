@@ -17,7 +17,7 @@ import pytest
 from plait.cli.commands import program
 from plait.cli.exits import Exit
 from plait.config import load_config
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.values.strict import loads
 
 from .blocks import BLOCKS, PAGES, ROOT, Block, blocks_in, blocks_of

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning import check as checks
 from plait.core.planning.plan import Plan
 from plait.core.results import forecast

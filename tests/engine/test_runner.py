@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.ports import CallId, ToolCall
 from plait.core.scheduling.events import (

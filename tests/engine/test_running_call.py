@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.ports import NO_CLIENT
 from plait.core.scheduling.events import Event, Key, Notice, Paused, Progressed, Resumed, Status

@@ -6,7 +6,7 @@ import tracemalloc
 from dataclasses import replace
 from typing import Any
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import RunRecord, record_of
 from plait.core.scheduling.events import Key, Succeeded

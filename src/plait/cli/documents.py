@@ -14,7 +14,8 @@ from typing import Any
 import typer
 
 from ..config.named_files import Unreadable, read_named, read_within
-from ..core.language.dag import DAG_FIELDS, DEPTH, TASK_FIELDS
+from ..core.language.dag import DAG_FIELDS, TASK_FIELDS
+from ..core.language.reader import DEPTH
 from ..core.language.variants import corrections, dag_spelling, task_spelling
 from ..core.values import near_json
 from ..core.values.problems import Problem, did_you_mean

@@ -13,7 +13,8 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
-from ..core.language.dag import Reading, Task
+from ..core.language.dag import Task
+from ..core.language.reader import Reading
 from ..core.planning.plan import Plan, TakenOver
 from ..core.scheduling.conflicts import Conflicts
 from ..core.scheduling.limits import Limits

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.language.dag import Dag, read_dag
+from ..core.language.dag import Dag
+from ..core.language.reader import read_dag
 from ..core.planning.plan import MAX_CALLS, Plan, TakenOver
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
 from ..core.results.progress import Progress, progress_of

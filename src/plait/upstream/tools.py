@@ -17,7 +17,8 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 
-from ..core.language.dag import DAG_FIELDS, read_dag
+from ..core.language.dag import DAG_FIELDS
+from ..core.language.reader import read_dag
 from ..core.results.record import RunStatus
 from ..core.results.result import RunResult
 from ..core.values.principal import Principal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plait.core.language.coercion import meant_for
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 
 from ..tables import table
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import Task, read_dag
+from plait.core.language.dag import Task
 from plait.core.language.forms import (
     MAX_NESTING,
     OF_CALLS,
@@ -14,6 +14,7 @@ from plait.core.language.forms import (
     nested,
     one_of_its_kind,
 )
+from plait.core.language.reader import read_dag
 from plait.core.values.problems import REMOVE
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.language.dag import read_dag
 from plait.core.language.foreign import meaning, reference_object
 from plait.core.language.lookalikes import (
     MAX_CHARS,
@@ -21,6 +20,7 @@ from plait.core.language.lookalikes import (
     task_named,
     whole,
 )
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import Dag, Task, read_dag
+from plait.core.language.dag import Dag, Task
+from plait.core.language.reader import read_dag
 from plait.core.language.repeats import EXAMPLE, Repeat, read_repeat
 from plait.core.values.problems import Fix, Op
 from plait.errors import InvalidDag

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import Dag, read_dag
+from plait.core.language.dag import Dag
+from plait.core.language.reader import read_dag
 from plait.core.language.retries import DELAY_S, Retries, gathered, read_retries
 from plait.core.values.strict import dumps, loads
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.language.dag import Dag, Task, read_dag
+from plait.core.language.dag import Dag, Task
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.mismatch import MAX_NOTES
 from plait.core.planning.plan import Plan, TakenOver

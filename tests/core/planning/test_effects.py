@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState

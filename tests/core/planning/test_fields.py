@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from plait.core.expressions.evaluation import expression
-from plait.core.language.dag import Task, read_dag
+from plait.core.language.dag import Task
+from plait.core.language.reader import read_dag
 from plait.core.language.references import Reference
 from plait.core.planning.fields import MAX_LOOKALIKES, Fields
 from plait.core.planning.links import Links

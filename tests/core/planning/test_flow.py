@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import Dag, Task, read_dag
+from plait.core.language.dag import Dag, Task
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import TakenOver
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool

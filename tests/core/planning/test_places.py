@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import Dag, Task, read_dag
+from plait.core.language.dag import Dag, Task
+from plait.core.language.reader import read_dag
 from plait.core.language.references import Missing, Reference, parse
 from plait.core.planning.keywords import Part
 from plait.core.planning.places import (

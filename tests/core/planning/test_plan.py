@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, find_cycles, lay_out
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState

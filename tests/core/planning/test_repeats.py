@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.core.expressions.shapes import ANY, list_of, object_of, of, or_null
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.language.repeats import MAX_PAGES, POLL_S
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import RunRecord, RunStatus, record_of
 from plait.core.scheduling.events import Failed, Failure, Key, Status, Succeeded, Woke

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import InnerRecord, RunStatus
 from plait.core.results.result import MAX_PASSAGES, RunResult, inner_results, result_of

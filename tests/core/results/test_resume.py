@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import RunRecord, record_of
 from plait.core.results.resume import Resumed, Tools, resume

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from plait.core.expressions.evaluation import expression
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.language.scope import Scope
 from plait.core.language.templates import MAX_ARGUMENT_BYTES
 from plait.core.planning.check import check

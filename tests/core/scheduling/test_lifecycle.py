@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import Abort, Failure, Key, Sleep
 from plait.core.scheduling.run import Run

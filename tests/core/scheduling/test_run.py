@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import Abort, Key
 from plait.core.scheduling.run import Run

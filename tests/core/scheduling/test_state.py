@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import Failure, Key, Status, Wait
 from plait.core.scheduling.state import Items, TaskCall, TaskState, outlines_of

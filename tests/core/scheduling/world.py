@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from plait.core.language.dag import Reading, read_dag
+from plait.core.language.reader import Reading, read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, TakenOver, in_order
 from plait.core.results.record import record_of

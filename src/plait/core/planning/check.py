@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
-from ..language.dag import Reading, Task
+from ..language.dag import Task
+from ..language.reader import Reading
 from ..language.templates import Template, with_items
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy

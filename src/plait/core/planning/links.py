@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from ..expressions.evaluation import Expression
 from ..expressions.nodes import Source
 from ..expressions.roots import fields_at_root
-from ..language.dag import Reading, Task
+from ..language.dag import Task
 from ..language.lookalikes import task_named
+from ..language.reader import Reading
 from ..language.references import OUTPUT
 from ..language.templates import Template
 from ..values.problems import MAX_GUESSES, Fix, Op, Problem, did_you_mean, slip_of, some_of

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..language.dag import Reading, Task
+from ..language.dag import Task
+from ..language.reader import Reading
 from ..language.references import Reference, Step, own_text
 from ..language.templates import Template
 from ..values.problems import MAX_FIX_CHARS, written

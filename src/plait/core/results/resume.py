@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
 from ..expressions.problems import InvalidExpression
-from ..language.dag import HOW_IT_RUNS, Reading, Task
+from ..language.dag import HOW_IT_RUNS, Task
+from ..language.reader import Reading
 from ..language.templates import compile_value
 from ..planning.places import mentions, paths_of
 from ..planning.plan import GROUP, Plan, TakenOver, in_order
