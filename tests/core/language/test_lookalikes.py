@@ -90,6 +90,18 @@ TO_ALL = [
     ("{{b.c.title}}", "$OUTPUT[b.c].title"),
     ("${other-one.items[0].title}", "$OUTPUT[other-one].items[0].title"),
 ]
+IN_OTHER_WORDS = [
+    ("$OUTPUT_a.x", "$OUTPUT[a].x"),
+    ("${OUTPUT_a.x}", "$OUTPUT[a].x"),
+    ("$OUTPUT_step_2", "$OUTPUT[step_2]"),
+    ("$OUTPUT_a[0].x", "$OUTPUT[a][0].x"),
+    ("$STATUS_a", "$STATUS[a]"),
+    ("$ERROR_a.message", "$ERROR[a].message"),
+    ("$RESPONSE[a].x", "$OUTPUT[a].x"),
+    ("$DATA[b.c].items[*].x", "$OUTPUT[b.c].items[*].x"),
+    ("$OUT[a]", "$OUTPUT[a]"),
+    ("$ERR[a].message", "$ERROR[a].message"),
+]
 FOREIGN = [*NUMBERED, *((text, "$OUTPUT[a].x") for text in TO_A_FIELD), *TO_ALL]
 ITEMS = [
     *(
@@ -113,7 +125,7 @@ HALF = [
     ("$OUTPUT[a].items.[0].id", "$OUTPUT[a].items[0].id"),
     ("$OUTPUT[a]?.x?.y", "$OUTPUT[a].x.y"),
     ("$OUTPUT[a]->x->y", "$OUTPUT[a].x.y"),
-    ("${OUTPUT[a].x->y}", "${OUTPUT[a].x.y}"),
+    ("{{$STATUS[a]}}", "$STATUS[a]"),
     ("$OUTPUT[a].x|title", None),
     ("$OUTPUT[a].x | tojson", None),
 ]
@@ -124,6 +136,11 @@ def planned(text: Any, **options: Any) -> Plan:
     arguments = {"x": [text]}
     tasks.append({"id": "last", "tool": "s:read", "arguments": arguments, **options})
     return check(read_dag({"tasks": tasks}), CATALOG, Policy())
+
+
+def of_ends(meant: str | None) -> dict[str, Any]:
+    """Options of a task that may read *meant*: how a task ended is read by what runs anyway."""
+    return {} if meant is None or "OUTPUT" in meant else {"trigger_rule": "all_done"}
 
 
 def refused(text: Any, **options: Any) -> Problem:
@@ -147,30 +164,31 @@ def refused(text: Any, **options: Any) -> Problem:
         ("$OUTPUT{a}", "$OUTPUT[a]"),
         ('$output["a"]', "$OUTPUT[a]"),
         ("It is $OUTPUT.a.", "It is $OUTPUT[a]."),
-        *HALF,
-    ],
-)
-def test_what_is_all_but_a_reference_is_refused_whatever_the_tool(
-    text: str, meant: str | None
-) -> None:
-    problem = refused(text)
-    assert problem.path == "tasks[7].arguments.x[0]"
-    assert problem.fix == (None if meant is None else Fix(Op.REPLACE, meant))
-    if meant is not None:
-        assert planned(meant).notes == ()
-
-
-@table(
-    ("text", "meant"),
-    [
+        ("${OUTPUT[a].x->y}", "${OUTPUT[a].x.y}"),
         ("$STATUS.a", "$STATUS[a]"),
         ("$status[a]", "$STATUS[a]"),
         ("$error(a).message", "$ERROR[a].message"),
-        ("{{$STATUS[a]}}", "$STATUS[a]"),
     ],
 )
-def test_misspelt_ends_of_tasks_are_refused_too(text: str, meant: str) -> None:
-    assert refused(text).fix == Fix(Op.REPLACE, meant)
+def test_what_is_all_but_a_reference_is_refused_whatever_the_tool(text: str, meant: str) -> None:
+    problem = refused(text)
+    assert problem.path == "tasks[7].arguments.x[0]"
+    assert problem.fix == Fix(Op.REPLACE, meant)
+    assert planned(meant, **of_ends(meant)).notes == ()
+
+
+@table(("text", "meant"), HALF)
+def test_what_is_left_over_around_a_reference_is_refused_where_something_may_change(
+    text: str, meant: str | None
+) -> None:
+    problem = refused(text, tool="s:write", **of_ends(meant))
+    assert problem.path == "tasks[7].arguments.x[0]"
+    assert problem.fix == (None if meant is None else Fix(Op.REPLACE, meant))
+    assert ("in braces" if meant is None else f"Write {meant}.") in str(problem.hint)
+    [note] = planned(text, **of_ends(meant)).notes
+    assert "is taken as text" in note
+    if meant is not None:
+        assert planned(meant, tool="s:write", **of_ends(meant)).notes == ()
 
 
 @table(("text", "meant"), FOREIGN)
@@ -189,6 +207,64 @@ def test_references_of_other_engines_are_noted_where_a_call_only_reads(
     [note] = planned(text).notes
     assert note.startswith("tasks[7].arguments.x[0]: ")
     assert note.endswith(f"is taken as text. Write {meant}.")
+
+
+@table(("text", "meant"), IN_OTHER_WORDS)
+def test_a_task_behind_another_word_or_sign_than_ours_is_meant_too(text: str, meant: str) -> None:
+    options = of_ends(meant)
+    assert refused(text, tool="s:write", **options).fix == Fix(Op.REPLACE, meant)
+    [note] = planned(text, **options).notes
+    assert note.endswith(f"is taken as text. Write {meant}.")
+    assert planned(meant, tool="s:write", **options).notes == ()
+
+
+@table(
+    ("text", "fixed"),
+    [
+        ("see $OUTPUT[a] | keys(@)", "see ${OUTPUT[a] | keys(@)}"),
+        ("by $OUTPUT[a].x | sort(@)[0] and more", "by ${OUTPUT[a].x | sort(@)[0]} and more"),
+        ("x $OUTPUT[a] | join(', ', @[].n)", "x ${OUTPUT[a] | join(', ', @[].n)}"),
+        ("x $OUTPUT[a].items | [?ok].n!", "x ${OUTPUT[a].items | [?ok].n}!"),
+        ("| $OUTPUT[a].x | length(@) |", "| ${OUTPUT[a].x | length(@)} |"),
+        (
+            "of $OUTPUT[a] | keys(@) + $OUTPUT[1] | values(@)",
+            "of ${OUTPUT[a] | keys(@)} + ${OUTPUT[1] | values(@)}",
+        ),
+        ("see $OUTPUT[a] | upcase(@)", None),
+    ],
+)
+def test_a_function_behind_a_reference_in_a_text_needs_braces(text: str, fixed: str | None) -> None:
+    problem = refused(text, tool="s:write")
+    assert problem.fix == (None if fixed is None else Fix(Op.REPLACE, fixed))
+    assert "in braces" in str(problem.hint) or "Write ${OUTPUT[a]" in str(problem.hint)
+    [note] = planned(text).notes
+    assert "is taken as text" in note
+    if fixed is not None:
+        assert planned(fixed, tool="s:write").notes == ()
+
+
+@table(
+    ("text", "fixed", "reason"),
+    [
+        ("${OMIT}", "$OMIT", "Write $OMIT"),
+        ("x $OMIT", None, "it stands alone"),
+        ("a ${OMIT} b", None, "it stands alone"),
+        ("$OMIT.x", None, "it stands alone"),
+        ("$ARGUMENTS.x", None, "read in repeat"),
+        ("page ${ARGUMENTS.page}", None, "read in repeat"),
+        ("$ARGUMENTS['x']", None, "read in repeat"),
+        ("$ARGUMENTS", None, "read in repeat"),
+    ],
+)
+def test_a_word_of_ours_that_has_no_meaning_there_is_no_text(
+    text: str, fixed: str | None, reason: str
+) -> None:
+    problem = refused({"k": text}, tool="s:write")
+    assert problem.fix == (None if fixed is None else Fix(Op.REPLACE, fixed))
+    assert reason in str(problem.hint)
+    [note] = planned({"k": text}).notes
+    assert reason in note
+    assert planned({"k": text}, tool="s:write", literal=True).notes == ()
 
 
 @table(("text", "meant"), ITEMS)
@@ -282,6 +358,15 @@ def test_a_task_can_say_that_its_text_is_meant(text: str) -> None:
         "$(date)",
         "see #E5",
         "$OUTPUT[a].x | docs",
+        "| a | $OUTPUT[a].x | join(path) | [1] |",
+        "cat $OUTPUT[a].x | sort | uniq (all)",
+        "echo $OUTPUT_DIR ${OUTPUT_a_dir} $output_a.txt $OUTPUT_2024",
+        "docker run -v $DATA:/a $DATA[0] ${DATA[a]}",
+        "Fix issue $ARGUMENTS, then $ARGUMENTS[0] and $ARGUMENTS.",
+        "$OMITTED and OMIT and $$OMIT",
+        "It costs $1.50, $2,000 or $2.0M, not $5",
+        "ERROR[a] disk full, STATUS[a] ok",
+        "$_GET[a] and $rows[a]",
         "$OUTPUT[a].x. [1]",
         "{{last}}",
         "last",
@@ -376,7 +461,21 @@ def test_any_text_is_looked_at(text: str, items: bool) -> None:
     "part",
     [
         *("$output.", "$", "{{ ", "a", "a.", "{", "<a.", "%a.", "$OUTPUT[a]", "$OUTPUT[a].x."),
-        *("{{$OUTPUT[a]", "$OUTPUT[", "{a b c d ", "a-", "${OUTPUT[a].", "{ ", "$ref:a.", "#E1"),
+        *(
+            "{{$OUTPUT[a]",
+            "$OUTPUT[",
+            "{a b c d ",
+            "a-",
+            "${OUTPUT[a].",
+            "{ ",
+            "$OUTPUT[a]|keys(",
+            "${a|@",
+            "f'{a(",
+            "$OUTPUT_a[0]",
+            "${a(x=>",
+            "$ref:a.",
+            "#E1",
+        ),
     ],
 )
 def test_a_long_hostile_text_is_looked_at_in_time(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..values.problems import written
 from ..values.strict import Json, NotStrict, dumps, loads
+from .references import is_one
 
 MAX_STEPS = 16
 """Most steps in the path of a lookalike."""
@@ -19,10 +20,14 @@ MAX_ID_STEPS = 4
 
 
 _NAMED = r"[\w-]{1,64}(?:\??\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16}"
-_INSIDE = r"\s{0,9}\$?\.?[A-Za-z0-9_][^{}<>$%#@\n]{0,200}?\s{0,9}"
+_INSIDE = r"\s{0,9}\$?\.?[A-Za-z0-9_](?:[^{}<>$%#@\n]|=>){0,200}?\s{0,9}"
+_PRICE = r"[0-9]{1,9}[.,][0-9]"
+_PIPED = rf"\s{{0,9}}{_NAMED}\s{{0,9}}\|(?!\|)[^{{}}$\n]{{0,200}}(?:@|\[\?)[^{{}}$\n]{{0,200}}"
+"""A name and an expression of ours behind a bar."""
 _FOREIGN = re.compile(
     "|".join(
         (
+            rf"(?:(?<!\$)\$\{{|\$?\{{\{{\{{?)(?P<piped>{_PIPED})\}}{{1,3}}",
             rf"\$\{{\{{(?P<github>{_INSIDE})\}}\}}",
             rf"\{{\{{\{{?(?P<mustache>{_INSIDE})\}}?\}}\}}",
             rf"(?<!\$)\$\{{(?!(?:OUTPUT|STATUS|ERROR)\[|(?:ITEM|INDEX)(?!\w))(?P<braced>{_INSIDE})\}}",
@@ -32,7 +37,7 @@ _FOREIGN = re.compile(
             rf"(?<![\w@])@\{{(?P<atted>{_INSIDE})\}}(?!\}})",
             rf"(?<![${{#])(?:(?<![\w%])%)?\{{(?P<single>{_INSIDE})\}}(?!\}})",
             rf"(?<!\$)\$ref:(?P<ref>{_NAMED})",
-            rf"(?<![\w$])\$(?!(?:OUTPUT|STATUS|ERROR)\[|(?:ITEM|INDEX)(?!\w))(?P<bare>\.?{_NAMED})",
+            rf"(?<![\w$])\$(?!(?:OUTPUT|STATUS|ERROR)\[|(?:ITEM|INDEX)(?!\w)|{_PRICE})(?P<bare>\.?{_NAMED})",
             r"(?<![\w#&])#(?P<rewoo>E[0-9]{1,4})(?!\w)",
             r"(?<![\w$\[.{])(?P<undollared>(?:OUTPUT|RESULT)S?\[[A-Za-z0-9_.-]{1,128}\](?:\.\w{1,64}){0,16})",
             rf"<<\s{{0,9}}(?P<angles>{_NAMED})\s{{0,9}}>>",
@@ -66,6 +71,8 @@ parts of templates."""
 _FILTERED = re.compile(
     r"(?P<value>[^|?&=!<>]+?)\s*(?P<sign>\|\||\?\?|\||&&|[=!]=)\s*(?P<rest>.*)", re.DOTALL
 )
+_IN_A_SHELL = re.compile(r"(?P<name>[A-Za-z_]\w{0,63}):[-=](?P<default>.*)")
+"""A variable of a shell with a default, as it stands in braces."""
 _FALLBACK = re.compile(r"(?:default|d)\(\s*(.*?)\s*(?:,\s*[Tt]rue\s*)?\)", re.DOTALL)
 _KEEPS = frozenset(["int", "float", "string", "str", "tojson", "to_json", "json", "safe", "bool"])
 """Filters that say what a value of its own does by itself: its type is kept."""
@@ -77,10 +84,12 @@ _FORMAT = re.compile(
 _WORD = re.compile(
     r"(?<![\w.'\"\]-])[A-Za-z_][\w-]{0,63}(?:\??\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16}"
 )
+_CALL = re.compile(r"\s{0,9}[A-Za-z_][\w.]{0,63}\(")
 _QUOTED = re.compile(r"(?<!\[)(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")(?!\])")
 _COMPUTED = frozenset({"github", "mustache", "block", "section", "braced"})
 """Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`, `${a.x || 'none'}`. In
 shells, `${a:-none}` is a variable, so braces alone count only with a path."""
+_FILTERING = frozenset({"github", "mustache", "braced", "piped"})
 _OF_ITEMS = frozenset({"github", "mustache", "braced"})
 """The forms that have no loops of their own."""
 _WITH_A_PATH = frozenset({"angled", "angles", "percent", "at", "double"})
@@ -211,9 +220,14 @@ def _others(text: str, ids: Collection[str], *, items: bool) -> Iterator[Found]:
         if form == "bare":
             body = body.rstrip("-.")
             end = match.start() + 1 + len(body)
-        if form in {"mustache", "github"} and (parts := _FILTERED.fullmatch(body)) is not None:
+        if form in _FILTERING and (parts := _FILTERED.fullmatch(body)) is not None:
             if (meant := _meant(str(form), parts["value"], ids, items=items)) is not None:
                 yield Found(*match.span(), *_filtered(meant, parts["sign"], parts["rest"].strip()))
+                continue
+        elif form == "braced" and (variable := _IN_A_SHELL.fullmatch(body)) is not None:
+            if (id := variable["name"]) in ids:
+                default = dumps(variable["default"].strip())
+                yield Found(*match.span(), f"${{OUTPUT[{id}] ?? {default}}}")
             continue
         if form == "block" or form == "section":
             meant = None
@@ -244,12 +258,14 @@ def _computed(form: str, body: str, ids: Collection[str], *, items: bool) -> str
     if form in _COMPUTED:
         has_items = items and form in _OF_ITEMS
         inside = _QUOTED.sub("", body)
+        calls = _CALL.match(inside) is not None
         for word in _WORD.finditer(inside):
             name = word[0]
             if inside[word.end() : word.end() + 1] == "(":  # a function, or a method of a value
                 name = name.rpartition(".")[0]
             meant = meaning(name, ids, items=has_items) if name else None
-            if meant is not None and (form != "braced" or not meant.endswith("]")):
+            has_path = meant is not None and not meant.endswith("]")
+            if meant is not None and (form != "braced" or has_path or "." in word[0] or calls):
                 return meant
     return None
 
@@ -260,6 +276,9 @@ def _filtered(meant: str, sign: str, rest: str) -> tuple[str, bool]:
     if sign == "|" and all(name.strip() in _KEEPS for name in rest.split("|")):
         return meant, True
     fallback = _FALLBACK.fullmatch(rest) if sign == "|" else None
+    if fallback is None and sign == "|" and ("@" in rest or rest.startswith("[")):
+        ours = f"${{{meant[1:]} | {rest}}}"
+        return (ours, True) if is_one(ours) else (meant, False)
     if fallback is None and sign not in {"||", "??"}:
         return meant, False
     text = rest if fallback is None else fallback[1]

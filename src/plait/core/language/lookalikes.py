@@ -15,7 +15,7 @@ from typing import Any
 from ..values.schema import Place
 from ..values.strict import Json, dumps
 from .foreign import MAX_STEPS, Found, foreign, meaning, reference_object
-from .references import BadReference, Reference, parse
+from .references import BadReference, Reference, is_one, parse
 
 MAX_CHARS = 10_000
 """Most characters of a text that are examined: an intended reference is not further in."""
@@ -27,7 +27,9 @@ _OURS = re.compile(
 _NAME_IT = "Name the task: $OUTPUT[id]."
 _NOT_IN_NAMES = "References are read in values, not in names of members."
 _NOT_IN_DEFAULTS = "A default is not read for references."
-_FUNCTIONS = "Apply functions with select, in the task that gives the output."
+_FUNCTIONS = "Write functions behind a bar, in braces: ${OUTPUT[id].path | length(@)}."
+_ALONE = "$OMIT leaves out an argument, so it stands alone in it."
+_OF_REPEAT = "$ARGUMENTS is read in repeat, and nowhere else."
 _BEFORE = re.compile(
     r"(?:\$\{?|\$?\{\{\s{0,9})(?i:prev|previous|last)(?:\.\w{1,64}){0,16}\s{0,9}\}{0,2}"
     r"|=?\{\{\s{0,9}\$json(?:\.\w{1,64}){0,16}\s{0,9}\}\}"
@@ -60,6 +62,29 @@ _DEFAULT = re.compile(rf"\$((?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\s*\?\?\s*[^
 _FILTER = re.compile(
     rf"(?:{_REAL})(\s*\|\s*(?:upper|lower|trim|length|first|last|join|json|tojson|default|int|title"
     r"|string|float|sort|unique|reverse)\b[^$\n]{0,99})"
+)
+_PIPED = re.compile(
+    rf"(?<!\$)\$(?P<own>(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM|INDEX){_STEPS}\s{{0,9}}\|\s{{0,9}}"
+    r"(?:(?P<name>[a-z_]{2,20})\((?P<of>(?:[^()\n]|\([^()\n]{0,99}\)){0,200})\)"
+    r"|\[\?[\w@!'\"`][^\[\]\n]{0,200}\])(?:\.[^\W\d]\w{0,63}|\[[^\[\]\n]{1,99}\]){0,16})"
+)
+"""A reference without braces that a function or a filter is applied to, within a longer text."""
+_UNDERSCORED = re.compile(
+    rf"(?<!\$)\$\{{?(?P<of>OUTPUT|STATUS|ERROR)_(?P<id>{_ID})(?P<path>(?:\[[0-9]{{1,9}}\]{_STEPS})?)\}}?"
+)
+_OTHER_WORD = re.compile(
+    r"(?<![\w$])\$(?:OUT|RESPONSES?|DATA|VALUES?|CALLS?|TOOLS?|STEPS?|VARS?|ERR|INPUTS?)"
+    rf"\[(?P<id>[A-Za-z_][A-Za-z0-9_.-]{{0,127}})\](?P<path>{_STEPS})"
+)
+"""A word of another engine in the place of ours. With braces it is a variable of a shell."""
+_OMITTED = re.compile(r"(?<!\$)\$(?:OMIT(?!\w)|\{OMIT\})")
+_ARGUMENTS = re.compile(
+    r"(?<!\$)\$\{?ARGUMENTS(?:\.[^\W\d]\w{0,63}|\[[\"'][^\[\]\n]{1,64}[\"']\])\}?"
+)
+_ALL_ARGUMENTS = re.compile(r"\s{0,9}\$\{?ARGUMENTS\}?\s{0,9}")
+"""A whole text: in longer ones it is the argument of a prompt, as other programs write it."""
+_F_STRING = re.compile(
+    r"\s{0,9}[fF](?P<sign>[\"'])(?P<inside>(?:(?!(?P=sign))[^\n]){1,2000})(?P=sign)\s{0,9}"
 )
 _NUMBER = r"-?\d{1,15}(?:\.\d{1,15})?"
 _FUNCTION = (
@@ -125,10 +150,12 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
     start = text[:MAX_CHARS]
     if (leftover := _leftover(place, text, start)) is not None:
         return leftover
+    if (piped := _piped(place, text, start, items=items)) is not None:
+        return piped
     free = _without_references(start, items=items)
     found = list(_misspelt(free, ids))
     is_ours = bool(found)
-    found = found or foreign(free, ids, items=items)
+    found = found or foreign(free, ids, items=items) or list(_in_other_words(free, ids))
     if found:
         ends = [0, *(one.end for one in found)]
         pieces = [text[a : one.start] for a, one in zip(ends, found, strict=False)]
@@ -139,7 +166,14 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         if not all(one.certain for one in found):
             reason = f"{first.meant} is the value. {_FUNCTIONS}"
             return Lookalike(place, text, shown, None, None, is_ours, reason)
-        return Lookalike(place, text, shown, first.meant, fixed + text[ends[-1] :], is_ours)
+        fixed += text[ends[-1] :]
+        if (format := _F_STRING.fullmatch(text)) is not None:
+            fixed = fixed[format.start("inside") : len(fixed) - len(text) + format.end("inside")]
+        return Lookalike(place, text, shown, first.meant, fixed, is_ours)
+    if (format := _F_STRING.fullmatch(start)) is not None:
+        inside = format["inside"].replace("{", "{{").replace("}", "}}")
+        if foreign(inside, ids, items=items):  # it computes in its braces, as templates do
+            return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
     if _MAY_COMPUTE.match(start) and any(half.fullmatch(start) for half in _HALF):
         return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
     if _BEFORE.fullmatch(start.strip()) is not None and len(ids) > 1:
@@ -147,6 +181,12 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
     if not items and (item := _ITEM.search(start)) is not None:
         reason = "There is an item only with for_each."
         return Lookalike(place, text, item[0], None, None, reason=reason)
+    if (omitted := _OMITTED.search(start)) is not None:
+        meant = "$OMIT" if omitted[0] == text.strip() else None
+        return Lookalike(place, text, omitted[0], meant, meant, reason=_ALONE)
+    given = _ALL_ARGUMENTS.fullmatch(start) or _ARGUMENTS.search(start)
+    if given is not None:
+        return Lookalike(place, text, given[0].strip(), None, None, reason=_OF_REPEAT)
     return None
 
 
@@ -241,12 +281,39 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
             before, fixed = fixed, pattern.sub(new or _unwrapped, fixed)
             if fixed == before:
                 break
-        meant = found.expand(new) if new is not None else _unwrapped(found)
-        return Lookalike(place, text, found[0], meant, fixed + text[len(start) :], is_ours=True)
+        meant = found.expand(new).rstrip(".") if new is not None else _unwrapped(found)
+        meant = fixed if is_one(fixed) else meant
+        return Lookalike(place, text, found[0], meant, fixed + text[len(start) :])
     if (filtered := _FILTER.fullmatch(start)) is not None:
         rest = filtered[1].strip()
-        return Lookalike(place, text, rest, None, None, is_ours=True, reason=_FUNCTIONS)
+        return Lookalike(place, text, rest, None, None, reason=_FUNCTIONS)
     return None
+
+
+def _piped(place: Place, text: str, start: str, *, items: bool) -> Lookalike | None:
+    """Find a reference without braces that a function or a filter is applied to."""
+    if "|" not in start or "$" not in start:
+        return None
+    from ..expressions.functions import FUNCTIONS
+
+    def is_meant(found: re.Match[str]) -> bool:
+        line = start[start.rfind("\n", 0, found.start()) + 1 : found.start()]
+        reads = "@" in (found["of"] or "")
+        is_known = found["name"] is None or found["name"] in FUNCTIONS
+        in_table = line.lstrip().startswith("|")
+        has_item = found["own"].startswith(("ITEM", "INDEX"))
+        return (reads or (is_known and not in_table)) and (items or not has_item)
+
+    first = next((found for found in _PIPED.finditer(start) if is_meant(found)), None)
+    if first is None:
+        return None
+    meant = f"${{{first['own']}}}"
+    fixed = _PIPED.sub(lambda one: f"${{{one['own']}}}" if is_meant(one) else one[0], start)
+    try:
+        parse(fixed, items=items)
+    except BadReference:
+        return Lookalike(place, text, first[0], None, None, reason=_FUNCTIONS)
+    return Lookalike(place, text, first[0], meant, fixed + text[len(start) :])
 
 
 def _without_references(text: str, *, items: bool) -> str:
@@ -272,6 +339,15 @@ def _misspelt(text: str, ids: Collection[str]) -> Iterator[Found]:
     for match in _OURS.finditer(text):
         if (id := _known(match["id"], ids)) is not None:
             of = match["of"].upper().removesuffix("S") if match["of"][0] in "oOeE" else "STATUS"
+            meant = f"${of}[{id}]{match['id'][len(id) :]}{match['path']}"
+            yield Found(match.start(), match.end(), meant)
+
+
+def _in_other_words(text: str, ids: Collection[str]) -> Iterator[Found]:
+    """Find references with other words or signs than ours: `$OUTPUT_a.x`, `$RESPONSE[a].x`."""
+    for match in (*_UNDERSCORED.finditer(text), *_OTHER_WORD.finditer(text)):
+        if (id := _known(match["id"], ids)) is not None:
+            of = match.groupdict().get("of") or ("ERROR" if "$ERR[" in match[0] else "OUTPUT")
             meant = f"${of}[{id}]{match['id'][len(id) :]}{match['path']}"
             yield Found(match.start(), match.end(), meant)
 
