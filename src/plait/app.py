@@ -238,9 +238,10 @@ def settle_memory() -> None:
     gc.enable()
 
 
-async def serve_stdio(config: Config, reloading: Reloading | None = None) -> None:
+async def serve_stdio(config: Config, reloading: Reloading | None = None) -> OSError | None:
     """Serve one client on standard input and output, until it leaves or a signal comes. New
-    settings are taken as *reloading* says. Servers are started once the first answer is out."""
+    settings are taken as *reloading* says. Servers are started once the first answer is out.
+    Returns the reason why standard output could not be written, if it could not."""
     from .upstream.stopping import stopped_by_signals
     from .upstream.transports.stdio import private_stdio
 
@@ -249,7 +250,7 @@ async def serve_stdio(config: Config, reloading: Reloading | None = None) -> Non
         async with stopped_by_signals() as stop, _serving(config, reloading, first) as gateway:
             relaying = gateway.relaying()
             settle_memory()
-            await run_stdio(
+            return await run_stdio(
                 gateway, config.gateway, in_fd, out_fd, stop, relaying=relaying, on_answer=first.set
             )
 
@@ -304,9 +305,10 @@ async def run_stdio(
     relaying: RelayConfig | None = None,
     drain_s: float = DRAIN_S,
     on_answer: Callable[[], None] = lambda: None,
-) -> None:
+) -> OSError | None:
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for.
-    *on_answer* is called after each message that was written."""
+    *on_answer* is called after each message that was written. Returns the reason why no more could
+    be written, if the client did not just leave."""
     from .upstream.calls import OpenCalls
     from .upstream.principals import always_user
     from .upstream.server import build_server
@@ -341,6 +343,7 @@ async def run_stdio(
         await pipe.serve(server, drain)
         stop.ask()
         tasks.cancel_scope.cancel()
+    return pipe.fault
 
 
 async def run_http(

@@ -22,6 +22,7 @@ async def stay() -> None:
 def opened(config: object) -> Gateway:
     servers = FakeServers()
     servers.add("s:stay", stay)
+    servers.add("s:echo", lambda **given: given)
     return Gateway(servers, servers, InMemoryRuns())
 
 

@@ -203,16 +203,43 @@ def _command_lines() -> Iterator[bytes]:
             continue  # it has ended since
 
 
-def test_a_second_ctrl_c_ends_at_once(start: Start):
-    process = start("run", "-", program=(sys.executable, "-m", "tests.cli.stubborn"), cwd=ROOT)
+STUBBORN = (sys.executable, "-m", "tests.cli.stubborn")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_shows_what_there_is_and_ends_at_once(
+    start: Start, number: signal.Signals, code: int
+):
+    """Also while a task that cleans up still runs."""
+    undo = {"id": "undo", "tool": "s:stay", "depends_on": ["a"], "trigger_rule": "always"}
+    tasks = [{"id": "e", "tool": "s:echo"}, {"id": "a", "tool": "s:stay"}, undo]
+    process = start("run", "-", "--json", program=STUBBORN, cwd=ROOT)
     assert process.stdin is not None
-    process.stdin.write('{"tasks": [{"id": "a", "tool": "s:stay"}]}')
+    process.stdin.write(json.dumps({"tasks": tasks, "return": ["*"]}))
     process.stdin.close()
+    process.stdin = None
+    line_with(process, "sent")
+    process.send_signal(number)
+    line_with(process, "Interrupted")
+    line_with(process, "sent")
+    process.send_signal(number)
+    out, _ = process.communicate()
+    assert process.returncode == code
+    document = json.loads(out)
+    assert (document["status"], document["outputs"]) == ("cancelled", {"e": {}})
+    assert [one["status"] for one in document["tasks"]] == ["success", "cancelled", "running"]
+    assert document["notes"] == ["the program ended without waiting for undo"]
+
+
+def test_a_second_ctrl_c_shows_a_call_and_ends_at_once(start: Start):
+    process = start("call", "s:stay", "--json", program=STUBBORN, cwd=ROOT)
     line_with(process, "sent")
     process.send_signal(signal.SIGINT)
     line_with(process, "Interrupted")
     process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
+    out, _ = process.communicate()
+    assert process.returncode == 130
+    assert json.loads(out)["status"] == "cancelled"
 
 
 def test_a_server_that_does_not_start_fails_its_own_tasks_with_5(start: Start, tmp_path: Path):

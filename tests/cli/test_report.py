@@ -13,6 +13,7 @@ from plait.cli.report import (
     MAX_OUTPUT_LINES,
     MAX_ROWS,
     Startup,
+    abandoned,
     errors_report,
     invalid_document,
     refusal_report,
@@ -38,6 +39,14 @@ def report(result: RunResult, *, is_whole: bool = False) -> list[str]:
 def rows(lines: list[str]) -> list[str]:
     """The rows of tasks, between the heading and the totals."""
     return [line for line in lines if "  s:" in line]
+
+
+def test_a_run_that_was_not_waited_for_is_cancelled_and_names_what_still_ran():
+    open_ = abandoned(ended(RunStatus.RUNNING, record("a"), record("b", status=Status.RUNNING)))
+    assert open_.status is RunStatus.CANCELLED
+    assert open_.notes == ("the program ended without waiting for b",)
+    over = ended(RunStatus.SUCCESS, record("a"))
+    assert abandoned(over) is over
 
 
 def two(**second: Any) -> RunResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,9 +34,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shell(folder: Path, command: str, streams: str) -> subprocess.CompletedProcess[str]:
+def shell(
+    folder: Path, command: str, streams: str, stdin: int | None = None
+) -> subprocess.CompletedProcess[str]:
     words = f"PLAIT_STATE_DIR=state {sys.executable} -m plait {command} {streams}"
-    return subprocess.run(["sh", "-c", words], cwd=folder, capture_output=True, text=True)
+    return subprocess.run(
+        ["sh", "-c", words], cwd=folder, capture_output=True, text=True, stdin=stdin
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -74,6 +79,19 @@ def test_a_run_that_cannot_say_anything_gives_its_result(folder: Path):
 
 def test_a_result_that_cannot_be_written_is_an_error_after_the_run(folder: Path):
     ended = shell(folder, "run dag.json --config servers.toml", ">/dev/full")
+    assert ended.returncode == 1
+    assert ended.stderr.endswith(LOST)
+
+
+def test_a_gateway_that_cannot_answer_says_so_and_ends_with_1(folder: Path):
+    """Also while its client keeps its own end open."""
+    reading, writing = os.pipe()
+    os.write(writing, b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+    try:
+        ended = shell(folder, "serve --config servers.toml", ">/dev/full", stdin=reading)
+    finally:
+        os.close(reading)
+        os.close(writing)
     assert ended.returncode == 1
     assert ended.stderr.endswith(LOST)
 

@@ -21,7 +21,7 @@ from .binary import binaries, save, without_binary
 from .documents import STDIN, literal, read_input
 from .exits import exit_of
 from .live import row, showing, starting_rows
-from .report import errors_report, notes_report
+from .report import abandoned, errors_report, notes_report
 from .session import Session
 from .style import Line, Verbatim, counted, pretty
 
@@ -52,16 +52,20 @@ async def call_tool(
             arguments = read_arguments(words, gateway.catalog().find(name))
             task = {"id": CALL, "tool": name, "arguments": literal(arguments), "literal": True}
             try:
-                run_id = (await gateway.submit({"tasks": [task]})).run_id
+                submitted = await gateway.submit({"tasks": [task]})
             except InvalidDag as error:
                 raise _of_a_call(error) from None
+            run_id = submitted.run_id
+            session.last_words = lambda: _show(
+                session, abandoned(gateway.result(submitted.run_id)), name, to
+            )
             async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
                 async for progress in news:
                     latest = progress.latest
     except anyio.get_cancelled_exc_class():
         if run_id is not None:
             with anyio.CancelScope(shield=True):  # bounded by the gateway
-                _show(session, await gateway.cancel(run_id), name, to)
+                _show(session, abandoned(await gateway.cancel(run_id)), name, to)
         raise
     result = gateway.result(run_id)
     _show(session, result, name, to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,6 +57,19 @@ class Startup(NamedTuple):
 
 
 AT_ONCE = Startup()
+
+
+def abandoned(result: RunResult) -> RunResult:
+    """Make of a run as it stands the result to show if the program ends without waiting for it."""
+    from ..core.results.record import RunStatus
+    from ..core.scheduling.events import Status
+
+    unfinished = [task.id for task in result.tasks if not Status(task.status).is_final]
+    if not unfinished:
+        return result
+    note = f"the program ended without waiting for {some_of(unfinished, 20)}"
+    record = replace(result.record, status=RunStatus.CANCELLED)
+    return replace(result, record=record, notes=(*result.notes, note))
 
 
 def run_report(

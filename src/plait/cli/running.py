@@ -18,7 +18,7 @@ from .documents import Changes, Source, read_document
 from .exits import exit_of
 from .live import run_rows, showing, starting_rows, starting_servers
 from .looking import show_plan
-from .report import AT_ONCE, Startup, run_report, settled_line
+from .report import AT_ONCE, Startup, abandoned, run_report, settled_line
 from .session import Session
 from .style import Line
 
@@ -63,6 +63,7 @@ async def run_dag(
         async with showing(err, partial(starting_rows, gateway)):
             submitted = await gateway.submit(document.value)
             run_id, cleanup_s = submitted.run_id, submitted.dag.cleanup_s
+            session.last_words = lambda: show(abandoned(gateway.result(submitted.run_id)))
         prepared_ms = (anyio.current_time() - before) * 1000
         needed |= {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
         started = tuple(name for name in unknown if name in needed)
@@ -73,7 +74,8 @@ async def run_dag(
     except anyio.get_cancelled_exc_class():
         if run_id is not None:
             with anyio.CancelScope(shield=True):  # bounded by the gateway
-                show(await gateway.cancel(run_id, seconds=STOP_S + cleanup_s))
+                stopped = await gateway.cancel(run_id, seconds=STOP_S + cleanup_s)
+                show(abandoned(stopped))
         raise
     show(result)
     return exit_of(result)

@@ -80,8 +80,11 @@ def serve(
         if sys.stdin.isatty():
             hint = "It speaks MCP on standard input. For people: plait tools, or --http 8420."
             session.console.err.line(hint)
-        anyio.run(serve_stdio, config, Reloading(load, is_watching, known))
-        return Exit.SUCCESS
+        fault = anyio.run(serve_stdio, config, Reloading(load, is_watching, known))
+        if fault is None:
+            return Exit.SUCCESS
+        session.console.complain(f"standard output cannot be written: {fault.strerror}")
+        return Exit.TASK_FAILED
     address = read_address(http)
     try:
         Allowed(address.host, hosts, origins)

@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import anyio
 import typer
@@ -53,6 +53,8 @@ class Session:
     """Whether a person may be asked on the terminal."""
     secrets: Secrets = field(default_factory=Secrets)
     """The values that are kept out of messages. Reading the settings fills it."""
+    last_words: Callable[[], None] = lambda: None
+    """Shows what there is of a result before the program ends at once. A command sets it."""
 
     @cached_property
     def console(self) -> Console:
@@ -98,10 +100,13 @@ class Session:
         except (
             Exception
         ) as error:  # the program ends here, without a traceback unless one is asked for
-            self._show_traceback(error)
-            message = self.secrets.redact(f"{type(error).__name__}: {error}")
-            self.console.complain(f"{message}\n--debug shows where it happened.")
+            self._show_fault(error)
             return Exit.TASK_FAILED
+
+    def _show_fault(self, error: Exception) -> None:
+        self._show_traceback(error)
+        message = self.secrets.redact(f"{type(error).__name__}: {error}")
+        self.console.complain(f"{message}\n--debug shows where it happened.")
 
     def _show_traceback(self, error: Exception) -> None:
         if self.debug:
@@ -138,11 +143,14 @@ class Session:
                 gc.enable()  # it is disabled while the program starts
                 with scope:
                     code = await command(gateway)
-                if numbers and self.as_json and not self.console.out.has_written:
-                    self.console.out.json(loads(INTERRUPTED))
-        if signal.SIGTERM in numbers:
-            return Exit.TERMINATED
-        return Exit.INTERRUPTED if numbers else code
+                if numbers:
+                    self._leave_a_document()
+        return _exit_for(numbers) if numbers else code
+
+    def _leave_a_document(self) -> None:
+        """Let `--json` print one document also if the command has none."""
+        if self.as_json and not self.console.out.has_written:
+            self.console.out.json(loads(INTERRUPTED))
 
     def _opened(self, config: Config) -> AbstractAsyncContextManager[Gateway]:
         if self.open_gateway is not None:
@@ -153,8 +161,8 @@ class Session:
 
     @contextmanager
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:
-        """Cancel *scope* on the first Ctrl-C or SIGTERM, and end the process at once on the
-        second. Yields the signals that came."""
+        """Cancel *scope* on the first Ctrl-C or SIGTERM; on the second, show what there is and end
+        the process at once. Yields the signals that came."""
         from ..upstream.stopping import handling_signals
 
         numbers: list[signal.Signals] = []
@@ -162,9 +170,25 @@ class Session:
         def interrupt(number: signal.Signals) -> None:
             numbers.append(number)
             if scope.cancel_called:
-                os._exit(Exit.INTERRUPTED)
+                self._end_at_once(numbers)
             self.console.err.line("Interrupted: stopping. Interrupt again to exit at once.")
             scope.cancel()
 
         with handling_signals(interrupt):
             yield numbers
+
+    def _end_at_once(self, numbers: Sequence[signal.Signals]) -> NoReturn:
+        for number in numbers:  # the next one ends us also where the reader of our output is slow
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            if not self.console.out.has_written:
+                self.last_words()
+            self._leave_a_document()
+        except Exception as error:  # the program ends here, as in `settle`
+            self._show_fault(error)
+        finally:
+            os._exit(_exit_for(numbers))
+
+
+def _exit_for(numbers: Sequence[signal.Signals]) -> Exit:
+    return Exit.TERMINATED if signal.SIGTERM in numbers else Exit.INTERRUPTED

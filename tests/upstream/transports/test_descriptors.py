@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,20 @@ async def test_a_file_takes_what_is_written_to_it(tmp_path: Path):
     await sink.write(b"2\n")
     await sink.aclose()
     assert path.read_bytes() == b"1\n2\n"
+
+
+async def test_input_ends_when_its_output_can_take_no_more_and_the_reason_is_kept():
+    in_fd, client_in = os.pipe()
+    async with open_both(in_fd, os.open("/dev/full", os.O_WRONLY), LIMIT) as (lines, sink):
+        with pytest.raises(anyio.BrokenResourceError):
+            await sink.write(b"1\n")
+        with anyio.fail_after(5):
+            await sink.wait_lost()
+            await lines.run(kept([]))
+    await sink.aclose()
+    os.close(client_in)
+    assert sink.fault is not None
+    assert sink.fault.errno == errno.ENOSPC
 
 
 async def test_input_ends_when_the_reader_of_its_output_is_gone():

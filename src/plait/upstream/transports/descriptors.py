@@ -39,11 +39,16 @@ class Lines(Protocol):
 
 
 class Sink(Protocol):
+    @property
+    def fault(self) -> OSError | None:
+        """The reason why nothing more can be written; None where the reader is gone."""
+        ...
+
     async def wait_lost(self) -> None:
-        """Wait until the reader is gone."""
+        """Wait until nothing more can be written."""
 
     async def write(self, data: bytes) -> None:
-        """Write *data*. Raises `BrokenResourceError` if the reader is gone."""
+        """Write *data*. Raises `BrokenResourceError` if nothing more can be written."""
 
     async def aclose(self) -> None:
         """Close, and wait until everything written has been sent."""
@@ -57,14 +62,15 @@ async def open_lines(fd: int, limit: int) -> Lines:
 
 
 async def open_sink(fd: int, on_lost: Callable[[], None]) -> Sink:
-    """Open a sink that writes to *fd* and closes it. *on_lost* is called if its reader is gone."""
-    return await _PipeSink(fd, on_lost).open() if _is_pollable(fd) else _FileSink(fd)
+    """Open a sink that writes to *fd* and closes it. *on_lost* is called if its reader is gone,
+    or its disk full."""
+    return await _PipeSink(fd, on_lost).open() if _is_pollable(fd) else _FileSink(fd, on_lost)
 
 
 @asynccontextmanager
 async def open_both(in_fd: int, out_fd: int, limit: int) -> AsyncIterator[tuple[Lines, Sink]]:
     """Open the lines of *in_fd*, at most *limit* bytes each, and a sink that writes to *out_fd*.
-    When its reader is gone, the lines are closed. The caller closes both."""
+    When that can write no more, the lines are closed. The caller closes both."""
     lines = await open_lines(in_fd, limit)
     yield lines, await open_sink(out_fd, lines.close)
 
@@ -191,6 +197,8 @@ class _FileLines:
 class _PipeSink(asyncio.BaseProtocol):
     """Writes to a descriptor that can be polled."""
 
+    fault = None
+
     def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
         self._fd = fd
         self._on_lost = on_lost
@@ -257,11 +265,14 @@ class _PipeSink(asyncio.BaseProtocol):
 class _FileSink:
     """Writes to a file."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
         self._file: Any = os.fdopen(fd, "wb", 0)
+        self._on_lost = on_lost
+        self._lost = anyio.Event()
+        self.fault: OSError | None = None
 
     async def wait_lost(self) -> None:
-        await anyio.sleep_forever()
+        await self._lost.wait()
 
     async def write(self, data: bytes) -> None:
         await anyio.lowlevel.checkpoint()
@@ -269,6 +280,9 @@ class _FileSink:
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
+            self.fault = self.fault or error
+            self._lost.set()
+            self._on_lost()
             raise anyio.BrokenResourceError from error
 
     async def aclose(self) -> None:

@@ -65,6 +65,11 @@ class Pipe:
         self._grace_s = grace_s
         self._stopped = False
 
+    @property
+    def fault(self) -> OSError | None:
+        """The reason why nothing more can be written; None where the client is gone."""
+        return self._sink.fault
+
     def stop(self) -> None:
         """Stop reading: the server sees the end of its input."""
         self._stopped = True
