@@ -15,8 +15,8 @@ import typer
 
 from ..config.named_files import Unreadable, read_named, read_within
 from ..core.language.dag import DAG_FIELDS, TASK_FIELDS
-from ..core.language.reader import DEPTH
-from ..core.language.variants import corrections, dag_spelling, task_spelling
+from ..core.language.json_text import corrections
+from ..core.language.variants import dag_spelling, task_spelling
 from ..core.values import near_json
 from ..core.values.problems import Problem, did_you_mean
 from ..core.values.strict import Json, JsonObject, NotStrict, loads, short
@@ -113,7 +113,7 @@ def read_document(source: Source, changes: Changes | None = None) -> Document:
         if source.is_toml:
             value = _toml(source.data)
         else:
-            value, slips = near_json.read(source.data, DEPTH)
+            value, slips = near_json.read(source.data)
     except NotStrict:
         return Document(source.data)  # the gateway reports what is wrong, and where
     if isinstance(value, list):

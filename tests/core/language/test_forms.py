@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from plait.core.language.dag import Task
 from plait.core.language.forms import (
@@ -13,6 +14,8 @@ from plait.core.language.forms import (
     duplicates,
     nested,
     one_of_its_kind,
+    problem_of,
+    without_invalid,
 )
 from plait.core.language.reader import read_dag
 from plait.core.values.problems import REMOVE
@@ -98,3 +101,14 @@ def test_a_field_of_the_wrong_type_says_what_was_meant(field: str, value: Any, m
     [problem] = read_dag({"tasks": tasks}).problems
     assert (problem.path, problem.code) == (f"tasks[1].{field}", "wrong_type")
     assert (problem.fix.to if problem.fix is not None else None) == meant
+
+
+def test_members_without_the_invalid_ones_have_one_problem_for_each_place():
+    members = {"id": "a", "retries": 1.5, "weight": 0, "tool": "s:t"}
+    with pytest.raises(ValidationError) as refused:
+        Task.model_validate(members)
+    valid, problems = without_invalid(
+        members, refused.value, lambda detail: problem_of(detail, "tasks[0]", "a", None)
+    )
+    assert valid == {"id": "a", "tool": "s:t"}
+    assert [problem.path for problem in problems] == ["tasks[0].retries", "tasks[0].weight"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.core.language.variants import dag_spelling, task_spelling
-from plait.core.values.problems import Fix, Op, Problem
+from plait.core.values.problems import Fix, Op
 from plait.core.values.strict import dumps
 
 from ...profiles import share_of_examples
@@ -128,14 +128,6 @@ def test_a_task_that_makes_a_value_in_another_form_has_a_fix(
     assert [(each.path, each.fix) for each in spelling.problems] == [(f"{PATH}.{fix[0]}", fix[1])]
 
 
-@pytest.mark.parametrize("name", ["as", "item_name", "loopVar"])
-def test_the_name_of_an_item_is_not_left_out_where_texts_may_use_it(name: str) -> None:
-    task = {"id": "a", "tool": "s:t", "for_each": [1], name: "user"}
-    [problem] = task_spelling(task, TASK_FIELDS, "tasks[0]", "a").problems
-    assert problem.fix is None
-    assert problem.hint == "The item is $ITEM: leave this out and write that."
-
-
 @pytest.mark.parametrize("name", ["steps", "do", "body"])
 def test_the_tasks_of_a_group_under_another_name_have_a_fix(name: str) -> None:
     group = {"id": "g", "for_each": [1], name: [{"id": "b", "tool": "s:t"}], "output": "$OUTPUT[b]"}
@@ -162,21 +154,6 @@ def test_what_is_not_clearly_a_value_is_not_read_as_one(members: dict[str, Any])
     assert "value" not in spelling.members
 
 
-def test_of_two_names_of_one_field_the_usual_one_is_kept_and_the_other_reported() -> None:
-    members = {**TASK, "arguments": {"x": 1}, "args": {"x": 2}}
-    spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "a")
-    assert spelling.members["arguments"] == {"x": 1}
-    assert spelling.problems == [
-        Problem(
-            "tasks[0].args",
-            "unknown_field",
-            '"args" is read as arguments, which is given already.',
-            "Send only one of them.",
-            "a",
-        )
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "flaw"),
     [
@@ -190,13 +167,6 @@ def test_text_that_should_be_json_and_is_not_is_reported_and_left_out(text: str,
     assert (problem.path, problem.code, problem.id) == ("tasks[0].arguments", "invalid_json", "a")
     assert problem.message.startswith(f"arguments is text that is {flaw}")
     assert spelling.members == TASK
-
-
-def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_reported() -> None:
-    members = {**TASK, "arguments": None, "args": None, "zork": None}
-    spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "a")
-    assert (spelling.members, spelling.notes) == (TASK, [])
-    assert [problem.path for problem in spelling.problems] == ["tasks[0].zork"]
 
 
 @table(
@@ -400,58 +370,3 @@ def test_a_use_of_a_tool_becomes_a_task() -> None:
     spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "toolu_1")
     assert spelling.members == {"id": "toolu_1", "tool": "s:t", "arguments": {"x": 1}}
     assert [problem.fix and problem.fix.op for problem in spelling.problems] == ["remove", "rename"]
-
-
-@pytest.mark.parametrize(
-    ("name", "fix"),
-    [
-        ("litteral", Fix(Op.RENAME, "literal")),
-        ("allowRepeats", Fix(Op.RENAME, "allow_repeat")),
-        ("titel", Fix(Op.REMOVE)),
-        ("limit", Fix(Op.REMOVE)),
-        ("liberal", Fix(Op.RENAME, "literal")),
-    ],
-)
-def test_a_field_that_switches_a_check_off_is_meant_only_by_its_name_or_a_slip(
-    name: str, fix: Fix
-) -> None:
-    task = {"id": "a", "tool": "s:t", name: True}
-    [problem] = task_spelling(task, TASK_FIELDS, "tasks[0]", "a").problems
-    assert problem.fix == fix
-
-
-@table(
-    "name",
-    [
-        "unless",
-        "skip_if",
-        "skipWhen",
-        "while",
-        "enabled",
-        "disabled",
-        "on_failure",
-        "continue_on_error",
-        "manual",
-        "confirm",
-        "dry_run",
-        "run_before",
-        "timeout_ms",
-        "timeoutMinutes",
-    ],
-)
-def test_a_field_that_decides_what_runs_is_neither_left_out_nor_taken_for_another(
-    name: str,
-) -> None:
-    spelling = task_spelling({**TASK, name: "a.ok"}, TASK_FIELDS, "tasks[0]", "a")
-    assert spelling.members == TASK
-    [problem] = spelling.problems
-    assert (problem.path, problem.fix) == (f"tasks[0].{name}", None)
-    assert "Fields: " in str(problem.hint)
-
-
-@table("name", ["plan_only", "simulate", "preview", "stop_on_error"])
-def test_a_document_that_asks_for_a_preview_in_other_words_is_not_run_without_them(
-    name: str,
-) -> None:
-    spelling = dag_spelling({"tasks": [TASK], name: True}, DAG_FIELDS)
-    assert [problem.fix for problem in spelling.problems] == [None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -143,6 +143,20 @@ def fixed_field(model: type[BaseModel], name: str, value: Any, detail: ErrorDeta
             continue
         return Fix(Op.REPLACE, meant)
     return None
+
+
+def without_invalid(
+    members: dict[str, Any], error: ValidationError, problem: Callable[[ErrorDetails], Problem]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return the *members* that *error* does not complain of, and one problem for each place in the
+    others."""
+    found: dict[str, Problem] = {}
+    details = error.errors(include_url=False)
+    for detail in details:
+        one = problem(detail)
+        found.setdefault(one.path, one)
+    wrong = {detail["loc"][0] for detail in details}
+    return {name: value for name, value in members.items() if name not in wrong}, [*found.values()]
 
 
 def problem_of(detail: ErrorDetails, path: str, id: str | None, fix: Fix | None) -> Problem:

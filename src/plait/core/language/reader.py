@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from ...errors import InvalidDag
 from ..values import near_json
@@ -21,7 +22,7 @@ from ..values.problems import (
     TooManyProblems,
     first_of,
 )
-from ..values.strict import NotStrict, measure, short
+from ..values.strict import DOCUMENT_DEPTH, NotStrict, measure, short
 from .dag import DAG_FIELDS, TASK_FIELDS, Dag, Task
 from .forms import (
     EXAMPLE,
@@ -36,14 +37,16 @@ from .forms import (
     one_of_its_kind,
     problem_of,
     too_deep,
+    without_invalid,
 )
+from .json_text import corrections, fix_of, flaw_of, read_text
 from .repeats import endless, read_repeat
 from .retries import gathered, read_retries
-from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
+from .spelling import Spelling, Stray
+from .variants import dag_spelling, task_spelling
 
 MAX_BYTES = 4 * 2**20
 MAX_TASKS = 10_000
-DEPTH = 64
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -161,7 +164,7 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
             problems += endless(task.repeat, f"{path}.repeat", task.id)
         value = {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}
         try:
-            size += measure(value, DEPTH)
+            size += measure(value, DOCUMENT_DEPTH)
         except NotStrict as error:
             message = f"This is not strict JSON: {error}."
             problems.append(Problem(path, "invalid_json", message, None, task.id))
@@ -326,35 +329,31 @@ class _Reader:
         if not isinstance(task, str):
             return task
         try:
-            value, slips = near_json.read(task, DEPTH)
+            value, notes = read_text(task, path)
         except NotStrict:
             return task
-        self.notes.append(f"{path} came as a JSON string; it was parsed")
-        self.notes += corrections(path, slips)
+        self.notes += notes
         return value
 
     def validated(
         self, model: type[Model], members: dict[str, Any], path: str, id: str | None
     ) -> Model | None:
         """Validate *members* without its invalid fields; None if the model needs those."""
+
+        def problem(detail: ErrorDetails) -> Problem:
+            name, *inner = detail["loc"]
+            fix = None
+            if not inner or name in UNIONS:
+                fix = fixed_field(model, str(name), members.get(str(name)), detail)
+            return problem_of(detail, path, id, fix)
+
         try:
             return model.model_validate(members, by_alias=True, by_name=False)
         except ValidationError as error:
-            details = error.errors(include_url=False)
-        found: dict[str, Problem] = {}
-        for detail in details:
-            name = str(detail["loc"][0])
-            fix = None
-            if len(detail["loc"]) == 1 or name in UNIONS:
-                fix = fixed_field(model, name, members.get(name), detail)
-            problem = problem_of(detail, path, id, fix)
-            found.setdefault(problem.path, problem)
-        self.problems += found.values()
-        wrong = {detail["loc"][0] for detail in details}
+            valid, problems = without_invalid(members, error, problem)
+        self.problems += problems
         try:
-            return model.model_validate(
-                {name: value for name, value in members.items() if name not in wrong}
-            )
+            return model.model_validate(valid)
         except ValidationError:
             return None
 
@@ -415,18 +414,17 @@ def _strict(document: object, max_bytes: int) -> tuple[object, list[str], int]:
         if isinstance(document, str | bytes):
             size = len(document)
             if size <= max_bytes:
-                document, slips = near_json.read(document, DEPTH)
+                document, slips = near_json.read(document)
         else:
-            size = measure(document, DEPTH)
+            size = measure(document, DOCUMENT_DEPTH)
     except NotStrict as error:
-        flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
         fix = fix_of(error)
         raise InvalidDag(
             [
                 Problem(
                     "$",
                     "invalid_json",
-                    f"The DAG is {flaw}.",
+                    f"The DAG is {flaw_of(error)}.",
                     "Send the whole DAG again." + (f" {fix.advice}" if fix is not None else ""),
                     fix=fix,
                 )

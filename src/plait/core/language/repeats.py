@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..values import near_json
 from ..values.problems import Fix, Op, Problem, written
 from ..values.strict import NotStrict, dumps, short
-from .forms import fixed_field, problem_of
-from .variants import Spelling, corrections, spelled
+from .forms import fixed_field, problem_of, without_invalid
+from .json_text import read_text
+from .spelling import Spelling, spelled
 
 MAX_PAGES = 100
 """Most calls of a `repeat` that says no other number."""
@@ -66,8 +66,7 @@ def read_repeat(given: Any, path: str, id: str | None, *, guesses: int) -> Spell
     notes: list[str] = []
     if isinstance(given, str):
         with suppress(NotStrict):
-            given, slips = near_json.read(given)
-            notes = [f"{path} came as a JSON string; it was parsed", *corrections(path, slips)]
+            given, notes = read_text(given, path)
     if not isinstance(given, dict):
         message = f"repeat must be an object; it is {short(given)}."
         return Spelling({}, problems=[Problem(path, "wrong_type", message, EXAMPLE, id)])
@@ -76,16 +75,10 @@ def read_repeat(given: Any, path: str, id: str | None, *, guesses: int) -> Spell
     try:
         repeat = Repeat.model_validate(found.members, by_alias=True, by_name=False)
     except ValidationError as error:
-        problems = {
-            problem.path: problem
-            for problem in (
-                _problem(detail, found.members, path, id)
-                for detail in error.errors(include_url=False)
-            )
-        }
-        found.problems += problems.values()
-        wrong = {detail["loc"][0] for detail in error.errors(include_url=False)}
-        found.members = {name: value for name, value in found.members.items() if name not in wrong}
+        found.members, problems = without_invalid(
+            found.members, error, lambda detail: _problem(detail, found.members, path, id)
+        )
+        found.problems += problems
     else:
         found.problems += endless(repeat, path, id)
     return found

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..values import near_json
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem
 from ..values.strict import Json, NotStrict, dumps, short
 from .coercion import meant_for
-from .forms import HINTS, fixed_field, problem_of
-from .variants import OF_A_TASK, Spelling, corrections, spelled
+from .forms import HINTS, fixed_field, problem_of, without_invalid
+from .json_text import read_text
+from .spelling import Spelling, spelled
+from .variants import OF_A_TASK
 
 DELAY_S = 0.5
 """The first pause of retries that say no other."""
@@ -88,8 +89,7 @@ def read_retries(given: Any, path: str, id: str | None, *, guesses: int) -> Spel
     notes: list[str] = []
     if isinstance(given, str) and given.lstrip().startswith("{"):
         with suppress(NotStrict):
-            given, slips = near_json.read(given)
-            notes = [f"{path} came as a JSON string; it was parsed", *corrections(path, slips)]
+            given, notes = read_text(given, path)
     if not isinstance(given, dict):
         return None
     foreign = {
@@ -102,14 +102,10 @@ def read_retries(given: Any, path: str, id: str | None, *, guesses: int) -> Spel
     try:
         Retries.model_validate(found.members)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        problems = {
-            problem.path: problem
-            for problem in (_problem(detail, found.members, path, id) for detail in details)
-        }
-        found.problems += problems.values()
-        wrong = {detail["loc"][0] for detail in details}
-        found.members = {name: value for name, value in found.members.items() if name not in wrong}
+        found.members, problems = without_invalid(
+            found.members, error, lambda detail: _problem(detail, found.members, path, id)
+        )
+        found.problems += problems
     return found
 
 

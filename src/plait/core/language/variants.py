@@ -1,34 +1,21 @@
-"""Variant spellings of models and clients, replaced by those of the contract.
+"""Variant spellings of documents and tasks, replaced by those of the contract.
 
 Those that the contract lists are understood, each with a note: `tasks` or `arguments` as a JSON
-string, `tasks` as a map, `args` for `arguments`, `dependsOn` for `depends_on`, numbers as ids. The
-fields of other engines (`steps`, `if`) and misspelt names are problems, each with its fix; the rest
-of the document is read as if they were fixed, so that all else that is wrong is reported too.
+string, `tasks` as a map, `args` for `arguments`, numbers as ids. The names that other engines have
+(`steps`, `if`) are here; `spelling.py` finds the fields that are meant.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..values import near_json
-from ..values.near_json import NearJson
-from ..values.problems import (
-    MAX_FIX_CHARS,
-    MAX_GUESSES,
-    REMOVE,
-    Fix,
-    Op,
-    Problem,
-    Problems,
-    nearest,
-    slip_of,
-    written,
-)
+from ..values.problems import MAX_FIX_CHARS, MAX_GUESSES, REMOVE, Fix, Op, Problem
 from ..values.strict import Json, NotStrict, dumps, short
+from .json_text import fix_of, flaw_of, read_text
 from .references import is_one
+from .spelling import Spelling, snake_case, spelled
 
 UNDERSTOOD: Mapping[str, str] = {
     **dict.fromkeys(("args", "params", "parameters", "input", "inputs"), "arguments"),
@@ -71,118 +58,7 @@ OF_A_DAG: Mapping[str, str] = {
     **dict.fromkeys(("title", "label"), "name"),
 }
 """Names that other engines have for fields of a DAG."""
-LEFT_OUT = frozenset(
-    [
-        "description",
-        "type",
-        "server",
-        "comment",
-        "comments",
-        "thought",
-        "reason",
-        "reasoning",
-        "purpose",
-        "goal",
-        "metadata",
-        "version",
-        "title",
-        "label",
-        "status",
-    ]
-)
-"""Names of other engines that have no counterpart here, however near one is spelt."""
-NAMES_OF_ITEMS = frozenset({"as", "item_name", "item_var", "iterator", "loop_var"})
-"""Fields of other engines that name the item of a loop: texts use that name."""
-_PROMISES = frozenset({"literal", "allow_repeat"})
-"""Fields that switch a check off: a name that is only near to one is not taken for it."""
-_DECIDING = frozenset(
-    [
-        "if",
-        "unless",
-        "when",
-        "while",
-        "until",
-        "skip",
-        "only",
-        "on",
-        "off",
-        "before",
-        "after",
-        "next",
-        "then",
-        "finally",
-        "always",
-        "fail",
-        "failed",
-        "failure",
-        "error",
-        "errors",
-        "success",
-        "allow",
-        "continue",
-        "stop",
-        "abort",
-        "enabled",
-        "enable",
-        "disabled",
-        "disable",
-        "ignore",
-        "optional",
-        "required",
-        "manual",
-        "approve",
-        "approval",
-        "confirm",
-        "dry",
-        "preview",
-        "simulate",
-        "validate",
-        "plan",
-        "rollback",
-        "compensate",
-        "fallback",
-        "default",
-        "sequential",
-        "parallel",
-        "order",
-        "repeat",
-        "delay",
-        "sleep",
-        "not",
-        "except",
-        "run",
-    ]
-)
-"""Words in names of fields that decide whether something runs, when or for how long. Such a field
-is not left out, and is not taken for another that is only near: something else would run."""
-_ALWAYS = 'Write "trigger_rule": "always" for a task that runs also once the rest is stopped.'
-_CLEANING: Mapping[str, str] = {
-    **dict.fromkeys(("always", "finally", "cleanup", "always_run", "run_always"), _ALWAYS),
-    "cleanup_s": "It is for all that cleans up: write it next to tasks.",
-}
-"""Hints for fields of a task that are about cleaning up."""
-_OTHER_UNITS = ("_ms", "_msec", "_millis", "_milliseconds", "_min", "_minutes", "_hours")
-"""Ends of names in other units than seconds: none of them is a slip of `_s`."""
 _LISTS = ("depends_on", "return")
-
-
-class Stray(NamedTuple):
-    """An unknown member of a task, which may be an argument of its tool."""
-
-    value: Any
-    read_as: str = ""
-    """The field that it was taken for, so that the rest could be read."""
-
-
-@dataclass(slots=True)
-class Spelling:
-    """The members of a task or a document in their usual spelling, with notes on what was
-    changed, and problems with what was not."""
-
-    members: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=Problems)
-    strays: dict[str, Stray] = field(default_factory=dict)
 
 
 def dag_spelling(
@@ -223,7 +99,7 @@ def task_spelling(
     foreign = dict(OF_A_TASK)
     if members.keys().isdisjoint({"tool", "tasks"}):
         foreign |= dict.fromkeys(IN_A_GROUP, "tasks")
-    meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
+    meant = {foreign.get(name) or foreign.get(snake_case(name)) or name: name for name in members}
     free = next((field for field in ("tool", "id") if field not in meant), None)
     if free == "tool" and ("value" in meant or "tasks" in meant):
         free = None
@@ -236,12 +112,13 @@ def task_spelling(
     if id is None and isinstance(named := members.get(meant.get("id", "")), str):
         id = named
     spelling = spelled(members, known, UNDERSTOOD, foreign, path, id, guesses)
+    _without_server(members, spelling, path, id)
     if isinstance(number := spelling.members.get("id"), int) and not isinstance(number, bool):
         spelling.members["id"] = str(number)
         spelling.notes.append(f'{path}.id: {number} was read as "{number}"')
     _parse_arguments(spelling, f"{path}.arguments", id)
     _parse_items(spelling, f"{path}.for_each")
-    _listed(spelling, _before(path))
+    _listed(spelling, f"{path}: ")
     return spelling
 
 
@@ -265,7 +142,7 @@ def _of_a_function_call(members: Mapping[str, Any], path: str, id: str | None) -
     fix = Fix(Op.REPLACE, task, path) if len(dumps(task)) <= MAX_FIX_CHARS else None
     message = "A task names its tool and arguments without a function around them."
     hint = fix.advice if fix is not None else 'Write {"id": …, "tool": …, "arguments": {…}}.'
-    problem = Problem(_place(path, "function"), "unknown_field", message, hint, id, fix)
+    problem = Problem(f"{path}.function", "unknown_field", message, hint, id, fix)
     return Spelling(task, problems=[problem])
 
 
@@ -296,89 +173,6 @@ def _with_id(id: str, task: Any) -> Any:
     return {**task, "id": id} if isinstance(task, dict) else task
 
 
-def spelled(
-    members: Mapping[str, Any],
-    known: frozenset[str],
-    understood: Mapping[str, str],
-    foreign: Mapping[str, str],
-    path: str,
-    id: str | None,
-    guesses: int,
-) -> Spelling:
-    """Rename *members* to their usual names. Known members that are null are left out."""
-    spelling = Spelling(
-        {
-            name: value
-            for name, value in members.items()
-            if value is not None
-            or name not in known
-            or (name == "value" and members.get("tool") is None and members.get("tasks") is None)
-        }
-    )
-    for name, value in members.items():
-        if name in known:
-            continue
-        del spelling.members[name]
-        snake = _snake(name)
-        usual = understood.get(name) or understood.get(snake) or snake
-        if usual in known and usual not in spelling.members:
-            spelling.members |= {} if value is None else {usual: value}
-            spelling.notes += (
-                [] if value is None else [f'{_before(path)}"{name}" was read as {usual}']
-            )
-            continue
-        usual = usual if usual in known else foreign.get(name) or foreign.get(snake) or ""
-        if usual in spelling.members:
-            spelling.problems.append(_given_twice(name, usual, spelling, value, path, id))
-            spelling.strays[name] = Stray(value)
-            continue
-        may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
-        may_guess = may_guess and not snake.endswith(_OTHER_UNITS)
-        near = nearest(name, known, 2) if may_guess else []
-        decides = not _DECIDING.isdisjoint(snake.split("_"))
-        near = [
-            one for one in near if (not decides and one not in _PROMISES) or slip_of(name, [one])
-        ]
-        if len(near) == 1 and near[0] not in spelling.members:
-            usual = near[0]
-        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess and not decides)
-        if decides and not usual and "trigger_rule" in known:
-            hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
-        if snake in LEFT_OUT and not usual:
-            hint, fix = REMOVE.advice, REMOVE
-        if snake in NAMES_OF_ITEMS and not usual:
-            hint, fix = "The item is $ITEM: leave this out and write that.", None
-        elif snake in _CLEANING and "trigger_rule" in known and not usual:
-            hint, fix = _CLEANING[snake], None
-        message = f'Unknown field "{name[:80]}".'
-        spelling.problems.append(
-            Problem(_place(path, name), "unknown_field", message, hint, id, fix)
-        )
-        if usual and value is not None:
-            spelling.members[usual] = value
-        spelling.strays[name] = Stray(value, usual)
-    _without_server(members, spelling, path, id)
-    return spelling
-
-
-def _fixed_name(
-    usual: str, near: list[str], known: frozenset[str], *, is_guessed: bool
-) -> tuple[str, Fix | None]:
-    """Return the hint and the fix for an unknown field that is *usual*, or is *near* to others."""
-    if usual or near:
-        return f'Did you mean "{usual or near[0]}"?', Fix(Op.RENAME, usual) if usual else None
-    fields = f"Fields: {', '.join(sorted(known))}."
-    return (f"{REMOVE.advice} {fields}", REMOVE) if is_guessed else (fields, None)
-
-
-def _given_twice(
-    name: str, usual: str, spelling: Spelling, value: Any, path: str, id: str | None
-) -> Problem:
-    message = f'"{name[:80]}" is read as {usual}, which is given already.'
-    fix = REMOVE if value is None or spelling.members[usual] == value else None
-    return Problem(_place(path, name), "unknown_field", message, "Send only one of them.", id, fix)
-
-
 def _without_server(
     members: Mapping[str, Any], spelling: Spelling, path: str, id: str | None
 ) -> None:
@@ -392,28 +186,15 @@ def _without_server(
     spelling.problems.append(Problem(f"{path}.tool", "unknown_tool", message, fix.advice, id, fix))
 
 
-def _place(path: str, name: str) -> str:
-    return f"{path}{written((name,))}".lstrip(".")
-
-
-def _before(path: str) -> str:
-    return f"{path}: " if path else ""
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower().replace("-", "_")
-
-
 def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> None:
     text = spelling.members.get(name)
     if not isinstance(text, str):
         return
     try:
-        spelling.members[name], slips = near_json.read(text)
+        spelling.members[name], notes = read_text(text, path)
     except NotStrict as error:
         del spelling.members[name]
-        flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
-        fix = fix_of(error)
+        flaw, fix = flaw_of(error), fix_of(error)
         hint = "Send the value itself, not text."
         if fix is not None:
             hint += f" {fix.advice}"
@@ -421,22 +202,7 @@ def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> Non
             Problem(path, "invalid_json", f"{name} is text that is {flaw}.", hint, id, fix)
         )
     else:
-        spelling.notes.append(f"{path} came as a JSON string; it was parsed")
-        spelling.notes += corrections(path, slips)
-
-
-def corrections(path: str, slips: list[str]) -> list[str]:
-    """Note the *slips* of the text at *path* that were corrected, if there are any."""
-    return [f"{path}: {' and '.join(slips)} {'was' if len(slips) == 1 else 'were'} corrected"][
-        : len(slips)
-    ]
-
-
-def fix_of(error: NotStrict) -> Fix | None:
-    """Return the fix for text that is not JSON, where it is known what was meant."""
-    if isinstance(error, NearJson) and len(dumps(error.meant)) <= MAX_FIX_CHARS:
-        return Fix(Op.REPLACE, error.meant)
-    return None
+        spelling.notes += notes
 
 
 def _parse_arguments(spelling: Spelling, path: str, id: str | None) -> None:
@@ -464,13 +230,12 @@ def _parse_items(spelling: Spelling, path: str) -> None:
     if not isinstance(items, str) or not items.lstrip().startswith(("[", "{")):
         return
     try:
-        value, slips = near_json.read(items)
+        value, notes = read_text(items, path)
     except NotStrict:
         return  # the check says what it must be
     if isinstance(value, list | dict):
         spelling.members["for_each"] = value
-        spelling.notes.append(f"{path} came as a JSON string; it was parsed")
-        spelling.notes += corrections(path, slips)
+        spelling.notes += notes
 
 
 def _unpack(spelling: Spelling, known: frozenset[str]) -> None:

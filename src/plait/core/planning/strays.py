@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from ..language.variants import OF_A_TASK, Stray
+from ..language.spelling import Stray
+from ..language.variants import OF_A_TASK
 from ..tools.catalog import Catalog, Tool
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem, slip_of, written
 from ..values.strict import JsonObject, dumps

@@ -1,0 +1,216 @@
+"""Names of members: those of a model in any spelling, found among all that were sent.
+
+A name in another case (`dependsOn`), and another that the contract lists, are understood, each with
+a note. A field of another engine and a misspelt name are problems, each with its fix; they are read
+as if they were fixed, so that all else that is wrong is reported too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..values.problems import REMOVE, Fix, Op, Problem, Problems, nearest, slip_of, written
+
+LEFT_OUT = frozenset(
+    [
+        "description",
+        "type",
+        "server",
+        "comment",
+        "comments",
+        "thought",
+        "reason",
+        "reasoning",
+        "purpose",
+        "goal",
+        "metadata",
+        "version",
+        "title",
+        "label",
+        "status",
+    ]
+)
+"""Names of other engines that have no counterpart here, however near one is spelt."""
+NAMES_OF_ITEMS = frozenset({"as", "item_name", "item_var", "iterator", "loop_var"})
+"""Fields of other engines that name the item of a loop: texts use that name."""
+_PROMISES = frozenset({"literal", "allow_repeat"})
+"""Fields that switch a check off: a name that is only near to one is not taken for it."""
+_DECIDING = frozenset(
+    [
+        "if",
+        "unless",
+        "when",
+        "while",
+        "until",
+        "skip",
+        "only",
+        "on",
+        "off",
+        "before",
+        "after",
+        "next",
+        "then",
+        "finally",
+        "always",
+        "fail",
+        "failed",
+        "failure",
+        "error",
+        "errors",
+        "success",
+        "allow",
+        "continue",
+        "stop",
+        "abort",
+        "enabled",
+        "enable",
+        "disabled",
+        "disable",
+        "ignore",
+        "optional",
+        "required",
+        "manual",
+        "approve",
+        "approval",
+        "confirm",
+        "dry",
+        "preview",
+        "simulate",
+        "validate",
+        "plan",
+        "rollback",
+        "compensate",
+        "fallback",
+        "default",
+        "sequential",
+        "parallel",
+        "order",
+        "repeat",
+        "delay",
+        "sleep",
+        "not",
+        "except",
+        "run",
+    ]
+)
+"""Words in names of fields that decide whether something runs, when or for how long. Such a field
+is not left out, and is not taken for another that is only near: something else would run."""
+_ALWAYS = 'Write "trigger_rule": "always" for a task that runs also once the rest is stopped.'
+_CLEANING: Mapping[str, str] = {
+    **dict.fromkeys(("always", "finally", "cleanup", "always_run", "run_always"), _ALWAYS),
+    "cleanup_s": "It is for all that cleans up: write it next to tasks.",
+}
+"""Hints for fields of a task that are about cleaning up."""
+_OTHER_UNITS = ("_ms", "_msec", "_millis", "_milliseconds", "_min", "_minutes", "_hours")
+"""Ends of names in other units than seconds: none of them is a slip of `_s`."""
+
+
+class Stray(NamedTuple):
+    """An unknown member of a task, which may be an argument of its tool."""
+
+    value: Any
+    read_as: str = ""
+    """The field that it was taken for, so that the rest could be read."""
+
+
+@dataclass(slots=True)
+class Spelling:
+    """The members of a task or a document in their usual spelling, with notes on what was
+    changed, and problems with what was not."""
+
+    members: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=Problems)
+    strays: dict[str, Stray] = field(default_factory=dict)
+
+
+def spelled(
+    members: Mapping[str, Any],
+    known: frozenset[str],
+    understood: Mapping[str, str],
+    foreign: Mapping[str, str],
+    path: str,
+    id: str | None,
+    guesses: int,
+) -> Spelling:
+    """Rename *members* to their usual names. Known members that are null are left out."""
+    spelling = Spelling(
+        {
+            name: value
+            for name, value in members.items()
+            if value is not None
+            or name not in known
+            or (name == "value" and members.get("tool") is None and members.get("tasks") is None)
+        }
+    )
+    before = f"{path}: " if path else ""
+    for name, value in members.items():
+        if name in known:
+            continue
+        del spelling.members[name]
+        snake = snake_case(name)
+        usual = understood.get(name) or understood.get(snake) or snake
+        if usual in known and usual not in spelling.members:
+            spelling.members |= {} if value is None else {usual: value}
+            spelling.notes += [] if value is None else [f'{before}"{name}" was read as {usual}']
+            continue
+        usual = usual if usual in known else foreign.get(name) or foreign.get(snake) or ""
+        if usual in spelling.members:
+            spelling.problems.append(_given_twice(name, usual, spelling, value, path, id))
+            spelling.strays[name] = Stray(value)
+            continue
+        may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
+        may_guess = may_guess and not snake.endswith(_OTHER_UNITS)
+        near = nearest(name, known, 2) if may_guess else []
+        decides = not _DECIDING.isdisjoint(snake.split("_"))
+        near = [
+            one for one in near if (not decides and one not in _PROMISES) or slip_of(name, [one])
+        ]
+        if len(near) == 1 and near[0] not in spelling.members:
+            usual = near[0]
+        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess and not decides)
+        if decides and not usual and "trigger_rule" in known:
+            hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
+        if snake in LEFT_OUT and not usual:
+            hint, fix = REMOVE.advice, REMOVE
+        if snake in NAMES_OF_ITEMS and not usual:
+            hint, fix = "The item is $ITEM: leave this out and write that.", None
+        elif snake in _CLEANING and "trigger_rule" in known and not usual:
+            hint, fix = _CLEANING[snake], None
+        message = f'Unknown field "{name[:80]}".'
+        spelling.problems.append(
+            Problem(_place(path, name), "unknown_field", message, hint, id, fix)
+        )
+        if usual and value is not None:
+            spelling.members[usual] = value
+        spelling.strays[name] = Stray(value, usual)
+    return spelling
+
+
+def _fixed_name(
+    usual: str, near: list[str], known: frozenset[str], *, is_guessed: bool
+) -> tuple[str, Fix | None]:
+    """Return the hint and the fix for an unknown field that is *usual*, or is *near* to others."""
+    if usual or near:
+        return f'Did you mean "{usual or near[0]}"?', Fix(Op.RENAME, usual) if usual else None
+    fields = f"Fields: {', '.join(sorted(known))}."
+    return (f"{REMOVE.advice} {fields}", REMOVE) if is_guessed else (fields, None)
+
+
+def _given_twice(
+    name: str, usual: str, spelling: Spelling, value: Any, path: str, id: str | None
+) -> Problem:
+    message = f'"{name[:80]}" is read as {usual}, which is given already.'
+    fix = REMOVE if value is None or spelling.members[usual] == value else None
+    return Problem(_place(path, name), "unknown_field", message, "Send only one of them.", id, fix)
+
+
+def _place(path: str, name: str) -> str:
+    return f"{path}{written((name,))}".lstrip(".")
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower().replace("-", "_")
