@@ -29,6 +29,7 @@ CHECKED = (
     "src/plait/cli",
     "src/plait/config",
     "src/plait/core",
+    "src/plait/door",
     "src/plait/downstream",
     "src/plait/engine",
     "src/plait/errors.py",
