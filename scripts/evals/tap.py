@@ -12,6 +12,7 @@ characters that a model writes and reads.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -92,4 +93,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not `sys.exit`: the thread may still read standard input, and the interpreter would abort.
+    os._exit(main())

@@ -155,8 +155,8 @@ class Gateway(verbs.Gateway):
         if self._parts is not None:
             await self._parts.pool.__aenter__()
         await super().__aenter__()
-        if self._memory is not None and self._tasks is not None:
-            self._tasks.start_soon(self._memory.keep)
+        if self._memory is not None:
+            self.engine.start_soon(self._memory.keep)
         return self
 
     async def __aexit__(self, *exc: object) -> None:

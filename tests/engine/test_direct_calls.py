@@ -491,7 +491,7 @@ async def test_who_waits_in_line_too_long_was_never_sent():
     moves = [
         (str(one.after), one.code)
         for one in desk.notices
-        if isinstance(one, Changed) and one.key.item == 1
+        if isinstance(one, Changed) and one.key.item == 2
     ]
     assert moves == [("ready", None), ("failed", "timeout")]
 

@@ -144,7 +144,7 @@ async def run_with(
         runner = Runner(scheduler, servers, group)
         runner.submit(made, NO_CLIENT if person is None else person.caller)
         await runner.idle()
-    assert (scheduler.in_flight, scheduler.limits.gateway.taken) == (0, 0)
+    assert (scheduler.in_flight, scheduler.limits.gateways[""].taken) == (0, 0)
     return made
 
 
@@ -210,11 +210,15 @@ async def test_a_cancelled_run_asks_no_more():
         runner = Runner(scheduler, servers, group)
         runner.submit(made, person.caller)
         await anyio.sleep(10)
-        assert (len(person.asked), scheduler.limits.gateway.taken) == (2, 0)
+        assert (len(person.asked), scheduler.limits.gateways[""].taken) == (2, 0)
         runner.cancel("r")
         await runner.idle()
     assert person.was_cancelled
-    assert (made.status, scheduler.in_flight, scheduler.limits.gateway.taken) == ("cancelled", 0, 0)
+    assert (made.status, scheduler.in_flight, scheduler.limits.gateways[""].taken) == (
+        "cancelled",
+        0,
+        0,
+    )
 
 
 async def test_a_question_that_outlives_its_call_touches_the_time_of_no_other():

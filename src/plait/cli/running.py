@@ -12,7 +12,8 @@ import anyio
 from ..core.results.progress import Progress
 from ..core.results.result import RunResult, TaskResult
 from ..core.scheduling.events import Status
-from ..engine.gateway import STOP_S, Gateway
+from ..engine.engine import STOP_S
+from ..engine.gateway import Gateway
 from .console import Stream
 from .documents import Changes, Source, read_document
 from .exits import exit_of

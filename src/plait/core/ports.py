@@ -103,6 +103,12 @@ class Caller(Protocol):
         ...
 
     @property
+    def connection(self) -> str | None:
+        """The id of the client's connection. Calls that come over different connections take turns;
+        None if the principal has one alone."""
+        return None
+
+    @property
     def capabilities(self) -> JsonObject:
         """The capabilities that the client declared; empty if it declared none."""
         ...

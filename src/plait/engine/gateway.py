@@ -12,35 +12,32 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
-from anyio.abc import TaskGroup
 
 from ..core.language.dag import Dag
 from ..core.language.reader import read_dag
 from ..core.planning.plan import MAX_CALLS, Plan, TakenOver
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
-from ..core.results.progress import Progress, progress_of
-from ..core.results.record import RunRecord, TaskRecord, record_of
-from ..core.results.result import RunResult, result_of
+from ..core.results.progress import Progress
+from ..core.results.record import RunRecord
+from ..core.results.result import RunResult
 from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
 from ..core.scheduling.direct_calls import CallRequests
 from ..core.scheduling.earlier_items import EarlierItems
-from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started
+from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.locating import PROMPT_S
 from ..core.scheduling.run import Run
-from ..core.scheduling.scheduler import Scheduler
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
-from ..core.values.principal import USER, Principal, may_see
-from ..core.values.problems import Problem, nearest, some_of
+from ..core.values.principal import USER, Principal
+from ..core.values.problems import Problem
 from ..core.values.strict import JsonObject
-from ..errors import CallError, InvalidDag, UnknownRun
-from ..waiting import Signal
+from ..errors import InvalidDag
 from .checking import Checking, names_of_tools
-from .lookups import AS_WRITTEN, Lookups
-from .runner import Runner
+from .engine import NO_SUCH_RUN, STOP_S, Engine
+from .lookups import AS_WRITTEN
 
 if (
     TYPE_CHECKING
@@ -51,19 +48,9 @@ LONGEST_START_S = 35.0
 """Seconds that a DAG waits for servers that are still being connected to."""
 CATALOG_WAIT_S = 5.0
 """Seconds that a search waits for them."""
-STOP_S = 5.0
-"""Seconds for a cancelled run to end, and for what cleans up once the gateway stops."""
-LAST_S = 1.0
-"""Least seconds of these that are left when the gateway is closed, and those for servers to accept
-the last cancellations."""
-QUIET_S = 5.0
-"""Longest pause between two reports to a follower of a run."""
-BURST_S = 0.1
 MAX_LIVE_RUNS = 1_000
 MAX_LIVE_TASKS = 50_000
 """The most of one principal that may be under way at one time."""
-NO_SUCH_RUN = "Unknown run id."
-"""The same message for an id that was never given and for a run that the principal may not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +76,6 @@ class Submitted:
     notes: tuple[str, ...]
 
 
-class _LiveRun:
-    """An active run, and the signals for its followers."""
-
-    __slots__ = ("_record", "changed", "finished", "latest", "run")
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.finished = anyio.Event()
-        self.changed = Signal()
-        self.latest: str | None = None
-        self._record: RunRecord | None = None
-
-    def record(self) -> RunRecord:
-        """Make the record of the run as it is now."""
-        if self._record is None or not self._record.is_done:
-            self._record = record_of(self.run, anyio.current_time(), self._record)
-        return self._record
-
-    def output(self, task: str) -> Output | None:
-        return self.run.states[task].output
-
-
 class Gateway:
     """Runs DAGs over *servers* and *call_tool*, and keeps them in *runs*. Use as `async with
     Gateway(...) as gateway:`; leaving it cancels the runs that are still going.
@@ -131,59 +96,49 @@ class Gateway:
         learned: ToolStats | None = None,
         resolver: ResourceResolver | None = AS_WRITTEN,
         observers: Sequence[Observer] = (),
+        engine: Engine | None = None,
+        desk: str = NO_DESK,
     ) -> None:
+        """With *engine*, which others share, this is the configuration *desk* of it; *call_tool*,
+        *runs*, *learned* and *observers* are the engine's then."""
         self.notice = ""
         """A message to clients about the settings as a whole; empty if there is none."""
         self._servers = servers
-        self._call_tool = call_tool
         self._policy = policy or Policy()
         self._limits = limits or GatewayLimits()
-        self._runs = runs
-        self.learned = ToolStats(enabled=False) if learned is None else learned
         self._resolver = resolver
-        self._checking = self._checking_now()
-        self._lookups = Lookups(resolver or AS_WRITTEN)
-        self._observers = tuple(observers)
-        self._scheduler = Scheduler(self._limits.concurrency, self.learned)
-        self._live: dict[str, _LiveRun] = {}
-        self._call_requests = CallRequests(self._policy, detect_conflicts=resolver is not None)
-        self._submitted = 0
-        self._called = 0
-        self._index: tuple[Catalog, SearchIndex] | None = None
-        self._tasks: TaskGroup | None = None
-        self._stops_at: float | None = None
-        """The time at which runs have to have ended, once the gateway stops."""
-
-    def __repr__(self) -> str:
-        return f"<Gateway with {self._scheduler!r}>"
-
-    async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        observers = (*self._observers, self._observe)
-        self._runner = Runner(
-            self._scheduler,
-            self._call_tool,
-            self._tasks,
-            observers,
-            lookups=self._lookups,
+        self._desk = desk
+        self._is_sharing = engine is not None
+        self.engine = engine or Engine(
+            call_tool,
+            runs,
+            learned=learned,
+            resolver=resolver,
+            observers=observers,
+            limits=self._limits.concurrency,
             max_output_bytes=self._limits.max_output_bytes,
         )
+        self.learned = self.engine.learned
+        self._checking = self._checking_now()
+        self._call_requests = self._requests_now()
+        self._index: tuple[Catalog, SearchIndex] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Gateway with {self.engine!r}>"
+
+    async def __aenter__(self) -> Self:
+        if self._is_sharing:
+            limits = self._limits
+            self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self._desk)
+        else:
+            await self.engine.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        assert self._tasks is not None
-        self.cancel_all()
-        left_s = max((self._stops_at or 0.0) - anyio.current_time(), LAST_S)
-        with anyio.move_on_after(left_s, shield=True):
-            await self._runner.idle()
-        for run_id in list(self._scheduler.runs):  # they still clean up
-            self._runner.cancel(run_id, at_once=True)
-        with anyio.move_on_after(LAST_S, shield=True):
-            await self._runner.idle()
-        self._lookups.close()
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
+        if self._is_sharing:
+            self.engine.forget_limits(self._desk)
+        else:
+            await self.engine.__aexit__(*exc)
         self._forget_index()
 
     def change(
@@ -192,10 +147,11 @@ class Gateway:
         """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._checking = self._checking_now()
-        self._lookups.resolver = resolver or AS_WRITTEN
         self._forget_index()
-        self._call_requests = CallRequests(policy, detect_conflicts=resolver is not None)
-        self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
+        self._call_requests = self._requests_now()
+        if not self._is_sharing:
+            self.engine.lookups.resolver = resolver or AS_WRITTEN
+        self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self._desk)
 
     async def call(
         self, server: str, tool: str, params: JsonObject, caller: Caller = NO_CLIENT
@@ -204,11 +160,14 @@ class Gateway:
         the tool; they are sent unchanged. Returns the server's result unchanged, unknown members
         included. Raises `CallError`.
         """
-        self._called += 1
         request = self._call_requests.make(
-            self._called, self.catalog(), f"{server}:{tool}", params, caller.principal
+            self.engine.next_number(),
+            self.catalog(),
+            f"{server}:{tool}",
+            params,
+            caller.connection or caller.principal,
         )
-        return await self._runner.direct_calls.call(request, params, caller)
+        return await self.engine.direct_calls.call(request, params, caller)
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the pattern of the policy that denies a tool; None if it is allowed."""
@@ -266,12 +225,13 @@ class Gateway:
         the run belongs to its principal. Raises `InvalidDag`."""
         plan, conflicts, reused, items = await self._prepare(document, caller.principal)
         self._check_share(caller.principal, len(plan.tasks))
-        self._submitted += 1
         run = Run(
             _new_id(),
             plan,
             principal=caller.principal,
-            number=self._submitted,
+            client=caller.connection,
+            desk=self._desk,
+            number=self.engine.next_number(),
             conflicts=conflicts,
             reused=reused,
             earlier_items=items,
@@ -282,13 +242,12 @@ class Gateway:
             max_bytes=self._limits.max_run_bytes,
             max_calls=self._limits.max_calls,
         )
-        self._live[run.id] = _LiveRun(run)
-        self._runner.submit(run, caller)
+        self.engine.submit(run, caller)
         return Submitted(run.id, plan.dag, plan.notes)
 
     def _check_share(self, principal: Principal, tasks: int) -> None:
         """Raise `InvalidDag` if *principal* has so much under way that others would suffer."""
-        live = [one.run for one in self._live.values() if one.run.principal == principal]
+        live = self.engine.active(principal)
         unsettled = sum(run.root.unsettled for run in live)
         if len(live) < MAX_LIVE_RUNS and unsettled + tasks <= MAX_LIVE_TASKS:
             return
@@ -306,52 +265,39 @@ class Gateway:
         try:
             return await self.wait(submitted.run_id, principal=caller.principal)
         finally:
-            self._runner.cancel(submitted.run_id)
+            self.engine.cancel(submitted.run_id)
 
     async def wait(
         self, run_id: str, seconds: float | None = None, principal: Principal = USER
     ) -> RunResult:
         """Wait up to *seconds* for the end of the run; gives its result, or its state so far.
         Raises `UnknownRun`."""
-        if (live := self._live_run(run_id, principal)) is None:
-            return self.result(run_id, principal)
-        with anyio.move_on_after(seconds):
-            await live.finished.wait()
-        return result_of(live.record(), live.output)
+        return await self.engine.wait(run_id, seconds, principal)
 
-    async def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
+    def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
         """Report the progress of the run: at once, then as tasks settle (at most ten times a
         second, at least every 5 s); the last one is `finished`. Raises `UnknownRun`."""
-        if (live := self._live_run(run_id, principal)) is None:
-            yield progress_of(self.record(run_id, principal))
-            return
-        while not live.finished.is_set():
-            seen = live.changed.count
-            yield progress_of(live.record(), live.latest)
-            with anyio.move_on_after(QUIET_S):
-                await live.changed.wait(seen)
-                with anyio.move_on_after(BURST_S):
-                    await live.finished.wait()
-        yield progress_of(live.record())
+        return self.engine.follow(run_id, principal)
 
     def is_done(self, run_id: str, principal: Principal = USER) -> bool:
         """Whether the run has ended. Raises `UnknownRun`."""
-        return self._live_run(run_id, principal) is None and self.record(run_id, principal).is_done
+        return self.engine.is_done(run_id, principal)
 
     def runs(self, principal: Principal = USER) -> list[str]:
         """List the ids of the kept runs of *principal*, the latest first; empty for `ANYONE`."""
-        return self._runs.ids(principal)
+        return self.engine.ids(principal)
 
     def record(self, run_id: str, principal: Principal = USER) -> RunRecord:
         """Return the record of a run as it is now. Raises `UnknownRun`."""
-        if (found := self._find(run_id, principal)) is None:
-            hint = "Use the run_id of an earlier answer; the oldest runs are dropped."
-            raise UnknownRun(f"{NO_SUCH_RUN} {hint}")
-        return found
+        return self.engine.record(run_id, principal)
 
     def result(self, run_id: str, principal: Principal = USER) -> RunResult:
         """Return the result of a run so far. Raises `UnknownRun`."""
-        return result_of(self.record(run_id, principal), partial(self._kept_output, run_id))
+        return self.engine.result(run_id, principal)
+
+    def output(self, run_id: str, task: str, principal: Principal = USER) -> Output:
+        """Return a task's whole output. Raises `UnknownRun`, or `CallError` if it has none."""
+        return self.engine.output(run_id, task, principal)
 
     async def cancel(
         self, run_id: str, principal: Principal = USER, *, seconds: float = STOP_S
@@ -359,41 +305,13 @@ class Gateway:
         """Cancel a run, if it is still active; gives its result, or after *seconds*, if tasks that
         clean up still run, its state so far. Raises `UnknownRun`."""
         self.record(run_id, principal)
-        self._runner.cancel(run_id)
+        self.engine.cancel(run_id)
         return await self.wait(run_id, seconds, principal)
 
     def cancel_all(self) -> None:
-        """Cancel every active run, since the gateway stops: what cleans up has `STOP_S` from the
-        first time. Whoever waits for a run gets its result."""
-        if self._stops_at is None:
-            self._stops_at = anyio.current_time() + STOP_S
-        for run_id in list(self._scheduler.runs):
-            self._runner.cancel(run_id)
-
-    def output(self, run_id: str, task: str, principal: Principal = USER) -> Output:
-        """Return a task's whole output. Raises `UnknownRun`, or `CallError` if it has none."""
-        record = self.record(run_id, principal)
-        if task not in record.tasks:
-            near = nearest(task, record.tasks)
-            hint = (
-                f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(record.tasks, 20)}."
-            )
-            raise CallError(f'{run_id} has no task "{task[:80]}"', hint=hint)
-        if (output := self._kept_output(run_id, task)) is None:
-            raise _no_output(record.tasks[task])
-        return output
-
-    def _live_run(self, run_id: str, principal: Principal) -> _LiveRun | None:
-        live = self._live.get(run_id)
-        return live if live is not None and may_see(principal, live.run.principal) else None
-
-    def _find(self, run_id: str, principal: Principal) -> RunRecord | None:
-        live = self._live_run(run_id, principal)
-        return self._runs.get(run_id, principal) if live is None else live.record()
-
-    def _kept_output(self, run_id: str, task: str) -> Output | None:
-        live = self._live.get(run_id)
-        return self._runs.output(run_id, task) if live is None else live.output(task)
+        """Cancel every active run, since the gateway stops: what cleans up has five seconds from
+        the first time. Whoever waits for a run gets its result."""
+        self.engine.cancel_all()
 
     async def _prepare(
         self, document: object, principal: Principal
@@ -413,7 +331,7 @@ class Gateway:
         items: dict[str, EarlierItems] = {}
         earlier: RunRecord | None = None
         if (run_id := reading.dag.resume_from) is not None:
-            earlier = self._find(run_id, principal)
+            earlier = self.engine.find(run_id, principal)
             if earlier is None:
                 hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
@@ -421,7 +339,7 @@ class Gateway:
             reading, taken_over, outputs, items = resume(
                 reading,
                 earlier,
-                partial(self._kept_output, run_id),
+                partial(self.engine.kept_output, run_id),
                 Tools(self._full_name, self._may_repeat),
             )
         plan = await self._checking.plan(reading, self.catalog(), taken_over)
@@ -430,13 +348,18 @@ class Gateway:
         if self._resolver is None:
             return plan, Conflicts(), outputs, items
         accesses = planned_accesses(plan, outputs.keys())
-        places = await self._lookups.locate(accesses.files(), PROMPT_S)
+        places = await self.engine.lookups.locate(accesses.files(), PROMPT_S)
         return plan, find_conflicts(plan, accesses, places), outputs, items
 
     def _checking_now(self) -> Checking:
         limits = self._limits
         return Checking(
             self._policy, self.learned, max_items=limits.max_items, max_calls=limits.max_calls
+        )
+
+    def _requests_now(self) -> CallRequests:
+        return CallRequests(
+            self._policy, detect_conflicts=self._resolver is not None, desk=self._desk
         )
 
     def _full_name(self, tool: str) -> str:
@@ -469,39 +392,6 @@ class Gateway:
         if self._index is not None:
             self._index[1].close()
         self._index = None
-
-    def _observe(self, notice: Notice) -> None:
-        match notice:
-            case Started(run_id):
-                self._runs.add(self._live[run_id].record())
-            case Changed():
-                if (live := self._live.get(notice.key.run)) is not None:
-                    live.changed.notify()
-            case Progressed(key, progress, total, message):
-                if (live := self._live.get(key.run)) is not None:
-                    done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
-                    live.latest = (
-                        f"{key.task}: {' '.join(message.split())[:120] if message else done}"
-                    )
-                    live.changed.notify()
-            case Finished(run_id):
-                live = self._live.pop(run_id)
-                states = live.run.states
-                outputs = {
-                    id: state.output for id, state in states.items() if state.output is not None
-                }
-                try:
-                    self._runs.put(live.record(), outputs)
-                finally:  # whoever waits has the result, also if it cannot be kept
-                    live.finished.set()
-                    live.changed.notify()
-
-
-def _no_output(task: TaskRecord) -> CallError:
-    if task.error is not None and task.error.retryable is not None:  # a call of it failed
-        return CallError(task.error.message, hint=task.error.hint)
-    why = None if task.error is None else task.error.message
-    return CallError(f"{task.id} has no output: it is {task.status}", hint=why)
 
 
 def _new_id() -> str:

@@ -35,6 +35,7 @@ from ..core.scheduling.events import (
     Succeeded,
     Woke,
 )
+from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
@@ -47,6 +48,7 @@ from .running_call import RunningCall, internal_error
 
 log = logging.getLogger(__name__)
 
+MAX_OUTPUT_BYTES = 10 * 2**20
 CALLS_BEFORE_YIELD = 4
 """Calls after which a task yields to others: answers from the cache arrive at once."""
 Answerable: TypeAlias = Locate | Call | Sleep
@@ -78,14 +80,15 @@ class Runner:
         observers: Sequence[Observer] = (),
         *,
         lookups: Lookups | None = None,
-        max_output_bytes: int = 10 * 2**20,
+        max_output_bytes: int = MAX_OUTPUT_BYTES,
     ) -> None:
         self._scheduler = scheduler
         self._call_tool = call_tool
         self._tasks = tasks
         self._observers = Observers(observers)
         self._lookups = Lookups(AS_WRITTEN) if lookups is None else lookups
-        self._max_output_bytes = max_output_bytes
+        self._max_output_bytes = {NO_DESK: max_output_bytes}
+        """By desk."""
         self._scopes: dict[Key, anyio.CancelScope | None] = {}
         """Cancel scope of each unanswered command; None until it starts."""
         self._callers: dict[str, Caller] = {}
@@ -114,10 +117,15 @@ class Runner:
             self._callers[run.id] = caller
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
 
-    def change_limits(self, limits: Limits, max_output_bytes: int) -> None:
-        """Apply new limits, to active runs too."""
-        self._max_output_bytes = max_output_bytes
-        self._carry_out(self._scheduler.change_limits(limits, anyio.current_time()))
+    def change_limits(self, limits: Limits, max_output_bytes: int, desk: str = NO_DESK) -> None:
+        """Apply new limits of *desk*, to active runs too."""
+        self._max_output_bytes[desk] = max_output_bytes
+        self._carry_out(self._scheduler.change_limits(limits, anyio.current_time(), desk))
+
+    def forget_limits(self, desk: str) -> None:
+        """Forget the limits of *desk*, which has ended."""
+        del self._max_output_bytes[desk]
+        self._carry_out(self._scheduler.change_limits(None, anyio.current_time(), desk))
 
     def cancel(self, run_id: str, *, at_once: bool = False) -> None:
         """Cancel a run; *at_once* without the tasks that would clean up."""
@@ -218,7 +226,7 @@ class Runner:
                 ToolCall(id, call.tool, call.arguments, call.cache, caller)
             )
             return Succeeded(
-                key, read_output(result, call.tool, self._max_output_bytes), caller.was_cached
+                key, read_output(result, call.tool, self._longest_output(key)), caller.was_cached
             )
         except CallError as error:
             return Failed(key, error)
@@ -226,6 +234,11 @@ class Runner:
             return Failed(key, internal_error(key, error))
         finally:
             caller.end()
+
+    def _longest_output(self, key: Key) -> int:
+        """Return the most bytes of an output; of a run that has ended, nothing is kept anyway."""
+        run = self._scheduler.runs.get(key.run)
+        return self._max_output_bytes[NO_DESK if run is None else run.desk]
 
     def _notify(self, notice: Notice) -> None:
         if isinstance(notice, Finished):

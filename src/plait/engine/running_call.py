@@ -73,6 +73,10 @@ class RunningCall(Caller):
         return self._caller.principal
 
     @property
+    def connection(self) -> str | None:
+        return self._caller.connection
+
+    @property
     def capabilities(self) -> JsonObject:
         return self._caller.capabilities
 

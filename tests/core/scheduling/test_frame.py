@@ -322,7 +322,7 @@ def test_items_that_end_early_leave_nothing_behind(
     assert run.is_done
     assert scheduler.locks.is_free
     assert not scheduler.in_flight
-    assert scheduler.limits.gateway.taken == 0
+    assert scheduler.limits.gateways[""].taken == 0
     assert sum(output.memory_bytes for output in run.outputs.values()) <= run.usage.bytes
     for tally in run.tallies.values():
         assert all(status.is_final for status, count in tally.statuses.items() if count)

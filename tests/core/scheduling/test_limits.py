@@ -463,7 +463,7 @@ def test_the_lanes_of_callers_that_left_are_forgotten():
         assert desk.start() == [f"call {number}"]
         desk.end(f"call {number}")
     assert len(desk.limits.lanes[NO_RUN]) <= MOST_DIRECT_LANES
-    assert len(desk.limits.gateway.turns) <= 64
+    assert len(desk.limits.gateways[""].turns) <= 64
 
 
 def rounds_until(desk: Desk, heavy: str, light: list[str], most: int = 200) -> int:
@@ -597,3 +597,12 @@ def test_a_rate_that_holds_up_a_heavy_call_leaves_the_slots_to_others():
     ]
     desk.limits.hold("s", 5.0, 0.0)
     assert desk.end("b") == ["light 2", "light 3"]
+
+
+def test_of_two_numbers_for_one_server_the_smaller_holds():
+    one = Limits(8, (("a", 4), ("b", "auto"), ("c", "auto")), (("a", Rate(10, 1.0)),))
+    other = Limits(2, (("a", 3), ("b", 5), ("d", 1)), (("a", Rate(300, 60.0)), ("d", Rate(1, 1.0))))
+    for joined in (one.joined(other), other.joined(one)):
+        assert joined.gateway == 8
+        assert dict(joined.servers) == {"a": 3, "b": 5, "c": "auto", "d": 1}
+        assert dict(joined.rates) == {"a": Rate(300, 60.0), "d": Rate(1, 1.0)}

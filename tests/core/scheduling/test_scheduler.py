@@ -430,7 +430,7 @@ def promise_nothing_stays_held(world: World) -> None:
     for lane in limits.lanes[NO_RUN].values():
         assert (lane.calls, lane.withdrawn, lane.stamp) == ([], set(), 0)
     assert not limits.runs
-    for limit in (limits.gateway, *limits.servers.values(), *limits.tools.values()):
+    for limit in (*limits.gateways.values(), *limits.servers.values(), *limits.tools.values()):
         assert (limit.taken, limit.woken) == (0, 0)
         assert limit.parked.first(limit.turn_of) is None
         assert limit.wide is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool, shown
 from plait.core.tools.search import SearchIndex
 from plait.core.values.strict import Json
 from tests.fakes import tool
@@ -238,3 +238,11 @@ def test_a_tool_that_was_left_out_is_not_called_unknown() -> None:
     assert (problem.code, problem.message) == ("unknown_tool", 'The tool "s:bad" cannot be used.')
     assert problem.hint == f"Of s: {warning}."
     assert catalog.unknown("tasks[0].tool", "s:other").message == 'Unknown tool "s:other".'
+
+
+def test_a_tool_that_was_not_listed_is_of_the_server_that_the_catalogue_knows():
+    catalog = Catalog((), [ServerInfo("s", ServerState.CONNECTING, shared_as="s@1")])
+    made, unknown = catalog.unlisted("s", "do"), catalog.unlisted("t", "do")
+    assert (made.full_name, made.server_key, made.listed) == ("s:do", "s@1", False)
+    assert (unknown.full_name, unknown.server_key, unknown.listed) == ("t:do", "t", False)
+    assert (shown("s@1"), shown("t")) == ("s", "t")

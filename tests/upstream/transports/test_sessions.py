@@ -153,7 +153,7 @@ async def test_the_run_of_a_client_of_2025_goes_on_when_its_connection_breaks(
         call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
         async with http.stream("POST", gateway.url, json=call, headers=session):
             await hanging.wait()
-        [run] = gateway.gateway._scheduler.runs
+        [run] = gateway.gateway.engine.scheduler.runs
         release.set()
         look = {"name": "get_run", "arguments": {"run_id": run}}
         again = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": look}

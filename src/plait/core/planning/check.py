@@ -281,7 +281,7 @@ class _Checker:
         planned = PlannedTask(
             index=len(self.planned),
             task=task,
-            tool=known or Tool(server, name, listed=False),
+            tool=known or self.catalog.unlisted(server, name),
             arguments=Template(task.value if task.tool is None else task.arguments),
             items=None if task.for_each is None else Template(task.for_each),
             reused_inputs=earlier.reused_inputs,

@@ -74,7 +74,7 @@ class Attempts:
             state.started_at = now
             state.waits += call.waits
         if call.attempts == 1:
-            self.budgets.called(call.planned.tool.server)
+            self.budgets.called(call.planned.tool.server_key)
             for wait in call.waits:
                 self._waited[wait.why, wait.on] += wait.seconds
         if call.frame.is_tracked:
@@ -161,7 +161,7 @@ class Attempts:
                 reason += '; "on": ["tool_error"] is for answers of the tool that it failed'
         elif call.attempts > retries.max:
             return failure
-        elif not self.budgets.take(server := call.planned.tool.server):
+        elif not self.budgets.take(server := call.planned.tool.server_key):
             reason = f"too many calls of {server} failed lately"
         else:
             self._back_off(call, error, failure, now)

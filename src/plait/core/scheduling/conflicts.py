@@ -159,7 +159,7 @@ def _access_rules(plan: Plan, done: Collection[str]) -> dict[str, AccessRules]:
         rules, task = by_tool[name], planned.task
         if task.reads or task.writes:
             rules = replace(
-                rules or AccessRules(planned.tool.server),
+                rules or AccessRules(planned.tool.server_key, realm=planned.policy.realm),
                 task_reads=task.reads,
                 task_writes=task.writes,
             )

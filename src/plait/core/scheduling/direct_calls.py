@@ -24,7 +24,7 @@ from .events import (
     Status,
     Wait,
 )
-from .lanes import NO_RUN, SlotRequest, Urgency
+from .lanes import NO_DESK, NO_RUN, SlotRequest, Urgency
 
 LONGEST_S = 3_600.0
 """Timeout of a direct call, waiting for slots included."""
@@ -90,8 +90,11 @@ class CallRequests:
     """Makes the requests of direct calls from *policy* and, unless conflicts are ignored, the
     resources that tools access; both are looked up once per tool."""
 
-    def __init__(self, policy: Policy, *, detect_conflicts: bool = True) -> None:
+    def __init__(
+        self, policy: Policy, *, detect_conflicts: bool = True, desk: str = NO_DESK
+    ) -> None:
         self._policy = policy
+        self._desk = desk
         self._detect_conflicts = detect_conflicts
         self._catalog: Catalog | None = None
         self._tools: dict[str, _Callable] = {}
@@ -122,11 +125,11 @@ class CallRequests:
 
     def _look_up(self, catalog: Catalog, name: str) -> _Callable:
         server, _, of_server = name.partition(":")
-        tool = catalog.tools.get(name) or Tool(server, of_server, listed=False)
+        tool = catalog.tools.get(name) or catalog.unlisted(server, of_server)
         policy = self._policy.of(tool)
         return _Callable(
             tool,
-            SlotRequest(NO_RUN, server, policy.limit, policy.weight),
+            SlotRequest(NO_RUN, tool.server_key, policy.limit, policy.weight, desk=self._desk),
             CacheRule(policy.cache_ttl_s, policy.cache_stat),
             access_rules_of(tool, policy) if self._detect_conflicts else None,
             policy.denied_by,

@@ -47,6 +47,9 @@ CallT = TypeVar("CallT")
 NO_RUN = ""
 """Stands for the run in the keys and slot requests of direct calls."""
 
+NO_DESK = ""
+"""Stands for the desk where there is one configuration alone."""
+
 Party: TypeAlias = "tuple[str, bool]"
 """A caller, and whether these are its direct calls."""
 
@@ -60,11 +63,14 @@ class SlotRequest(NamedTuple):
     run: str
     """`NO_RUN` for a direct call."""
     server: str
+    """Its `server_key`."""
     tools: tuple[str, int] | None
     """The limit that its tool shares with others: name and slots."""
     weight: int
     caller: str = ""
     """The caller that it is for."""
+    desk: str = NO_DESK
+    """The configuration whose gateway limit it counts for, where several share one scheduler."""
 
 
 class Limit(Generic[CallT]):

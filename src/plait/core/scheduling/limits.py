@@ -28,10 +28,13 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Generic, Literal
 
+from ..tools.catalog import shown
 from .adaptive import AdaptiveLimit
 from .lanes import (
+    NO_DESK,
     NO_RUN,
     CallT,
     Lane,
@@ -58,21 +61,35 @@ class Limits:
     servers: tuple[tuple[str, int | Literal["auto"]], ...] = ()
     rates: tuple[tuple[str, Rate], ...] = ()
 
+    def joined(self, other: Limits) -> Limits:
+        """Return the limits for calls of two configurations: of two numbers for one server, the
+        smaller holds. The larger `gateway` bounds what is automatic."""
+        servers, rates = dict(self.servers), dict(self.rates)
+        for name, slots in other.servers:
+            numbers = [one for one in (slots, servers.get(name, "auto")) if one != "auto"]
+            servers[name] = min(numbers, default="auto")
+        for name, rate in other.rates:
+            rates[name] = min(rate, rates.get(name, rate), key=lambda one: one.calls / one.seconds)
+        gateway = max(self.gateway, other.gateway)
+        return Limits(gateway, tuple(servers.items()), tuple(rates.items()))
+
 
 class ConcurrencyLimits(Generic[CallT]):
     """Every limit and every lane: the one place that decides what starts."""
 
     def __init__(self, limits: Limits) -> None:
-        self.gateway: Limit[CallT] = Limit("gateway", limits.gateway)
+        self._settings = {NO_DESK: limits}
+        self.gateways: dict[str, Limit[CallT]] = {NO_DESK: Limit("gateway", limits.gateway)}
+        """The limit of the whole gateway, by desk."""
         self.adaptive = {
             name: AdaptiveLimit(limits.gateway) for name, slots in limits.servers if slots == "auto"
         }
         self.servers: dict[str, Limit[CallT]] = {
-            name: Limit(f"server {name}", self.adaptive[name].slots if slots == "auto" else slots)
+            name: _limit_of(name, self.adaptive[name].slots if slots == "auto" else slots)
             for name, slots in limits.servers
         }
         self.rates: dict[str, RateLimit[CallT]] = {
-            name: RateLimit(f"rate of {name}", rate) for name, rate in limits.rates
+            name: _rate_of(name, rate) for name, rate in limits.rates
         }
         self.tools: dict[tuple[str, int], Limit[CallT]] = {}
         self.runs: dict[str, Limit[CallT]] = {}
@@ -187,10 +204,23 @@ class ConcurrencyLimits(Generic[CallT]):
             limit.capacity = slots
             self._freed[limit] = None
 
-    def change(self, limits: Limits) -> None:
-        """Apply new *limits*. Calls in flight keep their slots, even if those exceed the new
-        limits."""
-        self._give(self.gateway, limits.gateway)
+    def change(self, limits: Limits, desk: str = NO_DESK) -> None:
+        """Apply new *limits* of *desk*, which may be new. Calls in flight keep their slots, even if
+        those exceed the new limits."""
+        self._settings[desk] = limits
+        if desk not in self.gateways:
+            self.gateways[desk] = Limit("gateway", limits.gateway)
+        self._give(self.gateways[desk], limits.gateway)
+        self._apply()
+
+    def forget(self, desk: str) -> None:
+        """Forget the limits of *desk*, which makes no calls any more."""
+        del self._settings[desk], self.gateways[desk]
+        self._apply()
+
+    def _apply(self) -> None:
+        """Let the limits of servers be those of all desks together."""
+        limits = reduce(Limits.joined, self._settings.values(), Limits(gateway=1))
         self.adaptive = {
             name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"
         }
@@ -202,7 +232,7 @@ class ConcurrencyLimits(Generic[CallT]):
             slots = wanted.get(
                 name, UNBOUNDED
             )  # a removed limit goes on counting, in case it comes back
-            self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
+            self._give(self.servers.setdefault(name, _limit_of(name, slots)), slots)
         self._change_rates(dict(limits.rates))
         self._forget_empty_lanes()
         self._renew_lanes()
@@ -214,7 +244,7 @@ class ConcurrencyLimits(Generic[CallT]):
 
     def _change_rates(self, rates: dict[str, Rate]) -> None:
         for name in {**self.rates, **rates}:
-            limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
+            limit = self.rates.setdefault(name, _rate_of(name))
             if limit.window.rate != rates.get(name):
                 limit.window.change(rates.get(name))
                 self._freed[limit] = None
@@ -226,7 +256,7 @@ class ConcurrencyLimits(Generic[CallT]):
     def hold(self, server: str, seconds: float, now: float) -> None:
         """Send nothing to *server* for the *seconds* that it asked for."""
         if server not in self.rates:
-            self.rates[server] = RateLimit(f"rate of {server}")
+            self.rates[server] = _rate_of(server)
             self._renew_lanes(server)
         self.rates[server].window.hold(seconds, now)
 
@@ -258,7 +288,7 @@ class ConcurrencyLimits(Generic[CallT]):
     def _count_turns(self) -> None:
         """Begin to count: a party that has been alone had its turn at each limit that it uses."""
         [party] = self._parties
-        for limits in ([self.gateway], self.servers.values(), self.tools.values()):
+        for limits in (self.gateways.values(), self.servers.values(), self.tools.values()):
             for limit in limits:
                 if limit.taken:
                     limit.serve(party, 1)
@@ -270,7 +300,7 @@ class ConcurrencyLimits(Generic[CallT]):
 
     def _limits(self, request: SlotRequest) -> tuple[Limit[CallT], ...]:
         limits = (
-            self.gateway,
+            self.gateways[request.desk],
             self.servers.get(request.server),
             self._tool_limit(request.tools),
             self.runs.get(request.run),
@@ -368,6 +398,14 @@ class ConcurrencyLimits(Generic[CallT]):
                 limit.wide, limit.passes = lane, 0
         for lane in waiting:
             limit.parked.push(lane)
+
+
+def _limit_of(server: str, slots: int) -> Limit[CallT]:
+    return Limit(f"server {shown(server)}", slots)
+
+
+def _rate_of(server: str, rate: Rate | None = None) -> RateLimit[CallT]:
+    return RateLimit(f"rate of {shown(server)}", rate)
 
 
 def _turn(lane: Lane[CallT]) -> tuple[int, int]:

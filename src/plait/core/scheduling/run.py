@@ -21,7 +21,7 @@ from .conflicts import Conflicts
 from .earlier_items import EarlierItems
 from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
 from .frame import Frame
-from .lanes import Urgency
+from .lanes import NO_DESK, Urgency
 from .lifecycle import CallsOf, Lifecycle
 from .moves import Moves
 from .retry import RetryBudgets
@@ -45,6 +45,7 @@ class Run:
         reused: Mapping[str, Output] | None = None,
         earlier_items: Mapping[str, EarlierItems] | None = None,
         client: str | None = None,
+        desk: str = NO_DESK,
         began: float | None = None,
         jitter: Callable[[], float] = lambda: 0.5,
         timeout_s: float | None = None,
@@ -59,6 +60,8 @@ class Run:
         """The owner of the run."""
         self.client = client
         """The connection that it was submitted over."""
+        self.desk = desk
+        """The configuration that it belongs to, where several share one scheduler."""
         self.began = began
         """The time of its start, in seconds since 1970; None if unknown."""
         self.conflicts = conflicts or Conflicts()

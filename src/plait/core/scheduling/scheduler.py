@@ -44,7 +44,7 @@ from .events import (
     Succeeded,
     Woke,
 )
-from .lanes import NO_RUN, Lease, SlotRequest
+from .lanes import NO_DESK, NO_RUN, Lease, SlotRequest
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import LockRequest, Locks
@@ -97,9 +97,13 @@ class Scheduler:
         self._admit(run, run.conflicts.places)  # it was planned a moment ago
         return self._step(now, run)
 
-    def change_limits(self, limits: Limits, now: float) -> Step:
-        """Apply new *limits*, to active runs too. Wake-ups for rates are scheduled anew."""
-        self.limits.change(limits)
+    def change_limits(self, limits: Limits | None, now: float, desk: str = NO_DESK) -> Step:
+        """Apply new *limits* of *desk*, to active runs too; None if it has ended. Wake-ups for
+        rates are scheduled anew."""
+        if limits is None:
+            self.limits.forget(desk)
+        else:
+            self.limits.change(limits, desk)
         watched = [Abort(Key("", server)) for server in self._watched]
         self._watched.clear()
         return self._step(now, None, *watched)
@@ -257,13 +261,13 @@ class Scheduler:
             self.limits.reacquire(lease)
 
     def _went_well(self, tool: Tool, seconds: float) -> None:
-        server = tool.server
+        server = tool.server_key
         if (limit := self.limits.adaptive.get(server)) is not None:
             limit.succeeded(tool.full_name, seconds, self.limits.servers[server].taken)
             self.limits.resize(server)
 
     def _went_wrong(self, call: Waiting, error: CallError, now: float) -> None:
-        server = call.tool.server
+        server = call.tool.server_key
         if error.retry_after_s:
             self.limits.hold(server, error.retry_after_s, now)
         is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
@@ -380,7 +384,12 @@ class Scheduler:
     def _slots(self, run: Run, call: TaskCall) -> SlotRequest:
         planned = call.planned
         return SlotRequest(
-            run.id, planned.tool.server, planned.policy.limit, planned.weight, run.principal
+            run.id,
+            planned.tool.server_key,
+            planned.policy.limit,
+            planned.weight,
+            run.client or run.principal,
+            run.desk,
         )
 
     def _release(self, key: Key, now: float) -> None:

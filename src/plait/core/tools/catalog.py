@@ -51,11 +51,19 @@ class ServerInfo:
     warnings: tuple[str, ...] = ()
     """Problems of single tools, which were left out; and a warning if its tools have changed."""
     pid: int | None = None
+    shared_as: str = ""
+    """Its unique name where several configurations share a process (`shown` gives the name in it);
+    else empty."""
 
     @property
     def is_known(self) -> bool:
         """Whether its tools are known, from now or from its last start."""
         return self.state is ServerState.READY or self.tools > 0
+
+
+def shown(server_key: str) -> str:
+    """Return the name of a server from its unique one, which is `name` or `name@…`."""
+    return server_key.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,14 @@ class Tool:
     definition: JsonObject = field(default_factory=dict, repr=False, compare=False)
     listed: bool = True
     """False for a tool of a server that was not reached: any name and arguments are accepted."""
+    shared_as: str = field(default="", compare=False)
+    """As `ServerInfo.shared_as`."""
+
+    @cached_property
+    def server_key(self) -> str:
+        """The name of its server, or the unique one where several configurations share a process
+        and may mean different servers by one name."""
+        return self.shared_as or self.server
 
     @cached_property
     def full_name(self) -> str:
@@ -191,6 +207,11 @@ class Catalog:
             return self.find(short) or self.find(short.partition("__")[2])
         return self._unlisted(name)
 
+    def unlisted(self, server: str, name: str) -> Tool:
+        """Make a tool that *server* has not listed: any arguments are accepted."""
+        info = self.servers.get(server)
+        return Tool(server, name, listed=False, shared_as="" if info is None else info.shared_as)
+
     def unknown(
         self, path: str, name: str, id: str | None = None, *, may_guess: bool = True
     ) -> Problem:
@@ -263,5 +284,5 @@ class Catalog:
         for mark in (":", "__", ".", "/"):
             server, found, tool = name.partition(mark)
             if found and tool and server in self.servers and not self.servers[server].is_known:
-                return Tool(server, tool, listed=False)
+                return self.unlisted(server, tool)
         return None

@@ -193,8 +193,11 @@ class Accesses:
     """The resources that one call accesses, as its server names them."""
 
     server: str
+    """Its `server_key`."""
     keys: tuple[tuple[str, bool], ...]
     """Each key once, and whether the call writes it."""
+    realm: str = ""
+    """As `Policy.realm`."""
 
     @property
     def files(self) -> tuple[ResourceName, ...]:
@@ -211,19 +214,25 @@ class Accesses:
         common: dict[str, tuple[str, ...]] = {}
         written: set[str] = set()
         for claim in claims:  # too many: for each scheme, what contains them all
-            scheme = claim.steps[0]
+            scheme = claim.key.partition(":")[0] + ":"
             common[scheme] = tuple(_common(common.get(scheme, claim.steps), claim.steps))
             if claim.writes:
                 written.add(scheme)
         return tuple(
-            ResourceClaim(f"{scheme}/{'/'.join(steps[1:])}", scheme in written, steps)
+            ResourceClaim(
+                f"{scheme}/{'/'.join(steps[steps.index(scheme) + 1 :])}", scheme in written, steps
+            )
             for scheme, steps in common.items()
         )
 
     def _claim(self, key: str, writes: bool, places: Places) -> ResourceClaim:
         place = places.get(ResourceName(self.server, key)) or as_written(key)
         scheme, _, path = place.partition(":")
-        return ResourceClaim(place, writes, (f"{scheme}:", *filter(None, path.split("/"))))
+        steps = (f"{scheme}:", *filter(None, path.split("/")))
+        is_file = scheme == "file" or scheme.startswith("file@")
+        return ResourceClaim(
+            place, writes, steps if is_file or not self.realm else (self.realm, *steps)
+        )
 
 
 @dataclass(frozen=True)
@@ -238,6 +247,8 @@ class AccessRules:
     paths_write: bool = False
     task_reads: Sequence[str] = ()
     task_writes: Sequence[str] = ()
+    realm: str = ""
+    """As `Policy.realm`."""
 
     @cached_property
     def argument_names(self) -> frozenset[str]:
@@ -253,7 +264,7 @@ class AccessRules:
         found: dict[str, bool] = {}
         for key, writes in keys:
             found[key] = found.get(key, False) or writes
-        return Accesses(self.server, tuple(found.items())) if found else None
+        return Accesses(self.server, tuple(found.items()), self.realm) if found else None
 
     def described(self, arguments: JsonObject) -> list[tuple[str, bool]]:
         """List the keys known before references are filled in, and whether each is written."""
@@ -304,11 +315,15 @@ def access_rules_of(tool: Tool, policy: ToolPolicy) -> AccessRules | None:
     """Return the access rules for calls of *tool*; None if no resource of it is known."""
     if policy.reads is not None or policy.writes is not None:
         reads, writes = _parsed(policy.reads or ()), _parsed(policy.writes or ())
-        return AccessRules(tool.server, reads, writes) if reads or writes else None
+        if not reads and not writes:
+            return None
+        return AccessRules(tool.server_key, reads, writes, realm=policy.realm)
     named = tool.input.properties.items()
     paths = tuple((name, _default(schema)) for name, schema in named if _holds_paths(name, schema))
-    return (
-        AccessRules(tool.server, paths=paths, paths_write=not _only_reads(tool)) if paths else None
+    if not paths:
+        return None
+    return AccessRules(
+        tool.server_key, paths=paths, paths_write=not _only_reads(tool), realm=policy.realm
     )
 
 

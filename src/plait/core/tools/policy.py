@@ -48,6 +48,8 @@ class ToolPolicy:
     writes: tuple[str, ...] | None = None
     cache_ttl_s: float = 0.0
     cache_stat: str | None = None
+    realm: str = ""
+    """As `Policy.realm`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     deny: tuple[str, ...] = ()
     server_timeouts: Mapping[str, float] = field(default_factory=dict)
+    realm: str = ""
+    """Where several configurations share a process: those with the same realm mean the same by a
+    resource that is not a file."""
 
     def of(self, tool: Tool) -> ToolPolicy:
         rules = [rule for rule in self.rules if fnmatchcase(tool.full_name, rule.pattern)]
@@ -70,6 +75,7 @@ class Policy:
             writes=_last(rules, lambda rule: rule.writes, None),
             cache_ttl_s=_last(rules, lambda rule: rule.cache_ttl_s, 0.0),
             cache_stat=_last(rules, lambda rule: rule.cache_stat, None),
+            realm=self.realm,
         )
 
     def denied_by(self, full_name: str) -> str | None:

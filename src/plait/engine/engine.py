@@ -1,0 +1,276 @@
+"""The part of a gateway that all configurations of a process share: one scheduler and its runner,
+the active runs, and the store of those that have ended.
+
+So limits of servers, conflicts about files and turns of clients hold over all of them, and a run is
+found by its id whoever began it, if its principal is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
+from ..core.results.progress import Progress, progress_of
+from ..core.results.record import RunRecord, TaskRecord, record_of
+from ..core.results.result import RunResult, result_of
+from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started
+from ..core.scheduling.lanes import NO_DESK
+from ..core.scheduling.limits import Limits
+from ..core.scheduling.run import Run
+from ..core.scheduling.scheduler import Scheduler
+from ..core.tools.output import Output
+from ..core.tools.tool_stats import ToolStats
+from ..core.values.principal import Principal, may_see
+from ..core.values.problems import nearest, some_of
+from ..errors import CallError, UnknownRun
+from ..waiting import Signal
+from .lookups import AS_WRITTEN, Lookups
+from .runner import MAX_OUTPUT_BYTES, Runner
+
+STOP_S = 5.0
+"""Seconds for a cancelled run to end, and for what cleans up once the engine stops."""
+LAST_S = 1.0
+"""Least seconds of these that are left when the engine is closed, and those for servers to accept
+the last cancellations."""
+QUIET_S = 5.0
+"""Longest pause between two reports to a follower of a run."""
+BURST_S = 0.1
+NO_SUCH_RUN = "Unknown run id."
+"""The same message for an id that was never given and for a run that the principal may not see."""
+
+
+class _LiveRun:
+    """An active run, and the signals for its followers."""
+
+    __slots__ = ("_record", "changed", "finished", "latest", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.finished = anyio.Event()
+        self.changed = Signal()
+        self.latest: str | None = None
+        self._record: RunRecord | None = None
+
+    def record(self) -> RunRecord:
+        """Make the record of the run as it is now."""
+        if self._record is None or not self._record.is_done:
+            self._record = record_of(self.run, anyio.current_time(), self._record)
+        return self._record
+
+    def output(self, task: str) -> Output | None:
+        return self.run.states[task].output
+
+
+class Engine:
+    """Carries out runs and direct calls by *call_tool*, and keeps runs in *runs*. Use as an async
+    context manager; leaving it cancels the runs that are still going.
+
+    Every method that takes a run's id raises `UnknownRun` for a principal who may not see that run.
+    """
+
+    def __init__(
+        self,
+        call_tool: CallTool,
+        runs: RunStore,
+        *,
+        learned: ToolStats | None = None,
+        resolver: ResourceResolver | None = None,
+        observers: Sequence[Observer] = (),
+        limits: Limits | None = None,
+        max_output_bytes: int = MAX_OUTPUT_BYTES,
+    ) -> None:
+        """*limits* and *max_output_bytes* are for what belongs to no desk."""
+        self.learned = ToolStats(enabled=False) if learned is None else learned
+        self.lookups = Lookups(resolver or AS_WRITTEN)
+        self._call_tool = call_tool
+        self._runs = runs
+        self._observers = tuple(observers)
+        self._scheduler = Scheduler(limits or Limits(), self.learned)
+        self._max_output_bytes = max_output_bytes
+        self._live: dict[str, _LiveRun] = {}
+        self._numbers = 0
+        self._tasks: TaskGroup | None = None
+        self._stops_at: float | None = None
+        """The time at which runs have to have ended, once the engine stops."""
+
+    def __repr__(self) -> str:
+        return f"<Engine with {self._scheduler!r}>"
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._runner = Runner(
+            self._scheduler,
+            self._call_tool,
+            self._tasks,
+            (*self._observers, self._observe),
+            lookups=self.lookups,
+            max_output_bytes=self._max_output_bytes,
+        )
+        self.direct_calls = self._runner.direct_calls
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._tasks is not None
+        self.cancel_all()
+        left_s = max((self._stops_at or 0.0) - anyio.current_time(), LAST_S)
+        with anyio.move_on_after(left_s, shield=True):
+            await self._runner.idle()
+        for run_id in list(self._scheduler.runs):  # they still clean up
+            self._runner.cancel(run_id, at_once=True)
+        with anyio.move_on_after(LAST_S, shield=True):
+            await self._runner.idle()
+        self.lookups.close()
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler, to be read."""
+        return self._scheduler
+
+    def change_limits(self, limits: Limits, max_output_bytes: int, desk: str = NO_DESK) -> None:
+        """Apply new limits of *desk*, which may be new, to active runs too."""
+        self._runner.change_limits(limits, max_output_bytes, desk)
+
+    def forget_limits(self, desk: str) -> None:
+        """Forget the limits of *desk*, which has neither runs nor calls any more."""
+        self._runner.forget_limits(desk)
+
+    def start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start *work*, which is cancelled when the engine stops."""
+        assert self._tasks is not None
+        self._tasks.start_soon(work)
+
+    def next_number(self) -> int:
+        """Return a number for a new run or direct call, larger than all before."""
+        self._numbers += 1
+        return self._numbers
+
+    def submit(self, run: Run, caller: Caller) -> None:
+        """Start *run* for *caller*."""
+        self._live[run.id] = _LiveRun(run)
+        self._runner.submit(run, caller)
+
+    def active(self, principal: Principal) -> list[Run]:
+        """List the active runs of *principal*."""
+        return [live.run for live in self._live.values() if live.run.principal == principal]
+
+    async def wait(self, run_id: str, seconds: float | None, principal: Principal) -> RunResult:
+        """Wait up to *seconds* for the end of the run; gives its result, or its state so far."""
+        if (live := self._live_run(run_id, principal)) is None:
+            return self.result(run_id, principal)
+        with anyio.move_on_after(seconds):
+            await live.finished.wait()
+        return result_of(live.record(), live.output)
+
+    async def follow(self, run_id: str, principal: Principal) -> AsyncIterator[Progress]:
+        """Report the progress of the run: at once, then as tasks settle (at most ten times a
+        second, at least every 5 s); the last one is `finished`."""
+        if (live := self._live_run(run_id, principal)) is None:
+            yield progress_of(self.record(run_id, principal))
+            return
+        while not live.finished.is_set():
+            seen = live.changed.count
+            yield progress_of(live.record(), live.latest)
+            with anyio.move_on_after(QUIET_S):
+                await live.changed.wait(seen)
+                with anyio.move_on_after(BURST_S):
+                    await live.finished.wait()
+        yield progress_of(live.record())
+
+    def is_done(self, run_id: str, principal: Principal) -> bool:
+        """Whether the run has ended."""
+        return self._live_run(run_id, principal) is None and self.record(run_id, principal).is_done
+
+    def ids(self, principal: Principal) -> list[str]:
+        """List the ids of the kept runs of *principal*, the latest first; empty for `ANYONE`."""
+        return self._runs.ids(principal)
+
+    def find(self, run_id: str, principal: Principal) -> RunRecord | None:
+        """Return the record of a run as it is now; None if *principal* may not see one."""
+        live = self._live_run(run_id, principal)
+        return self._runs.get(run_id, principal) if live is None else live.record()
+
+    def record(self, run_id: str, principal: Principal) -> RunRecord:
+        """Return the record of a run as it is now."""
+        if (found := self.find(run_id, principal)) is None:
+            hint = "Use the run_id of an earlier answer; the oldest runs are dropped."
+            raise UnknownRun(f"{NO_SUCH_RUN} {hint}")
+        return found
+
+    def result(self, run_id: str, principal: Principal) -> RunResult:
+        """Return the result of a run so far."""
+        return result_of(self.record(run_id, principal), partial(self.kept_output, run_id))
+
+    def output(self, run_id: str, task: str, principal: Principal) -> Output:
+        """Return a task's whole output. Raises `CallError` if it has none."""
+        record = self.record(run_id, principal)
+        if task not in record.tasks:
+            near = nearest(task, record.tasks)
+            hint = (
+                f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(record.tasks, 20)}."
+            )
+            raise CallError(f'{run_id} has no task "{task[:80]}"', hint=hint)
+        if (output := self.kept_output(run_id, task)) is None:
+            raise _no_output(record.tasks[task])
+        return output
+
+    def kept_output(self, run_id: str, task: str) -> Output | None:
+        """Return a task's output, whoever's run it is; None if it has none."""
+        live = self._live.get(run_id)
+        return self._runs.output(run_id, task) if live is None else live.output(task)
+
+    def cancel(self, run_id: str) -> None:
+        """Cancel a run, if it is active."""
+        self._runner.cancel(run_id)
+
+    def cancel_all(self) -> None:
+        """Cancel every active run, since the engine stops: what cleans up has `STOP_S` from the
+        first time. Whoever waits for a run gets its result."""
+        if self._stops_at is None:
+            self._stops_at = anyio.current_time() + STOP_S
+        for run_id in list(self._scheduler.runs):
+            self._runner.cancel(run_id)
+
+    def _live_run(self, run_id: str, principal: Principal) -> _LiveRun | None:
+        live = self._live.get(run_id)
+        return live if live is not None and may_see(principal, live.run.principal) else None
+
+    def _observe(self, notice: Notice) -> None:
+        match notice:
+            case Started(run_id):
+                self._runs.add(self._live[run_id].record())
+            case Changed():
+                if (live := self._live.get(notice.key.run)) is not None:
+                    live.changed.notify()
+            case Progressed(key, progress, total, message):
+                if (live := self._live.get(key.run)) is not None:
+                    done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
+                    live.latest = (
+                        f"{key.task}: {' '.join(message.split())[:120] if message else done}"
+                    )
+                    live.changed.notify()
+            case Finished(run_id):
+                live = self._live.pop(run_id)
+                states = live.run.states
+                outputs = {
+                    id: state.output for id, state in states.items() if state.output is not None
+                }
+                try:
+                    self._runs.put(live.record(), outputs)
+                finally:  # whoever waits has the result, also if it cannot be kept
+                    live.finished.set()
+                    live.changed.notify()
+
+
+def _no_output(task: TaskRecord) -> CallError:
+    if task.error is not None and task.error.retryable is not None:  # a call of it failed
+        return CallError(task.error.message, hint=task.error.hint)
+    why = None if task.error is None else task.error.message
+    return CallError(f"{task.id} has no output: it is {task.status}", hint=why)
