@@ -74,6 +74,37 @@ def test_an_unknown_name_that_is_near_to_none_is_left_out_unless_something_is_mi
     assert fixed_argument(needy, {"zork": 7, "note": "n"}, ("zork",), frozenset()) == REMOVE
 
 
+NEEDY = Schema(
+    {
+        **SCHEMA,
+        "properties": {**SCHEMA["properties"], "text": {"type": "string"}},
+        "required": ["count", "text"],
+    }
+)
+
+
+@table(
+    ("arguments", "name", "meant"),
+    [
+        ({"count": 1, "content": "x"}, "content", "text"),
+        ({"count": 1, "number": 5}, "number", None),  # it is no text
+        ({"text": "x", "limit": 5}, "limit", "count"),
+        ({"page": 5, "content": "x"}, "page", "count"),
+        ({"page": 5, "content": "x"}, "content", "text"),
+        ({"count": 1, "content": "x", "body": "y"}, "content", None),  # it may be either
+        ({"content": "x"}, "content", "text"),  # nothing else takes a text
+        ({"count": 1, "content": "$OUTPUT[a].x"}, "content", "text"),
+        ({"zork": "$OUTPUT[a].x"}, "zork", None),
+    ],
+)
+def test_an_unknown_name_is_the_missing_one_that_alone_takes_its_value(
+    arguments: dict[str, Any], name: str, meant: str | None
+):
+    unknown = frozenset([(name,)]) if "$" in str(arguments[name]) else frozenset()
+    found = fixed_argument(NEEDY, arguments, (name,), unknown)
+    assert (found and (found.op, found.to)) == (meant and ("rename", meant))
+
+
 def test_a_value_inside_of_another_is_fixed_alone():
     assert fix({"names": ["ada", 7]}, "names", 1) is None
     assert fix({"names": "ada", "count": "7"}, "count") == ("replace", 7)

@@ -272,12 +272,12 @@ def read(path: str) -> dict[str, Any]:
     [
         ({"n": "$OUTPUT[a].total"}, "$OUTPUT[v].m", "path", None),
         ({"total": 1}, "$OUTPUT[v].totl", "path", "$OUTPUT[v].total"),
-        ({"n": "$OUTPUT[a].total"}, "$OUTPUT[v].n", "path", None),
+        ({"n": "$OUTPUT[a].total"}, "$OUTPUT[v].n", "path", "${OUTPUT[v].n | to_string(@)}"),
         ([1, 2], "$OUTPUT[v].x", "path", None),
         ("$OUTPUT[a].items", "$OUTPUT[v][0].titel", "path", "$OUTPUT[v][0].title"),
         ({"x": ["$OUTPUT[a].items[*].title"]}, "$OUTPUT[v].x[0][0].y", "path", None),
         ("the ${OUTPUT[a].total}", "$OUTPUT[v].x", "path", None),
-        ("${OUTPUT[a].total ?? false}", "$OUTPUT[v]", "path", None),
+        ("${OUTPUT[a].total ?? false}", "$OUTPUT[v]", "path", "${OUTPUT[v] | to_string(@)}"),
     ],
 )
 def test_a_path_or_type_that_a_value_rules_out_is_refused(

@@ -10,6 +10,7 @@ from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.tools.catalog import Catalog
 from plait.core.tools.policy import Policy
+from plait.core.values.problems import Fix, Op
 from plait.core.values.schema import Schema
 from plait.errors import InvalidDag
 from tests.fakes import tool
@@ -167,3 +168,60 @@ def test_only_the_first_wrong_references_into_a_wide_schema_cost_more_the_wider_
         assert len(error.value.problems) == count
 
     assert steps(lambda: refuse(35)) - steps(lambda: refuse(25)) < 10 * 1_000
+
+
+@table(
+    ("path", "fix"),
+    [
+        ("$INDEX.txt", "${INDEX}.txt"),
+        ("out/$INDEX.tar.gz", "out/${INDEX}.tar.gz"),
+        ("$ITEM.title.md", "${ITEM.title}.md"),
+        ("a $INDEX.txt, b", "a ${INDEX}.txt, b"),
+        ("$INDEX.txt and $INDEX.txt", None),
+        ("$INDEX.title", None),
+        ("$ITEM.txt", None),  # an object
+        ('$INDEX["txt"]', None),
+    ],
+)
+def test_the_end_of_the_name_of_a_file_is_no_step_of_a_path(path: str, fix: str | None) -> None:
+    [problem] = refused(
+        {"tool": "s:list"},
+        {"tool": "s:read", "for_each": "$OUTPUT[t0].items", "arguments": {"path": path}},
+    )[:1]
+    assert problem.code == "invalid_reference"
+    assert problem.fix == (None if fix is None else Fix(Op.REPLACE, fix))
+    if fix is not None:
+        assert typed(
+            {"tool": "s:list"},
+            {"tool": "s:read", "for_each": "$OUTPUT[t0].items", "arguments": {"path": fix}},
+        )
+
+
+@table(
+    ("path", "fix"),
+    [
+        ("$OUTPUT[t0].total", "${OUTPUT[t0].total | to_string(@)}"),
+        ("${OUTPUT[t0].total ?? 0}", '${OUTPUT[t0].total | to_string(@) ?? "0"}'),
+        ("${OUTPUT[t0].items | length(@)}", "${OUTPUT[t0].items | to_string(length(@))}"),
+        ("$OUTPUT[t0].items | length(@)", "${OUTPUT[t0].items | to_string(length(@))}"),
+        ("$OUTPUT[t0].items", None),  # a list is rarely meant as a text
+        ("${OUTPUT[t0].total ?? OUTPUT[t0].total}", None),
+    ],
+)
+def test_a_number_goes_into_a_text_by_a_function(path: str, fix: str | None) -> None:
+    [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": path}})
+    assert problem.code == "type_mismatch"
+    assert problem.fix == (None if fix is None else Fix(Op.REPLACE, fix))
+    if fix is not None:
+        assert typed({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": fix}}).notes == ()
+
+
+def test_a_member_of_the_list_of_all_pages_is_selected_in_each_of_them() -> None:
+    pages = {"tool": "s:list", "arguments": {"page": 1}, "allow_repeat": True}
+    pages |= {"repeat": {"set": {"page": "total"}}}
+    behind = {"tool": "s:read", "for_each": "$OUTPUT[t0].items", "arguments": {"path": "x"}}
+    [problem] = refused(pages, behind)
+    assert problem.hint is not None
+    assert 'write select: "items" in t0, and leave .items out here' in problem.hint
+    selected = {**behind, "for_each": "$OUTPUT[t0]"}
+    assert typed({**pages, "select": "items"}, selected)

@@ -27,6 +27,7 @@ PAGE = {
     "properties": {
         "items": {"type": "array", "items": {"type": "object", "properties": {"n": NUMBER}}},
         "next": {"type": ["integer", "null"]},
+        "token": {"type": ["string", "null"]},
         "state": {"enum": ["open", "done"]},
     },
     "required": ["items"],
@@ -35,6 +36,7 @@ PAGE = {
 CATALOG = Catalog(
     [
         tool("s:list", {"page": NUMBER, "q": TEXT}, output=PAGE, readOnlyHint=True),
+        tool("s:may", {"page": {"type": ["integer", "null"]}}, output=PAGE, readOnlyHint=True),
         tool("s:raw", {"page": NUMBER}, readOnlyHint=True),
         tool("s:add", {"n": NUMBER}),
     ],
@@ -118,6 +120,14 @@ def test_the_tasks_that_its_expressions_name_are_waited_for():
     assert plan.tasks["a"].needs == ("b",)
     again = planned({"until": "next == $OUTPUT[b].next"}, other)
     assert again.layers == (("b",), ("a",))
+
+
+@pytest.mark.parametrize("tool", ["s:list", "s:may"])
+def test_null_ends_the_pages_so_it_is_not_what_fits(tool: str):
+    problem = refused({"set": {"page": "token"}}, tool=tool, arguments={"page": 1})
+    assert (problem.path, problem.code) == ("tasks[0].repeat.set.page", "type_mismatch")
+    assert "this is a string." in problem.message
+    planned({"set": {"page": "next"}}, tool=tool, arguments={"page": 1})
 
 
 def test_items_are_seen():

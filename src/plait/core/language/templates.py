@@ -406,7 +406,11 @@ def _missing(
             there = "text" if len(value) > 60 else f"the text {dumps(value)}"
         case _:
             there = dumps(value)
+    hint = 'Fix the path, or give a default: ${OUTPUT[id].path ?? "value"}.'
+    if isinstance(step, str) and isinstance(value, str | int | float):
+        braced = f"${{{where.removeprefix('$')}}}{written_step(step)}"
+        hint = f"Where text goes on behind a reference, write braces: {braced}."
     return ReferenceFailed(
         f"{reference.text}: there is no {written_step(step)} in {where}, which is {there}",
-        hint='Fix the path, or give a default: ${OUTPUT[id].path ?? "value"}.',
+        hint=hint,
     )

@@ -19,7 +19,6 @@ from ..values.problems import (
     Fix,
     Problems,
     TooManyProblems,
-    did_you_mean,
     first_of,
     with_one_fix_a_place,
     written,
@@ -52,6 +51,7 @@ from .plan import (
 )
 from .repeats import Repeats
 from .strays import with_strays_moved
+from .undeclared import Undeclared
 
 MAX_ITEMS = 1_000
 
@@ -128,8 +128,7 @@ class _Checker:
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
-        self._undeclared = 0
-        """The notes so far on arguments that tools do not declare."""
+        self._undeclared = Undeclared(self.notes)
 
     @property
     def names(self) -> Names:
@@ -394,9 +393,9 @@ class _Checker:
             arguments = replace(arguments, value=without(arguments.value, place))
         unknown, before = arguments.unknown, given
         complaints: Sequence[Complaint] = tool.input.complaints(given, unknown=unknown)
-        if (declared := tool.input.declared) is not None and not given.keys() <= declared:
-            self._note_undeclared(tool, given.keys() - declared, f"{path}.arguments")
+        self._undeclared.note_names(tool, given, f"{path}.arguments")
         if not complaints:
+            self._undeclared.note_parts(tool, given, f"{path}.arguments")
             return arguments
         given, gone, complaints = left_out(tool.input, given, complaints, unknown)
         for place in gone:
@@ -418,15 +417,6 @@ class _Checker:
             )
         return arguments
 
-    def _note_undeclared(self, tool: Tool, names: Iterable[str], path: str) -> None:
-        """Note arguments that *tool* does not declare, although its schema takes them."""
-        for name in sorted(names)[: max(MAX_NOTES - self._undeclared, 0)]:
-            self._undeclared += 1
-            near = did_you_mean(name, tool.input.properties)
-            asked = near or f"Signature: {tool.signature}"
-            said = f"{path}{written((name,))}: {tool.full_name} declares no {name}. {asked}"
-            self.notes.append(said)
-
     def _policy(self, task: Task, tool: Tool, path: str) -> None:
         policy = self._policy_of(tool)
         if policy.denied_by is not None:
@@ -439,9 +429,8 @@ class _Checker:
             )
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
             self.problems.say(f"{path}.retries", "not_repeatable", message, hint, task.id)
-        if task.repeat is not None and (declared := tool.input.declared) is not None:
-            names = task.repeat.set.keys() - declared
-            self._note_undeclared(tool, names, f"{path}.repeat.set")
+        if task.repeat is not None:
+            self._undeclared.note_names(tool, task.repeat.set, f"{path}.repeat.set")
         if task.repeat is not None and not task.allow_repeat and not policy.may_repeat:
             message = (
                 f"{tool.full_name} is not known to be safe to call twice, so it is not repeated."

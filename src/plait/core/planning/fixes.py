@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..values.problems import MAX_FIX_CHARS, REMOVE, Fix, Op, nearest, slip_of
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject, NotStrict, dumps, loads
-from .keywords import Forms, Part, declared, options_of, required_of
+from .keywords import Forms, Part, declared, declares, options_of, required_of
 from .places import part_at
 from .types import Types
 
+MAX_RENAMED = 4
+"""Most missing names, and most unknown ones, that are tried for each other."""
 _WORDS: dict[str, Json] = {"true": True, "false": False}
 
 
@@ -30,7 +32,11 @@ def fixed_argument(
         forms = types.step(forms, step)
     wanted = types.step(forms, name[0])
     if not wanted and isinstance(name[0], str) and isinstance(holder, dict):
-        return _fixed_name(name[0], holder, forms)
+        free = [known for known in declared(forms) if known not in holder]
+        if (slip := slip_of(name[0], free)) is not None:
+            return Fix(Op.RENAME, slip)
+        missing = _renamed(schema, arguments, place, unknown, forms)
+        return missing or _fixed_name(name[0], free, forms)
     if any(part[: len(place)] == place for part in unknown):
         return None  # it is partly unknown
     value = part_at(arguments, place)
@@ -41,15 +47,43 @@ def fixed_argument(
     return None
 
 
-def _fixed_name(name: str, holder: JsonObject, forms: Forms) -> Fix | None:
-    """Rename *name*, which *holder* cannot have, to the free name that it is near to. Without one
-    it is left out, unless something is missing that it may have been meant for."""
-    free = [known for known in declared(forms) if known not in holder]
+def _fixed_name(name: str, free: Sequence[str], forms: Forms) -> Fix | None:
+    """Rename *name*, which is unknown, to the one of the *free* names that it is near to. Without
+    one it is left out, unless something is missing that it may have been meant for."""
     near = nearest(name, free, 2)
-    if (meant := slip_of(name, free)) is not None or len(near) == 1:
-        return Fix(Op.RENAME, meant or near[0])
+    if len(near) == 1:
+        return Fix(Op.RENAME, near[0])
     is_missing = all(any(known in free for known in required_of(form)) for form in forms)
     return None if near or is_missing else REMOVE
+
+
+def _renamed(
+    schema: Schema,
+    arguments: JsonObject,
+    place: Place,
+    unknown: frozenset[Place],
+    forms: Forms,
+) -> Fix | None:
+    """Rename what *arguments* have at *place*, an unknown name, to the missing one that it must be:
+    the only one that takes its value, which no other unknown name fits."""
+    holder = part_at(arguments, place[:-1])
+    missing = [name for form in forms for name in required_of(form) if name not in holder]
+    others = [name for name in holder if not any(declares(form, name) for form in forms)]
+    if not 0 < len(missing) <= MAX_RENAMED or len(others) > MAX_RENAMED:
+        return None
+
+    def takes(free: str, name: str) -> bool:
+        inside, moved = (*place[:-1], name), (*place[:-1], free)
+        renamed = {free if one == name else one: value for one, value in holder.items()}
+        there = [(moved + one[len(inside) :]) for one in unknown if one[: len(inside)] == inside]
+        given = _with(arguments, place[:-1], renamed)
+        rest = schema.complaints(given, unknown=unknown.union(there))
+        return not any(complaint.place[: len(moved)] == moved for complaint in rest)
+
+    meant = [name for name in missing if takes(name, str(place[-1]))]
+    if len(meant) != 1 or any(takes(meant[0], one) for one in others if one != place[-1]):
+        return None
+    return Fix(Op.RENAME, meant[0])
 
 
 def _meant(value: Json, wanted: Forms) -> Iterator[Json]:

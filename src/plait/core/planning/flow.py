@@ -251,6 +251,14 @@ class Flow:
         self._room -= types.used
         return forms, is_learned
 
+    def is_paged(self, reference: Reference) -> bool:
+        """Return whether *reference* is to the list that all pages of a call give as they are."""
+        planned = self._tasks.get(reference.task)
+        if planned is None or reference.about != OUTPUT or planned.items is not None:
+            return False
+        repeat = planned.repeat
+        return repeat is not None and repeat.is_paging and planned.select is None
+
     def is_unread(self, id: str, *fields: str) -> bool:
         """Return whether one of *fields* of task *id* could not be read."""
         return not self._unread.get(id, frozenset()).isdisjoint(fields)

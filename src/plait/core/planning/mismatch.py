@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from ..language.references import FROM_TEXT, Missing, Omitted, Reference, Step
+from ..language.references import FROM_TEXT, Missing, Omitted, Reference, Step, own_text
 from ..language.templates import Template
 from ..values.problems import (
+    MAX_FIX_CHARS,
     MAX_GUESSES,
     MAX_SHOWN,
     Fix,
@@ -19,9 +20,9 @@ from ..values.problems import (
     written,
 )
 from ..values.schema import Place
-from ..values.strict import Json, short
+from ..values.strict import Json, dumps, short
 from .flow import Flow, Judgement
-from .keywords import Forms, declared
+from .keywords import Forms, Part, declared
 from .places import (
     Location,
     fields_of,
@@ -37,6 +38,19 @@ from .places import (
 from .plan import PlannedTask
 from .types import Fit, Types, Value
 
+_SCALARS = frozenset({"string", "integer", "fraction", "boolean"})
+_TEXTS = _SCALARS - {"string"}
+"""The kinds of values that are rarely written otherwise as text than they are."""
+_TEXT = Value(((Part({"type": "string"}, {}),),))
+_ENDINGS = frozenset(
+    [
+        *("bak", "conf", "css", "csv", "diff", "docx", "gif", "go", "gz", "htm", "html", "ini"),
+        *("ipynb", "java", "jpeg", "jpg", "js", "json", "jsonl", "lock", "log", "md", "patch"),
+        *("pdf", "php", "png", "py", "rb", "rs", "rst", "sh", "sql", "svg", "tar", "tex", "tmp"),
+        *("toml", "ts", "tsv", "txt", "webp", "xlsx", "xml", "yaml", "yml", "zip"),
+    ]
+)
+"""The ends of names of files."""
 _OMIT = re.compile(r"\s*\?\?\s*\$?OMIT(?=\s*\}$)")
 MAX_NOTES = 20
 """Most notes on references per document."""
@@ -200,6 +214,12 @@ class Mismatches:
             None if meant is None else at.rewritten((*path[:stopped], meant, *path[stopped + 1 :]))
         )
         hints = [_where_it_ends(judged.walk.before, path[stopped], at.container(stopped))]
+        if fix is None and (fix := self._before_an_ending(at, judged, stopped)) is not None:
+            hints = []
+        if stopped == 0 and isinstance(path[0], str) and self._flow.is_paged(at.reference):
+            name = quoted(path[0])
+            where = f"{at.reference.task}, and leave {step_text(path[0])} out here"
+            hints = [f"It is the list of what all pages gave: write select: {name} in {where}."]
         if fields:
             hints = [listed(fields)]
         if fix is not None:
@@ -208,6 +228,27 @@ class Mismatches:
             hints.insert(0, f"Did you mean {spelled(at.reference, (*path[:stopped], near))}?")
         message = f"{at.shown}: {self._why_nothing(at, judged, stopped, fields)}."
         self._say(at, "invalid_reference", message, " ".join(hints), fix)
+
+    def _before_an_ending(self, at: Location, judged: Judgement, stopped: int) -> Json:
+        """Return the text of the reference at *at* with braces where it goes on as the name of a
+        file: `${INDEX}.txt`."""
+        reference, text = at.reference, at.text
+        ending = reference.path[stopped:]
+        kinds = [kind for form in judged.walk.before for kind in self._flow.types().kinds(form)]
+        written_ = spelled(reference, reference.path)
+        if (
+            not kinds
+            or not _SCALARS.issuperset(kinds)
+            or not all(isinstance(step, str) for step in ending)
+            or ending[-1] not in _ENDINGS
+            or reference.text != written_
+            or not isinstance(text, str)
+            or text.count(written_) != 1
+            or len(text) > MAX_FIX_CHARS
+        ):
+            return None
+        own = spelled(reference, reference.path[:stopped])
+        return text.replace(written_, f"${{{own[1:]}}}{written_[len(own) :]}")
 
     def _never_there(self, at: Location, judged: Judgement, stopped: int) -> None:
         if not self._room_for_notes:
@@ -229,11 +270,13 @@ class Mismatches:
         return f"{where} is {there}, and there is no {step_text(step)} in it"
 
     def _mismatch(self, at: Location, judged: Judgement, why: str) -> None:
-        fix = self._fitting(at, judged)
+        as_text = self._as_text(at, judged)
+        fix = as_text or self._fitting(at, judged)
         value = judged.walk.value
         hints = [] if fix is None else [f"Write {short(fix, MAX_SHOWN)}."]
         fields = self._fields(value.forms) if not value.lists else {}
-        if not fields and fix is None and at.reference.path and at.reference.pipe is None:
+        is_another_meant = fix is None or as_text is not None
+        if not fields and is_another_meant and at.reference.path and at.reference.pipe is None:
             fields = self._fields(judged.walk.before)  # its siblings
         hints += [listed(fields)] if fields else []
         hints.append(f"Signature: {at.planned.tool.signature}")
@@ -253,6 +296,26 @@ class Mismatches:
         is_list = value.lists > 0 or any("array" in types.kinds(form) for form in value.forms)
         elements = () if is_list else types.step(wanted, 0)
         return [at.text] if elements and types.feeds(value, elements) is not Fit.WRONG else None
+
+    def _as_text(self, at: Location, judged: Judgement) -> str | None:
+        """Return the reference at *at*, to a number or a boolean, as the text that is wanted."""
+        value, reference, types = judged.walk.value, at.reference, self._flow.types()
+        kinds = [kind for form in value.forms for kind in types.kinds(form)]
+        wanted = self._flow.wanted(at.planned.tool.input, at.place)
+        is_text = types.feeds(_TEXT, wanted) is not Fit.WRONG
+        if value.lists or not kinds or not _TEXTS.issuperset(kinds) or not is_text:
+            return None
+        match reference.default:
+            case Missing.DEFAULT:
+                default = ""
+            case Omitted.ARGUMENT:
+                default = " ?? OMIT"
+            case bool() | int() | float() as number:
+                default = f" ?? {dumps(dumps(number))}"
+            case _:
+                return None
+        made = "@" if reference.pipe is None else reference.pipe.expression.text
+        return f"${{{own_text(reference)} | to_string({made}){default}}}"
 
     def _no_text(self, at: Location) -> None:
         alone = at.reference.text

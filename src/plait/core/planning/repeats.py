@@ -135,7 +135,8 @@ class Repeats:
     def _fits(self, planned: PlannedTask, name: str, one: Expression, place: str) -> None:
         """Report an expression that gives the argument *name* no value that its tool takes."""
         types = self._flow.types()
-        schema = schema_of(self._shape(planned, one))
+        shape = not_null(given) if (given := self._shape(planned, one)).known else given
+        schema = schema_of(shape)  # null ends the pages
         value = Value(types.forms(Part(schema, {})))
         wanted = self._flow.wanted(planned.tool.input, (name,))
         if types.feeds(value, wanted) is not Fit.WRONG:
