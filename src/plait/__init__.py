@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from .errors import PlaitError
-
+TYPE_CHECKING = False  # `typing` takes longer than the rest of a door's start
 if TYPE_CHECKING:
+    from typing import Any
+
     from .app import Gateway
     from .core.language.dag import Dag, Task
     from .core.results.result import RunResult
+    from .errors import PlaitError
 
 __version__ = "0.1.0"
 
@@ -17,7 +17,7 @@ __all__ = ["Dag", "Gateway", "PlaitError", "RunResult", "Task", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `plait --version` needs none of them."""
+    """Import a public name when it is first used: a door and `plait --version` need none."""
     match name:
         case "Dag":
             from .core.language.dag import Dag
@@ -27,6 +27,10 @@ def __getattr__(name: str) -> Any:
             from .app import Gateway
 
             return Gateway
+        case "PlaitError":
+            from .errors import PlaitError
+
+            return PlaitError
         case "RunResult":
             from .core.results.result import RunResult
 

@@ -13,6 +13,9 @@ read again."""
 def hide_memory() -> None:
     """Let no other process of this user look into this one; debuggers cannot attach either."""
     if sys.platform == "linux":
-        import ctypes
+        # The part of `ctypes` that is written in C: the rest takes longer than the start of a door.
+        import _ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # the C library is in it
+        prctl = _ctypes.dlsym(program, "prctl")
+        _ctypes.call_function(prctl, (PR_SET_DUMPABLE, 0, 0, 0, 0))
