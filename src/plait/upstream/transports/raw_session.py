@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -140,15 +140,21 @@ class Inbound:
 
 class RawSession:
     """One client. With *answers_cancelled*, a request that it cancelled is answered with an error:
-    over HTTP, streams of the handshake era end only with an answer."""
+    over HTTP, streams of the handshake era end only with an answer. Requests to it get *ids*."""
 
-    def __init__(self, send: Send, *, answers_cancelled: bool = False) -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        answers_cancelled: bool = False,
+        ids: Iterator[types.RequestId] | None = None,
+    ) -> None:
         self._send = send
         self._answers_cancelled = answers_cancelled
         self._open: dict[types.RequestId, Inbound] = {}
         self._asked: dict[types.RequestId, asyncio.Future[JsonObject | types.ErrorData]] = {}
         self._notices: set[Inbound] = set()
-        self._ids = count(1)
+        self._ids = count(1) if ids is None else ids
         self._settled = Signal()
         self._is_closed = False
 
