@@ -1,4 +1,4 @@
-"""What is on its way through a door: the client's bytes, cut into lines, and bytes that wait to be
+"""Bytes on their way through a door: the client's, cut into lines, and those that wait to be
 written."""
 
 from __future__ import annotations
@@ -6,7 +6,7 @@ from __future__ import annotations
 from .frames import MESSAGE, TOO_LONG
 
 SHOWN_BYTES = 4096
-"""How much of a line above the limit is passed on, for its id."""
+"""The part of a line above the limit that is passed on, for its id."""
 
 
 class LineCutter:

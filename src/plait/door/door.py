@@ -99,7 +99,7 @@ class Door:
         self._is_isolated = False
         self._deadline = 0.0
         self._searching_since: float | None = None
-        """Since when no gateway has answered a hello; with it the tries and the starts."""
+        """The time from which on no gateway has answered a hello, as the tries and starts count."""
         self._tries, self._starts = 0, 0
         self._deaths: list[float] = []
         self._exit: int | None = None
