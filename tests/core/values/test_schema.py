@@ -282,6 +282,7 @@ def test_no_schema_and_no_value_is_ever_an_error(schema: Any, value: Any) -> Non
         value, unknown=frozenset({("a",)})
     ):
         assert complaint.message
+    assert tested.fits(value) == (tested.complaints(value) == [])
     assert isinstance(tested.parameters() + tested.shape(), str)
     assert tested.unusable is None or tested.unusable
 

@@ -208,7 +208,9 @@ def duplicates(
     """Find the tasks whose id another has: in the same group, or as the path of ids that names a
     task in a group (`group.task`)."""
     first: dict[str, str] = {} if taken is None else taken
-    problems = []
+    problems: list[Problem] = []
+    if not before and len({one.id for one in tasks if one.tasks is None}) == len(tasks):
+        return problems  # as in most documents
     places = range(len(tasks)) if places is None else places
     for place, task in zip(places, tasks, strict=True):
         where, whole_id = f"{path}[{place}]", f"{before}{task.id}"

@@ -64,7 +64,8 @@ class Reading:
     unread: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The invalid fields that were left out of tasks in `dag`, by task."""
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """The indices of the tasks in `dag` in the document, by id: others may not have been read."""
+    """The indices of the tasks in `dag` in the document, by id: others may not have been read.
+    Empty if all were read and no run is resumed."""
     inner: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The same of the tasks in groups of which not all could be read, by the path of the group."""
     strays: Mapping[str, tuple[dict[str, Any], dict[str, Stray]]] = field(default_factory=dict)
@@ -84,7 +85,7 @@ def read_dag(
     members = reader.members(document, max_bytes)
     if (dag := _read_at_once(members, max_tasks)) is not None:
         problems = tuple(duplicates(dag.tasks))
-        places = _places(enumerate(dag.tasks))
+        places = {} if dag.resume_from is None else _places(enumerate(dag.tasks))
         size = reader.size_bytes
         return Reading(dag, tuple(reader.notes), problems, places=places, size_bytes=size)
     try:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..values.strict import Json, NotStrict, dumps, loads
@@ -24,6 +25,9 @@ INDEX = "$INDEX"
 MAX_STEPS = 64
 MAX_CHAIN = 20
 """Most references in one pair of braces, each the default of the one before it."""
+
+MAX_KNOWN_CHARS = 100
+"""Most characters of a path that is remembered once it is split."""
 
 FROM_TEXT = (
     'Refer to a list. To make one from text, use select in that task: "lines(@)", or '
@@ -160,9 +164,19 @@ def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
 
     Raises `BadReference`. Takes time linear in the length of *text*.
     """
-    if plain := _PLAIN.fullmatch(text):  # as most references are
-        return (Reference(plain[1], _plain_path(plain[2]), Missing.DEFAULT, text),)
+    if (reference := plain_reference(text)) is not None:
+        return (reference,)
     return _parse(text, items)
+
+
+def plain_reference(text: str) -> Reference | None:
+    """Return the reference that *text* is, with only names and indices in its path, as most
+    references are; None if it is anything else."""
+    if (plain := _PLAIN.fullmatch(text)) is None:
+        return None
+    task, path = plain.groups()
+    steps = _known_path(path) if len(path) <= MAX_KNOWN_CHARS else _plain_path(path)
+    return Reference(task, steps, Missing.DEFAULT, text)
 
 
 def _parse(text: str, items: bool) -> tuple[str | Reference, ...]:
@@ -278,6 +292,10 @@ def _plain_path(text: str) -> tuple[Step, ...]:
     """Split *text*, a path that `_PLAIN` has matched: `.items[0]`."""
     steps = text.replace("[", ".").replace("]", "").split(".")[1:]
     return tuple([step if step[0] not in "-0123456789" else int(step) for step in steps])
+
+
+_known_path = lru_cache(maxsize=1_024)(_plain_path)
+"""Remembers short paths: the same few stand in most references of a document."""
 
 
 def _quoted(text: str) -> str:

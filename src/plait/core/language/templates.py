@@ -29,6 +29,7 @@ from .references import (
     Reference,
     Step,
     parse,
+    plain_reference,
     written_step,
 )
 from .scope import Scope, evaluated
@@ -123,6 +124,17 @@ def compile_value(
     _collect(value, (), texts, keys)
     if not texts:
         return Template(value, keys=tuple(keys)), []
+    plain = [(place, one) for place, text in texts if (one := plain_reference(text)) is not None]
+    if len(plain) == len(texts):  # as in most tasks
+        found = tuple(plain)
+        return Template(value, found, keys=tuple(keys), found=found), []
+    return _compile_all(value, texts, keys, items)
+
+
+def _compile_all(
+    value: Json, texts: list[tuple[Place, str]], keys: list[Place], items: bool
+) -> tuple[Template, list[tuple[Place, BadReference]]]:
+    """Compile *value*, in which *texts* and *keys* were found, as `compile_value` does."""
     rest: list[tuple[Place, str]] = []
     parts: list[Filling] = []
     literals: list[Filling] = []
@@ -211,15 +223,24 @@ def is_one_reference(template: Template) -> bool:
 
 def follow(output: Output, reference: Reference) -> Json:
     """Return the part of *output* that *reference* names. Raises `ReferenceFailed`."""
-    value, path = output.value, reference.path
+    value: Any = output.value
+    path = reference.path
     if path and output.is_wrapped and path[0] != "result":
-        value = value["result"]  # type: ignore[index,call-overload]  # is_wrapped says that it is there
+        value = value["result"]
     if path and path[0] == "text" and isinstance(value, str):
         path = path[1:]
+    part = value
     try:
-        return _straight(value, path)
+        for step in path:
+            if isinstance(part, str):
+                break  # characters of a text are not parts of it
+            part = part[step]
+        else:
+            found: Json = part
+            return found
     except (LookupError, TypeError):
-        return _walk(value, path, reference)
+        pass  # at `[*]`, or where a part is missing
+    return _walk(value, path, reference)
 
 
 def value_of(reference: Reference, scope: Scope) -> Json:
@@ -240,6 +261,13 @@ def value_of(reference: Reference, scope: Scope) -> Json:
 
 
 def _own_value(reference: Reference, scope: Scope) -> Json:
+    output = scope.outputs.get(reference.task)
+    if output is not None and reference.about == OUTPUT:  # as most
+        value = follow(output, reference)
+        if reference.pipe is None:
+            return value
+        is_wrapped = output.is_wrapped and not reference.path
+        return _piped(reference, reference.pipe, value, scope, is_wrapped=is_wrapped)
     if reference.task is ITEM:
         value = _walk(scope.item, reference.path, reference)
     elif reference.task is INDEX:
@@ -247,11 +275,6 @@ def _own_value(reference: Reference, scope: Scope) -> Json:
     elif reference.about != OUTPUT:
         end = scope.end(reference.about, reference.task)
         value = None if end is None else _walk(end, reference.path, reference)
-    elif (output := scope.outputs.get(reference.task)) is not None:
-        value = follow(output, reference)
-        if reference.pipe is not None:
-            is_wrapped = output.is_wrapped and not reference.path
-            return _piped(reference, reference.pipe, value, scope, is_wrapped=is_wrapped)
     else:
         raise ReferenceFailed(
             f"{reference.text}: {reference.task} did not succeed, so it has no output"
@@ -301,7 +324,8 @@ def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:
     """Return a copy of *value* with *parts* filled in. Containers without any are not copied."""
     if not parts[0][0]:
         return _piece(parts[0][1], scope)
-    copies: list[Any] = [_copy(value)]
+    whole: Any = _copy(value)
+    copies = [whole]
     before: Place = ()
     for place, pieces in parts:
         if len(place) > 1 or len(copies) > 1:
@@ -312,7 +336,8 @@ def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:
         else:
             copies[-1][place[-1]] = piece
         before = place
-    return cast(Json, copies[0])
+    filled: Json = whole
+    return filled
 
 
 def _open(copies: list[Any], before: Place, place: Place) -> None:
@@ -326,8 +351,8 @@ def _open(copies: list[Any], before: Place, place: Place) -> None:
         copies.append(copies[-1][step])
 
 
-def _copy(value: Json) -> Json:
-    return dict(value) if isinstance(value, dict) else list(cast("list[Json]", value))
+def _copy(value: Any) -> Any:
+    return dict(value) if isinstance(value, dict) else list(value)
 
 
 def _piece(pieces: Reference | tuple[str | Reference, ...], scope: Scope) -> Json:
@@ -359,15 +384,6 @@ def _in_text(reference: Reference, scope: Scope) -> Json:
         if output is not None and output.is_wrapped and value is output.value:
             return output.value["result"]  # type: ignore[index,call-overload]  # as is_wrapped says
     return value
-
-
-def _straight(value: Any, path: tuple[Step, ...]) -> Json:
-    """Follow *path*. Raises `LookupError` or `TypeError` at `[*]` or where a part is missing."""
-    for step in path:
-        if isinstance(value, str):
-            raise TypeError
-        value = value[step]
-    return cast(Json, value)
 
 
 def _walk(

@@ -143,30 +143,34 @@ class _Checker:
     def plan_task(self, task: Task, path: str) -> PlannedTask:
         if task.tasks is not None:
             return self._plan_group(task, task.tasks, path)
-        tool = VALUE if task.tool is None else self._tool(task, task.tool, path)
+        known = VALUE if task.tool is None else self._tool(task, task.tool, path)
+        tool = known or Tool("", str(task.tool), listed=False)
+        policy = self._policy_of(tool)
         has_own, has_items = self._has_items(task)
-        field, given = ("value", task.value) if task.is_value else ("arguments", task.arguments)
+        field, given = ("value", task.value) if tool is VALUE else ("arguments", task.arguments)
         arguments = self.fields.template(given, f"{path}.{field}", task, items=has_items)
-        items = self.fields.items(task, path)
+        items = None if task.for_each is None else self.fields.items(task, path)
         if arguments.texts or arguments.keys or arguments.has_text_defaults:
-            self.fields.lookalikes(task, tool, arguments, f"{path}.{field}", items=has_items)
+            self.fields.lookalikes(task, known, arguments, f"{path}.{field}", items=has_items)
         if items is not None and not isinstance(task.for_each, str):
-            self.fields.lookalikes(task, tool, items, f"{path}.for_each", items=False)
+            self.fields.lookalikes(task, known, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:
             self.fields.resources(task, path)
         if not arguments.is_plain:
             self.problems += misplaced(arguments, f"{path}.{field}", task)
         if items is not None and not items.is_plain:
             self.problems += misplaced(items, f"{path}.for_each", task)
-        if tool is not None and not task.is_value:
+        if known is not None and tool is not VALUE:
             arguments = self._arguments(task, tool, arguments, path)
-            self._policy(task, tool, path)
-        select = when = None
+            if policy.denied_by is not None or task.retries or task.repeat is not None:
+                self._policy(task, tool, policy, path)
+        select = when = repeat = None
         if task.select is not None:
             select = self.fields.expression(task.select, f"{path}.select", task, expression)
         if task.when is not None:
             when = self.fields.expression(task.when, f"{path}.when", task, condition)
-        repeat = self.fields.repeat(task, path)
+        if task.repeat is not None:
+            repeat = self.fields.repeat(task, path)
         of_repeat = {} if repeat is None else dict(repeat.expressions())
         links = self.links.of(task, arguments, items, select, when, path, of_repeat)
         items = None if items is None else with_items(items)
@@ -178,8 +182,6 @@ class _Checker:
             arguments = names.bound(arguments, has_items=has_own)
             items = None if items is None else names.bound(items, has_items=False)
             links = self.links.inward(links)
-        tool = tool or Tool("", str(task.tool), listed=False)
-        policy = self._policy_of(tool)
         planned = PlannedTask(
             index=len(self.planned),
             task=task,
@@ -282,6 +284,7 @@ class _Checker:
             task=task,
             tool=known or self.catalog.unlisted(server, name),
             arguments=Template(task.value if task.tool is None else task.arguments),
+            id=task.id,
             items=None if task.for_each is None else Template(task.for_each),
             reused_inputs=earlier.reused_inputs,
         )
@@ -291,8 +294,10 @@ class _Checker:
     def check_references(self, reused: Collection[str], learned_shape: LearnedShape | None) -> None:
         """Check each task's references, except to ids that several tasks have: their output is
         ambiguous."""
-        counts = Counter(task.id for task, _ in self.planned)
-        tasks = {task.id: task for task, _ in self.planned if counts[task.id] == 1}
+        tasks = {task.id: task for task, _ in self.planned}
+        if len(tasks) < len(self.planned):
+            counts = Counter(task.id for task, _ in self.planned)
+            tasks = {id: task for id, task in tasks.items() if counts[id] == 1}
         flow = Flow(
             tasks,
             self.unread,
@@ -345,7 +350,7 @@ class _Checker:
             self.problems.say(path, "cycle", f"There is a cycle: {chain}.", hint)
 
     def _is_unread(self, task: Task, field: str) -> bool:
-        return field in self.unread.get(task.id, ())
+        return bool(self.unread) and field in self.unread.get(task.id, ())
 
     @property
     def _may_guess(self) -> bool:
@@ -391,12 +396,14 @@ class _Checker:
                 continue  # that is reported
             given = without(given, place)
             arguments = replace(arguments, value=without(arguments.value, place))
-        unknown, before = arguments.unknown, given
-        complaints: Sequence[Complaint] = tool.input.complaints(given, unknown=unknown)
+        complaints: Sequence[Complaint] = ()
+        if not tool.input.fits(given):
+            complaints = tool.input.complaints(given, unknown=arguments.unknown)
         self._undeclared.note_names(tool, given, f"{path}.arguments")
         if not complaints:
             self._undeclared.note_parts(tool, given, f"{path}.arguments")
             return arguments
+        unknown, before = arguments.unknown, given
         given, gone, complaints = left_out(tool.input, given, complaints, unknown)
         for place in gone:
             value = short(part_at(before, place))
@@ -417,8 +424,7 @@ class _Checker:
             )
         return arguments
 
-    def _policy(self, task: Task, tool: Tool, path: str) -> None:
-        policy = self._policy_of(tool)
+    def _policy(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> None:
         if policy.denied_by is not None:
             message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
             self.problems.say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)

@@ -41,7 +41,9 @@ def _has_filter(plan: Plan) -> bool:
             if expression is not None and expression.has_lookups:
                 return True
         for template in (task.arguments, task.items):
-            for _, reference in template.found if template is not None else ():
+            if template is None or template.is_plain:
+                continue
+            for _, reference in template.found:
                 if reference.pipe is not None and reference.pipe.expression.has_lookups:
                     return True
         if task.inner is not None and _has_filter(task.inner):

@@ -48,7 +48,7 @@ class Fields:
     def template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
         """Compile *value*, the field of *task* at *path*, whose references may be to *items*."""
         template, bad = compile_value(value, items=items)
-        for place, reference in template.found:
+        for place, reference in template.found if items or not template.is_plain else ():
             group = group_of(reference.task)
             if group is not None and group not in self._links.names.items:
                 self._no_group(path + written(place), group, task)

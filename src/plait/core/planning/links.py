@@ -118,9 +118,10 @@ class Links:
         """Return the tasks that this one waits for, each with whether a default guards every link
         to it."""
         links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
-        for reference in (*arguments.references, *(items.references if items is not None else ())):
-            if not reference.is_item:
-                links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+        for template in (arguments,) if items is None else (arguments, items):
+            for _, reference in template.found:
+                if not reference.is_item:
+                    links[reference.task] = links.get(reference.task, True) and reference.is_guarded
         around = (task.id, *self.names.groups)
         if links.keys() <= self.ids.keys() and links.keys().isdisjoint(around):
             return links

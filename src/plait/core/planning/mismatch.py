@@ -72,22 +72,32 @@ class Mismatches:
         if planned.items is not None and planned.items.fill is not None:
             self._items(planned, planned.items, f"{path}.for_each")
         for place, pieces in planned.arguments.fill or ():
-            if isinstance(pieces, Reference):
-                if pieces.pipe is not None and not self._is_there(planned, path, place, pieces):
-                    continue
-                is_omitted = pieces.is_guarded and isinstance(pieces.last, Omitted)
-                if is_omitted and (not place or self._is_required(planned, path, place)):
-                    continue
-                judged = self._flow.value(planned, place, pieces)
-                default = None
-                if pieces.default is not Missing.DEFAULT:
-                    default = self._flow.default(planned, place, pieces)
-                if not judged.is_fine or default is Fit.WRONG:
-                    self._value(location_of(planned, path, place, pieces), judged, default)
-                if isinstance(pieces.default, Reference):
-                    self._defaults(planned, path, place, pieces.default)
-            else:
+            if not isinstance(pieces, Reference):
                 self._text(planned, path, place, pieces)
+            elif pieces.is_guarded:
+                self._with_default(planned, path, place, pieces)
+            elif pieces.pipe is None or self._is_there(planned, path, place, pieces):
+                judged = self._flow.value(planned, place, pieces)
+                if not judged.is_fine:
+                    self._value(location_of(planned, path, place, pieces), judged, None)
+
+    def _with_default(
+        self, planned: PlannedTask, path: str, place: Place, reference: Reference
+    ) -> None:
+        """Check *reference*, which stands alone at *place* in the arguments of *planned*, and its
+        defaults."""
+        if reference.pipe is not None and not self._is_there(planned, path, place, reference):
+            return
+        if isinstance(reference.last, Omitted) and (
+            not place or self._is_required(planned, path, place)
+        ):
+            return
+        judged = self._flow.value(planned, place, reference)
+        default = self._flow.default(planned, place, reference)
+        if not judged.is_fine or default is Fit.WRONG:
+            self._value(location_of(planned, path, place, reference), judged, default)
+        if isinstance(reference.default, Reference):
+            self._defaults(planned, path, place, reference.default)
 
     def _items(self, planned: PlannedTask, items: Template, path: str) -> None:
         for place, reference in [(place, link) for place, one in items.heads for link in one.chain]:

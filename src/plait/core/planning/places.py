@@ -21,6 +21,9 @@ from .types import Path, Types
 
 def paths_of(reading: Reading) -> Iterator[str]:
     """Map each task to its path in the document that was sent."""
+    if not reading.places and reading.dag.resume_from is None:
+        yield from [f"tasks[{index}]" for index in range(len(reading.dag.tasks))]
+        return
     left = {id: iter(places) for id, places in reading.places.items()}
     for index, task in enumerate(reading.dag.tasks):
         if reading.dag.resume_from is not None and task.id not in left:

@@ -76,6 +76,8 @@ class Repeating:
 class PlannedTask:
     """A checked task, with all that running it needs. Once it is in a plan, it is never changed."""
 
+    id: str
+    """The whole id (`names.py`)."""
     index: int
     """Its index among all tasks of the document, inner ones too."""
     task: Task
@@ -116,21 +118,16 @@ class PlannedTask:
     known_names: frozenset[tuple[str, int]] = frozenset()
     """The names in its expressions that its inputs are known to have, or may have: the text of the
     expression, and the place in it."""
-    id: str = ""
-    """The whole id (`names.py`)."""
+    makes_calls: bool = field(init=False)
+    """Whether it calls a tool."""
 
     def __post_init__(self) -> None:
-        self.id = self.id or self.task.id
+        self.makes_calls = self.tool is not VALUE and self.tool is not GROUP
 
     @property
     def is_value(self) -> bool:
         """Whether it makes a value and calls no tool."""
         return self.tool is VALUE
-
-    @property
-    def makes_calls(self) -> bool:
-        """Whether it calls a tool."""
-        return self.tool is not VALUE and self.tool is not GROUP
 
     def of_answers(self) -> Iterator[Expression]:
         """Yield the expressions that are read for each answer."""
@@ -272,19 +269,24 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
 def _costs(
     tasks: Mapping[str, PlannedTask], cost: Cost
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    expected = {
-        id: cost(task) if task.makes_calls else _cost_of(task.inner) for id, task in tasks.items()
-    }
-    known = [
-        seconds for id, seconds in expected.items() if seconds is not None and tasks[id].makes_calls
-    ]
-    usual = median(known) if known else UNKNOWN_S
-    untimed = dict.fromkeys(
-        tasks[id].tool.full_name for id, seconds in expected.items() if seconds is None
-    )
-    return {id: usual if seconds is None else seconds for id, seconds in expected.items()}, tuple(
-        untimed
-    )
+    """Return the expected duration of one call of each task, and the tools that were never
+    timed."""
+    costs: dict[str, float] = {}
+    known: list[float] = []
+    untimed: list[str] = []
+    for id, task in tasks.items():
+        seconds = cost(task) if task.makes_calls else _cost_of(task.inner)
+        if seconds is None:
+            costs[id] = UNKNOWN_S
+            untimed.append(id)
+            continue
+        costs[id] = seconds
+        if task.makes_calls:
+            known.append(seconds)
+    if known:
+        usual = median(known)
+        costs |= dict.fromkeys(untimed, usual)
+    return costs, tuple(dict.fromkeys([tasks[id].tool.full_name for id in untimed]))
 
 
 def _cost_of(inner: Plan | None) -> float:

@@ -25,6 +25,8 @@ class Undeclared:
     def note_names(self, tool: Tool, names: Iterable[str], path: str) -> None:
         """Note which of *names*, arguments of *tool* at *path*, it does not declare."""
         schema = tool.input
+        if schema.names.issuperset(names):  # as most
+            return
         is_wide = schema.definition.get("additionalProperties") is True
         if schema.declared is not None or is_wide:
             for name in sorted(name for name in names if name not in schema.properties):
@@ -33,7 +35,7 @@ class Undeclared:
     def note_parts(self, tool: Tool, arguments: JsonObject, path: str) -> None:
         """Note the members of objects in *arguments*, which *tool* takes, that it does not
         declare."""
-        if self._left and any(isinstance(part, dict | list) for part in arguments.values()):
+        if self._left and any(map(_has_objects, arguments.values())):
             definition, types = tool.input.definition, Types()
             forms = types.forms(Part(definition, definition))
             for place, around in _inside(types, arguments, forms, ()):
@@ -51,6 +53,13 @@ class Undeclared:
         name, asked = written(place), near or f"Signature: {tool.signature}"
         said = f"{path}{name}: {tool.full_name} declares no {name.lstrip('.')}. {asked}"
         self._notes.append(said)
+
+
+def _has_objects(value: Json) -> bool:
+    """Whether *value* is or holds an object, or might."""
+    if isinstance(value, list):
+        return any(isinstance(part, dict | list) for part in value)
+    return isinstance(value, dict)
 
 
 def _inside(types: Types, value: Json, forms: Forms, place: Place) -> Iterator[tuple[Place, Forms]]:

@@ -51,6 +51,8 @@ def count_values(text: bytes) -> int:
 def is_deeper(text: bytes, most: int) -> bool:
     """Whether lists and objects that are not empty are nested deeper than *most* levels in *text*,
     which is compact JSON."""
+    if len(text) <= 2 * most:  # each level has two brackets
+        return False
     if len(text) > _LONG_BYTES:
         opened = _count_up_to(text, b"{[", most)
     else:

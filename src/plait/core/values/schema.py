@@ -96,6 +96,11 @@ class Schema:
         return properties if isinstance(properties, dict) else {}
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the members that it declares."""
+        return frozenset(self.properties)
+
+    @cached_property
     def declared(self) -> frozenset[str] | None:
         """The names of its members, where it says nothing of others and so takes them; None if
         others are ruled out, or expected."""
@@ -143,6 +148,18 @@ class Schema:
                 self.malformed or _without_mask(self.definition) or str(error).splitlines()[0][:300]
             )
         return None
+
+    def fits(self, value: Json) -> bool:
+        """Whether there are no complaints about *value*, of which all is known."""
+        if self._is_quick:
+            return self._validator.is_valid(value)
+        return not self.complaints(value)
+
+    @cached_property
+    def _is_quick(self) -> bool:
+        """Whether the cost of checking a value needs no second thought, as for most schemas."""
+        is_cheap = not self.unusable and self._visits_per_part <= MAX_VISITS_PER_PART
+        return is_cheap and not self._is_backtracking
 
     def complaints(
         self, value: Json, *, unknown: frozenset[Place] = frozenset()
