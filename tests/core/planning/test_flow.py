@@ -45,6 +45,16 @@ def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None
     assert problem.message == "path must be a string; $OUTPUT[t0].total is an integer."
 
 
+def test_a_task_may_be_called_as_the_parts_of_an_end_are() -> None:
+    tasks = [
+        {"id": "STATUS", "tool": "s:list"},
+        {"id": "t", "tool": "s:read", "arguments": {"path": "$STATUS[STATUS]"}},
+        {"id": "u", "tool": "s:read", "arguments": {"path": "$OUTPUT[STATUS].items[0].title"}},
+    ]
+    plan = check(read_dag({"tasks": tasks}), TYPED, Policy())
+    assert plan.tasks["u"].needs == ("STATUS",)
+
+
 @table(
     "producer",
     [

@@ -273,7 +273,7 @@ class Flow:
         """Return the type of the `STATUS` or the `ERROR` of *task*."""
         other = self._tasks.get(task)
         has_items = other is None or other.items is not None
-        name = f"{about}[]" if has_items else about
+        name = f"${about}[]" if has_items else f"${about}"  # no task has such an id
         if (source := self._outputs.get(name)) is None:
             schema = STATUS_SCHEMA if about == "STATUS" else error_schema(has_items=has_items)
             source = self._outputs[name] = Source(self._listed(schema, None))
@@ -307,7 +307,9 @@ class Flow:
 
     def _output(self, id: str) -> Source:
         planned = self._tasks.get(id)
-        if planned is None or self.is_unread(id, "for_each", "select", "repeat"):
+        if planned is None:
+            return _UNKNOWN
+        if self._unread and self.is_unread(id, "for_each", "select", "repeat"):
             return _UNKNOWN
         if planned.task.repeat is not None and planned.repeat is None:
             return _UNKNOWN  # an expression of it could not be read
