@@ -35,7 +35,9 @@ class Answers:
         if planned.select is not None or planned.repeat is not None:
             scope = call.frame.scope(planned, call.item, call.key.item)
         try:
-            if planned.repeat is None or scope is None:
+            if scope is None:
+                self._tasks.keep(call.frame, output)
+            elif planned.repeat is None:
                 output = self._kept(call, output, scope)
             else:
                 if planned.repeat.is_paging:
@@ -58,11 +60,11 @@ class Answers:
             notes += () if note is None else self._tasks.notes.add([note])
             self._end(call, output, now, cached=cached, notes=notes)
 
-    def _kept(self, call: TaskCall, output: Output, scope: Scope | None) -> Output:
+    def _kept(self, call: TaskCall, output: Output, scope: Scope) -> Output:
         """Return the part of *output* that the `select` of *call*, if it has one, keeps in *scope*.
         Raises `CallError`."""
         planned = call.planned
-        if planned.select is not None and scope is not None:
+        if planned.select is not None:
             output = selected(planned.select, output, scope)
             refuse_absent(planned, scope, is_sent=False)
         self._tasks.keep(call.frame, output)
@@ -79,7 +81,7 @@ class Answers:
         """Note whether the server answered *call*, or the cache."""
         if not cached:
             call.frame.states[call.planned.id].is_fresh = True
-            for around in call.frame.groups():
+            for around in call.frame.groups() if call.frame.around is not None else ():
                 around.state.is_fresh = True
 
     def _end(

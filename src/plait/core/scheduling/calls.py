@@ -137,7 +137,8 @@ def _filled(
     if may_be_large:
         _check_size(planned.arguments, scope, "arguments hold")
     arguments = planned.arguments.resolve(scope)
-    refuse_absent(planned, scope, is_sent=True)
+    if scope.absences:
+        refuse_absent(planned, scope, is_sent=True)
     if not isinstance(arguments, dict):
         message = f"arguments must be an object; {planned.task.arguments} is {_kind(arguments)}"
         raise InvalidArguments(message, hint=f"Signature: {planned.tool.signature}")
@@ -153,9 +154,9 @@ def checked(tool: Tool, arguments: JsonObject) -> tuple[JsonObject, tuple[Place,
         raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
     if size > MAX_ARGUMENT_BYTES:
         raise _too_large(f"arguments hold {size:,}")
-    complaints: Sequence[Complaint] = tool.input.complaints(arguments)
-    if not complaints:
+    if tool.input.fits(arguments):
         return arguments, (), size
+    complaints: Sequence[Complaint] = tool.input.complaints(arguments)
     arguments, gone, complaints = left_out(tool.input, arguments, complaints)
     if complaints:
         raise _invalid(complaints, tool)
@@ -232,12 +233,11 @@ def reason_to_skip(
     """Return why *planned*, whose dependencies have settled, does not run by its rule or condition;
     None if it runs. Raises `ExpressionFailed`."""
     outputs = scope.outputs
-    unsuccessful = [need for need in planned.needs if need not in outputs]
     match planned.task.trigger_rule:
         case "all_success":
-            missing = next((need for need in unsuccessful if need in planned.requires), None)
-            if missing is not None:
-                return blamed(missing, states)
+            for need in planned.needs:
+                if need not in outputs and need in planned.requires:
+                    return blamed(need, states)
         case "one_failed" if all(states[need].is_well for need in planned.needs):
             return Failure(
                 "condition", "skipped: trigger_rule is one_failed, and no dependency failed"

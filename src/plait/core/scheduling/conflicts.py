@@ -260,6 +260,10 @@ class ConflictOrder:
         }
         """The lock request of each unfinished task."""
 
+    def __bool__(self) -> bool:
+        """Whether any task is left that may wait for another."""
+        return bool(self._requests)
+
     def has_come(self, id: str) -> bool:
         """Whether *id* waits for no task with the same resource."""
         return id not in self._requests or self._requests[id].blocker is None

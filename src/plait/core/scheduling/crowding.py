@@ -29,12 +29,14 @@ class Crowd:
 
     def enter(self, key: Key, now: float) -> None:
         """Note that the call of *key* starts."""
-        self._advance(now)
+        if now != self._now:
+            self._advance(now)
         self._entered[key] = self._slow_s
 
     def leave(self, key: Key, now: float) -> float:
         """Note that the call of *key* ends, and return its share."""
-        self._advance(now)
+        if now != self._now:
+            self._advance(now)
         return self._slow_s - self._entered.pop(key, self._slow_s)
 
     def _advance(self, now: float) -> None:

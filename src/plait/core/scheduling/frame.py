@@ -53,6 +53,7 @@ class Frame:
         "failure",
         "index",
         "is_ended",
+        "is_ordered",
         "is_tracked",
         "item",
         "outputs",
@@ -129,6 +130,8 @@ class Frame:
         is_layered = plan.dag.schedule == "layers"
         barriers = plan.layer_of if conflicts is None else conflicts.barriers or plan.layer_of
         self._layers = Layers(barriers) if is_layered else None
+        self.is_ordered = is_layered or bool(self._turns)
+        """Whether conflicts or layers may hold tasks back whose dependencies have settled."""
 
     def __repr__(self) -> str:
         place = "" if self.around is None else f" of {self.around.id}{[*self.at]}"
@@ -196,8 +199,10 @@ class Frame:
 
     def may_decide(self, id: str) -> bool:
         """Whether nothing but its dependencies holds *id* back: no conflict, no layer."""
+        if self.states[id].status is not Status.PENDING:
+            return False
         is_open = self._layers is None or self._layers.is_open(id)
-        return is_open and self.states[id].status is Status.PENDING and self._turns.has_come(id)
+        return is_open and (not self.is_ordered or self._turns.has_come(id))
 
     def released(self, id: str) -> list[tuple[str, str]]:
         """Return the tasks that waited for the end of *id* alone, which has come, each with the

@@ -133,7 +133,8 @@ class Lifecycle:
         state.items = items
         changed = [call for call in calls if call.left_out]
         notes = self.notes.on_arguments(changed) if changed else ()
-        notes += self.notes.on_absent(planned, scope)
+        if scope.absences:
+            notes += self.notes.on_absent(planned, scope)
         self.moves.task(state, Status.READY, now, notes=notes)
         self.attempts.add(calls, frame, now)
         if items is not None:
@@ -370,13 +371,18 @@ class Lifecycle:
             frame, id = self._settled.popleft()
             for dependent in frame.plan.dependents[id]:
                 self._dependency_settled(frame, dependent, id, now)
-            for follower, resource in frame.released(id):
-                self._turn_came(frame, follower, id, resource, now)
-            for next_id in frame.opened(id):
-                if frame.states[next_id].needs_left == 0:
-                    self.due(frame, next_id, now)
+            if frame.is_ordered:
+                self._let_others_go_on(frame, id, now)
             if frame.unsettled == 0 and frame.around is not None and not frame.is_ended:
                 self._groups.end_frame(frame, now)
+
+    def _let_others_go_on(self, frame: Frame, id: str, now: float) -> None:
+        """Decide the tasks that waited for the end of *id* because of a conflict or a layer."""
+        for follower, resource in frame.released(id):
+            self._turn_came(frame, follower, id, resource, now)
+        for next_id in frame.opened(id):
+            if frame.states[next_id].needs_left == 0:
+                self.due(frame, next_id, now)
 
     def _dependency_settled(self, frame: Frame, id: str, need: str, now: float) -> None:
         state = frame.states[id]

@@ -41,7 +41,8 @@ class RetryBudget:
 
     def called(self) -> None:
         """Count a call that was sent for the first time."""
-        self.balance = min(self.balance + BUDGET_SHARE, BUDGET_MOST)
+        if self.balance < BUDGET_MOST:
+            self.balance = min(self.balance + BUDGET_SHARE, BUDGET_MOST)
 
     def take(self) -> bool:
         """Take one retry from the balance; False if none is left."""

@@ -150,9 +150,10 @@ class Scheduler:
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        is_repeated = run is not None and (run.holds(key) or isinstance(event, Woke))
-        if not is_repeated:
-            self._release(key, now)
+        if key.run in self._lock_requests:
+            is_repeated = run is not None and (run.holds(key) or isinstance(event, Woke))
+            if not is_repeated:
+                self._release(key, now)
         return self._step(now, run)
 
     def _begin_direct(self, request: CallRequested, now: float) -> Step:
@@ -280,14 +281,14 @@ class Scheduler:
         if not is_awaited:
             return  # the task has finished without waiting for this answer
         match event:
-            case Succeeded(key, Output() as output, cached):
-                run.succeed(key, output, now, cached=cached)
-            case Failed(key, error):
-                run.fail(key, error, now)
-            case Woke(key):
-                run.wake(key, now)
-            case Aborted(key):
-                raise AssertionError(f"{key} was aborted unasked")
+            case Succeeded(output=Output() as output):
+                run.succeed(event.key, output, now, cached=event.cached)
+            case Failed(error=error):
+                run.fail(event.key, error, now)
+            case Woke():
+                run.wake(event.key, now)
+            case Aborted():
+                raise AssertionError(f"{event.key} was aborted unasked")
 
     def _step(self, now: float, run: Run | None, *first: Command) -> Step:
         """Start every call that fits; hand over the commands and notices of *run*, the only run
@@ -298,6 +299,8 @@ class Scheduler:
                     self._release(command.key, now)  # it paused before another attempt
             if run.withdrawn:
                 first += tuple(self._withdraw(run, now))
+            if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
+                first += tuple(self._start_at_once(run, now))
             self._admit(run)
             if run.is_done:
                 self._close(run, now)
@@ -340,7 +343,7 @@ class Scheduler:
         wait for slots. Files without a place in *places* are located first."""
         if not run.conflicts.access_rules:
             for call in run.ready:
-                self._line_up(call)
+                self.limits.add(self._slots(run, call), run.urgency(call), call)
         elif run.ready:
             run.ready.sort(key=attrgetter("planned.index", "key.at", "key.item"))
             calls: list[Ready] = []
@@ -416,6 +419,20 @@ class Scheduler:
         for key in reversed(waiting):  # so that no call is granted resources it no longer needs
             self._release(key, now)
 
+    def _start_at_once(self, run: Run, now: float) -> list[Call]:
+        """Start the calls of *run* that became ready, the most urgent first, up to one that has to
+        wait. As nothing else waits for what they need, they need no place in a line."""
+        if len(run.ready) > 1:
+            run.ready.sort(key=run.urgency)
+        started: list[Call] = []
+        for call in run.ready:
+            lease = self.limits.acquire_at_once(self._slots(run, call), now)
+            if lease is None:
+                break
+            started.append(self._start(run, call, lease, now))
+        del run.ready[: len(started)]
+        return started
+
     def _start_what_fits(self, changed: dict[str, Run], now: float) -> Iterable[Command]:
         for call, lease in self.limits.acquire_next(now):
             if isinstance(call, DirectCall):
@@ -424,20 +441,17 @@ class Scheduler:
             owner = changed[call.key.run] = self.runs[call.key.run]
             if lease.waited_at is not None:
                 call.waited("limit", lease.waited_at, now)
-            attempt = owner.start(call, now)
-            self._in_flight[call.key] = call, lease
-            self._crowd.enter(call.key, now)
-            planned = call.planned
-            yield Call(
-                call.key,
-                planned.tool,
-                call.arguments,
-                planned.timeout_s,
-                attempt,
-                CacheRule(planned.cache_s, planned.policy.cache_stat)
-                if attempt == 1
-                else NEVER_CACHED,
-            )
+            yield self._start(owner, call, lease, now)
+
+    def _start(self, run: Run, call: TaskCall, lease: Lease[Waiting], now: float) -> Call:
+        key, planned = call.key, call.planned
+        attempt = run.start(call, now)
+        self._in_flight[key] = call, lease
+        self._crowd.enter(key, now)
+        cache = NEVER_CACHED
+        if attempt == 1 and planned.cache_s:
+            cache = CacheRule(planned.cache_s, planned.policy.cache_stat)
+        return Call(key, planned.tool, call.arguments, planned.timeout_s, attempt, cache)
 
     def _watch(self, now: float) -> Iterable[Command]:
         """Schedule a wake-up for each rate limit that delays calls; cancel them when idle."""
