@@ -13,8 +13,8 @@ from mcp import MCPError
 from plait.core.ports import NO_CLIENT, Caller, RelayRequest, RpcError
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import MOST_QUESTIONS, MOST_ROUNDS, call_tool, relay
-from plait.downstream.listings.subscriptions import ServerSubscriptions
 from plait.downstream.server_requests.naming import named
+from plait.downstream.subscriptions import ServerSubscriptions
 from plait.errors import CallError, ConnectionLost, InvalidOutput, ProtocolError, ToolError
 
 from ..fakes import FakeCaller, a_call, tool

@@ -12,9 +12,9 @@ from mcp import MCPError
 from ..core.ports import Caller, RelayRequest, RpcError, ToolCall
 from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
 from ..errors import InvalidArguments, InvalidOutput, ToolError
-from .listings.subscriptions import ServerSubscriptions
 from .server_requests.naming import with_named_questions
 from .session import ProtocolSession
+from .subscriptions import ServerSubscriptions
 from .transports.faults import lost, translated
 
 MOST_ROUNDS = 10

@@ -48,8 +48,8 @@ from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
 from .error_texts import ErrorTexts
 from .listings.server_lists import ServerLists
-from .listings.subscriptions import ServerSubscriptions
 from .session import ProtocolSession, open_session
+from .subscriptions import ServerSubscriptions
 from .timings import Backoff, ConnectTimings
 from .transports.faults import DID_NOT_ANSWER, Unsent, explained
 from .transports.lines import OnNotification

@@ -2,9 +2,9 @@
 by itself.
 
 Everything is raw JSON: nothing that a server sends is validated or dropped here. A request to a
-process goes around the SDK's dispatcher (`transports/direct.py`) unless the server may ask its
-client something meanwhile; then it waits for its turn in `ServerRequests` first. Over HTTP and SSE
-every request goes through the dispatcher.
+process goes around the SDK's dispatcher (`transports/direct.py`), one over HTTP or SSE through it
+(`dispatched.py`). A request during which the server may ask its client something waits for its turn
+in `ServerRequests` first, unless the client cannot be asked.
 """
 
 from __future__ import annotations
@@ -13,41 +13,29 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from functools import partial
-from itertools import count
 from typing import Any
 
 import anyio
 import mcp_types as types
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 from mcp import MCPError
 
-from ..core.ports import NO_CLIENT, Caller, OnProgress, RpcError
+from ..core.ports import NO_CLIENT, Caller, RpcError
 from ..core.values.strict import JsonObject
 from ..waiting import Signal
 from .change_stream import ChangeStream
-from .eras.handshake import OURS, Era, Greeting, envelope
-from .listings.subscriptions import ServerSubscriptions
-from .mcp_sdk import (
-    MCP_METHOD_HEADER,
-    MCP_NAME_HEADER,
-    MCP_PROTOCOL_VERSION_HEADER,
-    NAME_BEARING_METHODS,
-    CallOptions,
-    DispatchContext,
-    JSONRPCDispatcher,
-    TransportContext,
-    encode_header_value,
-    find_invalid_x_mcp_header,
-    mcp_param_headers,
-    x_mcp_header_map,
-)
-from .progress import PROGRESS, ProgressTokens
+from .dispatched import Dispatched
+from .eras.handshake import OURS, Era, Greeting
+from .eras.request_form import RequestForm, modern_headers
+from .mcp_sdk import DispatchContext, JSONRPCDispatcher, TransportContext
+from .progress import PROGRESS
 from .server_requests.log_routing import LOG_MESSAGE, LogRouting
 from .server_requests.naming import named
-from .server_requests.origin import OpenRequests, RequestOrigin, stream_origin
+from .server_requests.origin import OpenRequests, RequestOrigin
 from .server_requests.requests import MAY_ASK, ServerRequests, kind_of
 from .silence import Silence
-from .transports.direct import FIRST_ID, Direct
+from .subscriptions import ServerSubscriptions
+from .transports.direct import Direct
 from .transports.faults import is_session_lost
 from .transports.lines import OnNotification
 from .transports.process import Writer
@@ -60,10 +48,8 @@ LISTS = {
 }
 STREAM_WAIT_S = 0.25
 """Longest wait for the stream of changes before the lists are read."""
-CANCEL_S = 5.0
-"""Longest time to send a cancellation."""
 CANCEL_AT_END_S = 1.0
-"""The same for the last ones of a session."""
+"""Longest time to send the last cancellations of a session."""
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 PASSED_ON = frozenset({"notifications/resources/updated", "notifications/elicitation/complete"})
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
@@ -79,7 +65,7 @@ class ProtocolSession:
 
     def __init__(
         self,
-        dispatcher: JSONRPCDispatcher[Any],
+        dispatched: Dispatched,
         transport: Transport,
         subscriptions: ServerSubscriptions,
         on_notification: OnNotification,
@@ -93,6 +79,7 @@ class ProtocolSession:
     ) -> None:
         self.exit_reason = transport.exit_reason
         self.greeting: Greeting | None = None
+        self._form = RequestForm(None)
         self.has_ended = False
         self.is_retired = False
         self.is_forgotten = False
@@ -109,31 +96,18 @@ class ProtocolSession:
         self._logs = LogRouting(self._open, partial(on_notification, LOG_MESSAGE), context)
         self._subscriptions = subscriptions
         self._on_notification = on_notification
-        self._dispatcher = dispatcher
+        self._dispatched = dispatched
         self._transport = transport
         self._process = writer.process if writer is not None else None
         self._direct = Direct(self._process, self._receive) if self._process is not None else None
         lines = self._process.lines if self._process is not None else None
         self.silence = Silence(lambda: heard() + (lines.heard if lines is not None else 0))
-        self._ids = count(FIRST_ID)
-        self._tasks: TaskGroup | None = None
-        self._cancelling = 0
-        """Number of cancellations that are being sent."""
-        self._progress = ProgressTokens()
         self._changed = Signal()
         self._stale: dict[str, JsonObject | None] = {}
-        self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Read what the server sends, until its end."""
-
-        def take(method: str, params: Mapping[str, Any] | None) -> bool:
-            self._receive(method, dict(params or {}))
-            return True  # so that the next function is never called
-
-        async with anyio.create_task_group() as self._tasks:
-            await self._dispatcher.run(self._answer, _ignore, take, task_status=task_status)
-            self._tasks.cancel_scope.cancel()
+        await self._dispatched.run(self._answer, self._receive, task_status=task_status)
 
     # Requests to the server.
 
@@ -141,14 +115,12 @@ class ProtocolSession:
         self, method: str, params: JsonObject, version: str | None = None
     ) -> JsonObject:
         """Send a request of the handshake, as in `handshake.Ungreeted`."""
-        options: CallOptions = {"cancel_on_abandon": False}
-        if version is not None:
-            options["headers"] = _headers(method, params, version)
-        return await self._dispatcher.send_raw_request(method, params, options)
+        headers = {} if version is None else modern_headers(method, params, version)
+        return await self._dispatched.greet(method, params, headers)
 
     def adopt(self, greeting: Greeting) -> None:
         """Speak as agreed from now on."""
-        self.greeting = greeting
+        self.greeting, self._form = greeting, RequestForm(greeting)
 
     async def request(
         self, method: str, params: JsonObject, caller: Caller | None = None
@@ -158,8 +130,9 @@ class ProtocolSession:
 
         Raises `MCPError` for an error of the server or of the way to it, and `Unsent`.
         """
-        if self.greeting is not None and self.greeting.era is Era.MODERN:
-            params = self._with_envelope(self.greeting, params, caller)
+        if self.era is Era.MODERN:
+            capabilities = OURS if caller is None else caller.capabilities
+            params = self._form.with_envelope(params, capabilities, self._subscriptions.level)
         is_own, caller = caller is None, caller or NO_CLIENT
         on_progress = caller.progress if caller.wants_progress else None
         can_be_asked, needs_input = caller.can_be_asked, method in MAY_ASK
@@ -182,7 +155,10 @@ class ProtocolSession:
                     if self._direct is not None:
                         result = await self._direct.request(method, params, on_progress)
                     else:
-                        result = await self._dispatched(method, params, on_progress, origin)
+                        headers = self._form.headers(method, params)
+                        result = await self._dispatched.request(
+                            method, params, on_progress, origin, headers
+                        )
         except anyio.get_cancelled_exc_class():
             self.silence.given_up(origin.sent_at, heard)
             raise
@@ -199,91 +175,22 @@ class ProtocolSession:
         self.has_answered = self.has_answered or not is_own
         return result
 
-    async def _dispatched(
-        self,
-        method: str,
-        params: JsonObject,
-        on_progress: OnProgress | None,
-        origin: RequestOrigin,
-    ) -> JsonObject:
-        """Send a request through the dispatcher. Whoever gives it up does not wait until the server
-        has accepted the cancellation."""
-        id = next(self._ids)
-        options: CallOptions = {
-            **self._options(method, params),
-            "request_id": id,
-            "cancel_on_abandon": False,
-        }
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        with self._progress.requested(params, on_progress) as params:
-            token = stream_origin.set(origin)
-            try:
-                return await self._dispatcher.send_raw_request(method, params or None, options)
-            except anyio.get_cancelled_exc_class():
-                if self._tasks is not None and not self.has_ended:
-                    self._cancelling += 1
-                    self._tasks.start_soon(self._cancel, id)
-                raise
-            finally:
-                stream_origin.reset(token)
-
-    async def _cancel(self, id: int) -> None:
-        params: JsonObject = {"requestId": id, "reason": "the caller cancelled"}
-        try:
-            with anyio.move_on_after(CANCEL_S):
-                await self._dispatcher.notify("notifications/cancelled", params)
-        finally:
-            self._cancelling -= 1
-            self._changed.notify()
-
     async def ping(self) -> None:
         """Ask for a sign of life. Raises `MCPError` and `Unsent`."""
         await self.request("ping" if self.era is Era.LEGACY else "server/discover", {})
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
         """Notify the server; does nothing if it is gone."""
-        options: CallOptions = {}
-        if self.greeting is not None:
-            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
-        await self._dispatcher.notify(method, params, options)
+        await self._dispatched.notify(method, params, self._form.version_header())
 
     def read_headers(self, definitions: Iterable[JsonObject]) -> None:
         """Learn from the *definitions* of tools which arguments are sent as headers too."""
-        if self._direct is not None or self.era is not Era.MODERN:
-            return
-        schemas = {str(tool["name"]): tool.get("inputSchema") for tool in definitions}
-        self._param_headers = {
-            name: x_mcp_header_map(schema)
-            for name, schema in schemas.items()
-            if find_invalid_x_mcp_header(schema) is None
-        }
+        if self._direct is None:
+            self._form.read_headers(definitions)
 
     @property
     def era(self) -> Era:
         return self.greeting.era if self.greeting is not None else Era.LEGACY
-
-    def _with_envelope(
-        self, greeting: Greeting, params: JsonObject, caller: Caller | None
-    ) -> JsonObject:
-        """*params* with the `_meta` that each request of 2026-07-28 carries."""
-        meta = params.get("_meta")
-        own: JsonObject = meta if isinstance(meta, dict) else {}
-        level = self._subscriptions.level
-        wanted: JsonObject = {types.LOG_LEVEL_META_KEY: level} if level else {}
-        capabilities = OURS if caller is None else caller.capabilities
-        return {**params, "_meta": {**wanted, **own, **envelope(capabilities, greeting.version)}}
-
-    def _options(self, method: str, params: JsonObject) -> CallOptions:
-        """The HTTP headers of a request."""
-        if self.greeting is None:
-            return {}
-        if self.greeting.era is Era.LEGACY:
-            return {"headers": {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}}
-        headers = _headers(method, params, self.greeting.version)
-        name, arguments = params.get("name"), params.get("arguments")
-        if method == "tools/call" and isinstance(name, str) and isinstance(arguments, dict):
-            headers |= mcp_param_headers(self._param_headers.get(name, {}), arguments)
-        return {"headers": headers}
 
     # What the server sends by itself.
 
@@ -315,7 +222,7 @@ class ProtocolSession:
                 self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
                 self._changed.notify()
         elif method == PROGRESS:
-            self._progress.report(params)
+            self._dispatched.progress.report(params)
         elif method == LOG_MESSAGE:
             self._logs.route(_without_subscription(params))
         elif method in PASSED_ON:
@@ -333,6 +240,7 @@ class ProtocolSession:
         self.has_ended = True
         if self._direct is not None:
             self._direct.end()
+        self._dispatched.end()
         self._changed.notify()
 
     def retire(self) -> None:
@@ -364,11 +272,6 @@ class ProtocolSession:
         with anyio.move_on_after(seconds):
             while self._open and not self.has_ended:
                 await self._changed.wait()
-
-    async def wait_cancelled(self) -> None:
-        """Wait until every cancellation is sent."""
-        while self._cancelling and not self.has_ended:
-            await self._changed.wait()
 
     def take_stale(self) -> dict[str, JsonObject | None]:
         """Return the kinds of lists that may have changed since the last time, each with the params
@@ -422,8 +325,9 @@ async def open_session(
     async with AsyncExitStack() as stack:
         read, write = await stack.enter_async_context(transport.streams())
         watched = Watched(read)
+        dispatched = Dispatched(JSONRPCDispatcher(watched, Answering(write, watched)))
         session = ProtocolSession(
-            JSONRPCDispatcher(watched, Answering(write, watched)),
+            dispatched,
             transport,
             subscriptions,
             on_notification,
@@ -442,14 +346,8 @@ async def open_session(
             yield session
         finally:
             with anyio.move_on_after(CANCEL_AT_END_S, shield=True):
-                await session.wait_cancelled()
+                await dispatched.wait_cancelled()
             tasks.cancel_scope.cancel()
-
-
-async def _ignore(
-    context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
-) -> None:
-    """Do nothing: `take` in `ProtocolSession.run` has taken every notification, in order."""
 
 
 def _without_subscription(params: JsonObject) -> JsonObject:
@@ -460,11 +358,3 @@ def _without_subscription(params: JsonObject) -> JsonObject:
     left: JsonObject = {key: value for key, value in meta.items() if key != _SUBSCRIPTION}
     rest: JsonObject = {key: value for key, value in params.items() if key != "_meta"}
     return {**rest, "_meta": left} if left else rest
-
-
-def _headers(method: str, params: JsonObject, version: str) -> dict[str, str]:
-    headers = {MCP_PROTOCOL_VERSION_HEADER: version, MCP_METHOD_HEADER: method}
-    name = params.get(NAME_BEARING_METHODS.get(method, ""))
-    if isinstance(name, str):
-        headers[MCP_NAME_HEADER] = encode_header_value(name)
-    return headers

@@ -30,7 +30,7 @@ from plait.core.ports import (
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import call_tool, relay
 from plait.downstream.eras.handshake import Era
-from plait.downstream.listings.subscriptions import ServerSubscriptions
+from plait.downstream.subscriptions import ServerSubscriptions
 from plait.engine.gateway import Gateway
 from plait.errors import CallError
 from plait.stores.in_memory import InMemoryRuns

@@ -1,1 +1,2 @@
-"""The protocol era of a server: the probe, the handshake, and the memory of the result."""
+"""The protocol era of a server: the probe, the handshake, the memory of the result, and the form of
+requests."""

@@ -16,7 +16,7 @@ from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
 from plait.downstream.change_stream import ChangeStream
 from plait.downstream.eras.handshake import Era
-from plait.downstream.listings.subscriptions import MOST_WATCHED, ServerSubscriptions
+from plait.downstream.subscriptions import MOST_WATCHED, ServerSubscriptions
 from plait.errors import ServerUnavailable
 
 SUBSCRIBE, UNSUBSCRIBE = "resources/subscribe", "resources/unsubscribe"

@@ -15,11 +15,11 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 
-from ...core.ports import RpcError
-from ...core.values.strict import JsonObject
-from ...errors import CallError
-from ..change_stream import ChangeStream
-from ..eras.handshake import Era
+from ..core.ports import RpcError
+from ..core.values.strict import JsonObject
+from ..errors import CallError
+from .change_stream import ChangeStream
+from .eras.handshake import Era
 
 log = logging.getLogger(__name__)
 
