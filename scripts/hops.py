@@ -97,6 +97,7 @@ class Client:
             "--serve",
             str(self.report),
             "serve",
+            "--isolated",
             "--config",
             str(settings),
         ]

@@ -20,11 +20,12 @@ settings.load_profile("plait")
 @pytest.fixture(autouse=True, scope="session")
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Nothing is kept in the folders of whoever runs the tests, by no process that they start
-    either."""
+    either; and no such process uses a gateway that others share, unless it is what is tested."""
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder))
         patch.setenv("PLAIT_STATE_DIR", str(folder / "plait"))
+        patch.setenv("PLAIT_ISOLATED", "1")
         yield folder / "plait"
 
 

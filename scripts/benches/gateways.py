@@ -99,6 +99,7 @@ def plait(
         command_line = (
             str(Path(sys.executable).with_name("plait")),
             "serve",
+            "--isolated",
             "--config",
             str(file),
             *http,

@@ -133,7 +133,7 @@ def _serving(folder: Path, servers: int) -> list[str]:
     server = f"command = {json.dumps(COMMAND)}\nargs = {json.dumps(ARGS)}\n"
     file = folder / f"{servers}.toml"
     file.write_text("".join(f"[servers.s{number}]\n{server}" for number in range(servers)))
-    return [sys.executable, "-m", "plait", "serve", "--config", str(file)]
+    return [sys.executable, "-m", "plait", "serve", "--isolated", "--config", str(file)]
 
 
 def _cpu_s(pid: int) -> float:

@@ -67,7 +67,7 @@ class Desk:
                 "lazy = true",
             ]
         self._settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        gateway = ["-m", "plait", "serve", "--config", str(self._settings)]
+        gateway = ["-m", "plait", "serve", "--isolated", "--config", str(self._settings)]
         server = {
             "command": sys.executable,
             "args": [str(Path(__file__).with_name("tap.py")), str(self._passed), sys.executable,

@@ -58,6 +58,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 **environ,
                 "XDG_CONFIG_HOME": str(tmp_path),
                 "XDG_STATE_HOME": str(tmp_path / "state"),
+                "PLAIT_ISOLATED": "1",
                 **more,
             },
             stdin=subprocess.PIPE,

@@ -99,7 +99,9 @@ def to_gateway(world: World, server: str, upstream: str) -> Any:
     match upstream:
         case "stdio":
             settings = world.settings(APART.get(server, REST), "all")
-            return Process([*PLAIT, "serve", "--config", str(settings)], world.folder).transport()
+            return Process(
+                [*PLAIT, "serve", "--isolated", "--config", str(settings)], world.folder
+            ).transport()
         case "sse":
             return sse_client(f"{gateway_of(world, server)}/sse")
     return streamable_http_client(f"{gateway_of(world, server)}/mcp")

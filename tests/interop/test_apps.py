@@ -24,7 +24,7 @@ async def test_an_app_is_served_as_it_is(declared: Message, tmp_path: Path):
     app = Process([sys.executable, str(HERE / "app_server.py"), "--picky"], tmp_path)
     settings = write_settings(tmp_path / "servers.toml", {"app": app}, {"expose": "all"})
     state = {"PLAIT_STATE_DIR": str(tmp_path / "state")}
-    gateway = Process([*PLAIT, "serve", "--config", str(settings)], tmp_path, state)
+    gateway = Process([*PLAIT, "serve", "--isolated", "--config", str(settings)], tmp_path, state)
     async with (
         connected(app.transport()) as other,
         connected(app.transport(), UI) as direct,

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 def serving(folder: Path) -> Process:
     """A gateway over stdio."""
-    command = [*PLAIT, "serve", "--config", str(settings(folder))]
+    command = [*PLAIT, "serve", "--isolated", "--config", str(settings(folder))]
     return Process(command, folder, {"PLAIT_STATE_DIR": str(folder / "state")})
 
 

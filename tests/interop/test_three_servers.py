@@ -78,7 +78,7 @@ class Places:
         """How a client reaches the gateway: a command for stdio, else a URL."""
         match transport:
             case "stdio":
-                return [*PLAIT, "serve", "--config", str(self.alone.settings)]
+                return [*PLAIT, "serve", "--isolated", "--config", str(self.alone.settings)]
             case "http":
                 return [f"{self.url}/mcp"]
         return [f"{self.url}/sse"]
@@ -185,7 +185,7 @@ def target(transport: str, project: Path, gateway: str) -> list[str]:
     """How a client reaches a gateway: a command for stdio, else a URL."""
     match transport:
         case "stdio":
-            return [*PLAIT, "serve", "--config", str(project / "servers.toml")]
+            return [*PLAIT, "serve", "--isolated", "--config", str(project / "servers.toml")]
         case "http":
             return [f"{gateway}/mcp"]
     return [f"{gateway}/sse"]

@@ -115,6 +115,14 @@ LogLevelOption = Annotated[
 DebugOption = Annotated[
     bool, typer.Option("--debug", envvar="PLAIT_DEBUG", help="Show where an error happened.")
 ]
+IsolatedOption = Annotated[
+    bool,
+    typer.Option(
+        "--isolated",
+        envvar="PLAIT_ISOLATED",
+        help="Use no gateway that others share: everything is in this process.",
+    ),
+]
 
 
 @program.callback()
@@ -167,6 +175,7 @@ def serve(
         bool, typer.Option("--watch", help="Reload the settings when their file changes.")
     ] = False,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -214,6 +223,7 @@ def run(
         typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run."),
     ] = None,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -242,6 +252,7 @@ def plan(
     dag: DagArgument,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -264,6 +275,7 @@ def explain(
     dag: DagArgument,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -298,6 +310,7 @@ def tools(
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -335,6 +348,7 @@ def call(
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -351,6 +365,7 @@ def servers(
     ctx: typer.Context,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:

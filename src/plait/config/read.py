@@ -28,6 +28,7 @@ OTHER_VARIABLES = frozenset(
     {
         "PLAIT_CONFIG",
         "PLAIT_DEBUG",
+        "PLAIT_ISOLATED",
         "PLAIT_LOG_LEVEL",
         "PLAIT_LOG_FORMAT",
         "PLAIT_STATE_DIR",
