@@ -12,7 +12,7 @@ from plait.config.expand import Expander
 from plait.config.places import Steps
 from plait.redaction import Secrets
 
-VARIABLES = {"A": "value-of-a", "EMPTY": "", "MY_TOKEN": "the-token"}
+VARIABLES = {"A": "value-of-a", "EMPTY": "", "MY_TOKEN": "the-token", "HOME": "/home/ada"}
 
 
 class Expanding:
@@ -76,7 +76,7 @@ def test_variables_are_expanded_at_any_depth_and_in_no_key(tmp_path: Path):
 )
 def test_the_files_of_clients_know_more_variables(tmp_path: Path, text: str, expanded: str):
     expanding = Expanding(tmp_path, in_client_file=True)
-    places = {"FOLDER": str(tmp_path), "HOME": str(Path.home())}
+    places = {"FOLDER": str(tmp_path), "HOME": "/home/ada"}
     for name, path in places.items():
         expanded = expanded.replace(name, path)
     assert expanding.expand(text) == expanded

@@ -108,38 +108,47 @@ def test_the_file_that_is_asked_for_is_read_before_all_others(tmp_path: Path):
     assert config.source == str(tmp_path / "asked.toml")
 
 
-def test_the_users_own_folder_is_searched_last_and_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("plait.config.read.user_config_path", lambda name: tmp_path / "home" / name)
+def test_the_users_own_folder_is_searched_last_and_trusted(tmp_path: Path):
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "home")}
     (tmp_path / "home" / "plait").mkdir(parents=True)
     (tmp_path / "home" / "plait" / "servers.toml").write_text('[servers.mine]\ncommand = "x"\n')
     (tmp_path / "empty").mkdir()
-    assert list(load_config(None, {}, tmp_path / "empty").servers) == ["mine"]
-    assert list(load_config(None, {}, tmp_path / "home" / "plait").servers) == ["mine"]
+    assert list(load_config(None, environ, tmp_path / "empty").servers) == ["mine"]
+    assert list(load_config(None, environ, tmp_path / "home" / "plait").servers) == ["mine"]
 
 
-def test_without_a_file_the_workspace_server_serves_this_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("plait.config.read.user_config_path", lambda name: tmp_path / "none")
-    config = load_config(None, {}, tmp_path)
+def test_without_a_file_the_workspace_server_serves_this_folder(tmp_path: Path):
+    config = load_config(None, {"XDG_CONFIG_HOME": str(tmp_path / "none")}, tmp_path)
     assert config.servers["workspace"].builtin == "workspace"
     assert config.servers["workspace"].root == tmp_path
 
 
-def test_a_variable_names_the_folder_for_what_is_learned(
+def test_nothing_is_taken_from_the_environment_of_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    assert (
-        load_config(None, {"PLAIT_STATE_DIR": "mine"}, tmp_path).state_folder == tmp_path / "mine"
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "PLAIT_STATE_DIR", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, str(tmp_path / "ours"))
+    monkeypatch.setenv("PLAIT_MAX_CONCURRENCY", "7")
+    theirs = tmp_path / "theirs"
+    (theirs / "plait").mkdir(parents=True)
+    (theirs / "secret").write_text("s3cret-of-theirs")
+    (theirs / "plait" / "servers.toml").write_text(
+        '[servers.a]\ncommand = "~/x"\ncwd = "~/c"\nenv = { A = "${file:~/secret}" }\n'
     )
-    assert (
-        load_config(None, {"PLAIT_STATE_DIR": str(tmp_path / "x")}, tmp_path).state_folder
-        == tmp_path / "x"
-    )
-    assert load_config(None, {}, tmp_path).state_folder == tmp_path / "state" / "plait"
+    (tmp_path / "empty").mkdir()
+    environ = {"HOME": str(theirs), "XDG_CONFIG_HOME": str(theirs), "XDG_STATE_HOME": str(theirs)}
+    config = load_config(None, environ, tmp_path / "empty")
+    assert config.servers["a"].cwd == theirs / "c"
+    assert config.servers["a"].env == {"A": "s3cret-of-theirs"}
+    assert (config.state_folder, config.folder) == (theirs / "plait", tmp_path / "empty")
+    assert config.environment == environ
+    assert config.gateway.max_concurrency == 32
+
+
+def test_the_password_of_a_proxy_is_secret(load: Load):
+    config = load("", HTTPS_PROXY="http://ada:passw0rd1@proxy:1")
+    assert config.secrets.redact("no passw0rd1 here") == "no *** here"
+    assert "passw0rd1" not in repr(config)
 
 
 def test_relative_folders_are_relative_to_the_file(load: Load, tmp_path: Path):

@@ -5,7 +5,6 @@ A release of `mcp` that breaks it fails here first, with the sentence that no lo
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar, copy_context
@@ -264,13 +263,6 @@ def test_arguments_that_a_schema_maps_to_headers_are_found_and_encoded():
     headers = sdk.mcp_param_headers(wanted, {"region": "ü", "deep": {"er": True}})
     assert headers == {"Mcp-Param-Region": "=?base64?w7w=?=", "Mcp-Param-Deeper": "true"}
     assert sdk.mcp_param_headers(wanted, {"deep": 5}) == {}
-
-
-def test_a_process_inherits_only_variables_that_are_not_secret(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("A_SECRET", "x")
-    given = sdk.get_default_environment()
-    assert given["PATH"] == os.environ["PATH"]
-    assert "A_SECRET" not in given
 
 
 class Http(httpx2.AsyncBaseTransport):

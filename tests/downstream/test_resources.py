@@ -60,6 +60,16 @@ def resources(tree: Path) -> Resources:
     return Resources(Config(servers=servers))
 
 
+def test_a_server_without_a_folder_resolves_paths_from_its_clients(tmp_path: Path):
+    (home := tmp_path / "home").mkdir()
+    (folder := tmp_path / "folder").mkdir()
+    servers = {"s": ServerSettings(command="x")}
+    config = Config(servers=servers, folder=folder, environment={"HOME": str(home)})
+    resources = Resources(config)
+    assert located(resources, "s", "file:x") == f"file:{folder.resolve()}/x"
+    assert located(resources, "s", "file:~/x") == f"file:{home.resolve()}/x"
+
+
 @pytest.mark.parametrize(
     ("server", "key", "place"),
     [

@@ -19,7 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from plait.downstream.transports.process import inherited_environment
+from plait.config.environment import inherited
 
 from .places import PLAIT, node, npm_server, python_with_servers, python_with_v1
 
@@ -44,7 +44,7 @@ class Process:
     def transport(self) -> Any:
         program, *args = self.command
         env = {
-            **inherited_environment(),
+            **inherited(os.environ),
             **self.env,
         }  # what the gateway gives it, so that the two can be compared
         return stdio_client(

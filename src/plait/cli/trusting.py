@@ -19,7 +19,7 @@ TERMINAL = "/dev/tty"
 
 def trust(session: Session, file: Path) -> int:
     """Keep that *file* may be used as it is now. Raises `ConfigError`."""
-    from ..config.read import state_folder_of
+    from ..config.environment import state_folder_of
     from ..config.trust import Decisions, SettingsFile, check_writers
 
     read = SettingsFile.read(file.absolute())

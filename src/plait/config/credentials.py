@@ -44,9 +44,9 @@ def credentials_of(server: ServerSettings) -> Iterator[str]:
             )
     yield from _options(server.args)
     for text in (*server.headers.values(), *server.env.values(), *server.args):
-        yield from _in_address(text)
+        yield from in_address(text)
     if server.url is not None:
-        yield from _in_address(server.url, is_whole_query=True)
+        yield from in_address(server.url, is_whole_query=True)
 
 
 def _options(words: tuple[str, ...]) -> Iterator[str]:
@@ -56,7 +56,7 @@ def _options(words: tuple[str, ...]) -> Iterator[str]:
             yield after if option[2] is None else option[2]
 
 
-def _in_address(text: str, *, is_whole_query: bool = False) -> Iterator[str]:
+def in_address(text: str, *, is_whole_query: bool = False) -> Iterator[str]:
     """Yield the passwords of the addresses in *text*, and the values in their queries: all of them
     if *is_whole_query*, else those with a secret name."""
     for user, password in _USER.findall(text):

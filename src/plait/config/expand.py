@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..redaction import Secrets
+from .environment import expand_user, home_of
 from .named_files import Unreadable, read_named
 from .places import Steps
 
@@ -74,7 +75,8 @@ class Expander:
             if inside.startswith("input:"):
                 asked = f"(for ${{{inside}}}, which the client asks for) "
             if inside in {"workspaceFolder", "userHome"}:
-                return str(self._folder if inside == "workspaceFolder" else Path.home())
+                is_home = inside == "userHome"
+                return home_of(self._environ) if is_home else str(self._folder)
             inside = _as_ours(inside)
         name, has_default, default = inside.partition(":-")
         if not _NAME.fullmatch(name):
@@ -99,7 +101,8 @@ class Expander:
 
     def _file(self, name: str, steps: Steps) -> str:
         try:
-            data, _ = read_named(self._folder / os.path.expanduser(name), MAX_SECRET_BYTES)
+            file = self._folder / expand_user(name, self._environ)
+            data, _ = read_named(file, MAX_SECRET_BYTES)
             text = data.decode()
         except (Unreadable, ValueError) as error:
             reason = error if isinstance(error, Unreadable) else "it is not UTF-8"

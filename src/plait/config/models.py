@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,8 @@ from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
 from ..redaction import Secrets
 from ..workspace.allowed import AllowedCommand
-from .credentials import credentials_of
+from .credentials import credentials_of, in_address
+from .environment import inherited
 
 
 def _can_match(pattern: str) -> str:
@@ -228,6 +230,11 @@ class ServerSettings(_Section):
         """Seconds that it may run unused; None if it always runs."""
         return self.idle_timeout_s if self.lazy else None
 
+    def runs_in(self, folder: Path | None) -> Path | None:
+        """Return the folder in which its process runs for a client in *folder*: `cwd`, else that
+        one; a bundled server depends on none."""
+        return self.cwd or (folder if self.builtin is None else Path("/"))
+
     @model_validator(mode="after")
     def _leads_to_one_server(self) -> Self:
         ways = [name for name in ("command", "url", "builtin") if getattr(self, name) is not None]
@@ -286,6 +293,12 @@ class Config(Settings):
     """The folder for what the gateway learns; None: it is forgotten at the end."""
     secrets: Secrets = Field(default_factory=Secrets, exclude=True, repr=False)
     """The values of the settings that must not be shown."""
+    environment: Mapping[str, str] = Field(
+        default_factory=lambda: inherited(os.environ), exclude=True, repr=False
+    )
+    """The variables that every server gets, and by which commands and proxies are found."""
+    folder: Path = Field(default_factory=Path.cwd, exclude=True)
+    """The folder of the client: where servers without `cwd` run."""
 
     def over_http(self) -> Config:
         """Return these settings as they apply over HTTP: a bundled server runs no code of the
@@ -302,4 +315,6 @@ class Config(Settings):
     def _has_credentials(self) -> Self:
         for server in self.servers.values():
             self.secrets.add(credentials_of(server))
+        for value in self.environment.values():  # proxies
+            self.secrets.add(in_address(value))
         return self

@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path, user_state_path
 from pydantic import BaseModel, ValidationError
 
 from ..core.values.problems import nearest
 from ..errors import ConfigError
 from ..redaction import Secrets
 from .clients import Translation, translate
+from .environment import config_folder_of, expand_user, inherited, state_folder_of
 from .expand import Expander
 from .mistakes import message_of, steps_of
 from .models import Config, GatewaySettings, LimitSettings, ServerSettings, Settings
@@ -56,19 +56,19 @@ def load_config(
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
     named, state_folder = path or _named(environ, cwd), state_folder_of(environ, cwd)
-    path = named or _find(cwd)
+    path = named or _find(cwd, environ)
     if path is None:
         reader = _Reader("built-in defaults", cwd, environ, secrets)
         config = reader.read({"servers": {"workspace": {"builtin": "workspace"}}})
     else:
         file = SettingsFile.read(path)
-        if named is None and not _is_users_own(path):
+        if named is None and not _is_users_own(path, environ):
             check_writers(file)
             if not (decisions := Decisions(state_folder)).trusts(file):
                 raise Untrusted(file, decisions)
         reader = _Reader(str(path), path.absolute().parent, environ, secrets)
         config = reader.read(file.values(), from_json=is_json(path))
-    return config.model_copy(update={"state_folder": state_folder})
+    return config.model_copy(update={"state_folder": state_folder, "folder": cwd})
 
 
 def without_servers(
@@ -80,31 +80,27 @@ def without_servers(
     cwd = Path.cwd() if cwd is None else cwd.absolute()
     path = refused.file.path
     config = _Reader(str(path), path.parent, environ, Secrets()).read({})
-    update = {"state_folder": state_folder_of(environ, cwd), "notice": str(refused)}
+    state_folder = state_folder_of(environ, cwd)
+    update = {"state_folder": state_folder, "folder": cwd, "notice": str(refused)}
     return config.model_copy(update=update)
 
 
 def _named(environ: Mapping[str, str], cwd: Path) -> Path | None:
     named = environ.get("PLAIT_CONFIG")
-    return cwd / os.path.expanduser(named) if named else None
+    return cwd / expand_user(named, environ) if named else None
 
 
-def _find(cwd: Path) -> Path | None:
-    files = (folder / FILE_NAME for folder in [cwd, *cwd.parents, user_config_path("plait")])
+def _find(cwd: Path, environ: Mapping[str, str]) -> Path | None:
+    folders = [cwd, *cwd.parents, config_folder_of(environ)]
+    files = (folder / FILE_NAME for folder in folders)
     return next(
         (file for file in files if os.path.isfile(file)), None
     )  # a folder that cannot be read has none
 
 
-def _is_users_own(file: Path) -> bool:
+def _is_users_own(file: Path, environ: Mapping[str, str]) -> bool:
     """Return whether *file* is in the user's own configuration folder."""
-    return file.parent.resolve() == user_config_path("plait").resolve()
-
-
-def state_folder_of(environ: Mapping[str, str], cwd: Path) -> Path:
-    """Return the folder for what Plait keeps over restarts."""
-    named = environ.get("PLAIT_STATE_DIR")
-    return cwd / os.path.expanduser(named) if named else user_state_path("plait")
+    return file.parent.resolve() == config_folder_of(environ).resolve()
 
 
 class _Reader:
@@ -145,7 +141,13 @@ class _Reader:
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
         shown = tuple(map(self._secrets.redact, (*notes, *_idle_patterns(settings))))
         sections = {**dict(settings), "servers": servers}
-        return Config(**sections, source=self._source, notes=shown, secrets=self._secrets)
+        return Config(
+            **sections,
+            source=self._source,
+            notes=shown,
+            secrets=self._secrets,
+            environment=inherited(self._environ),
+        )
 
     def _leave_out_those_that_are_off(
         self, translation: Translation, from_json: bool
@@ -184,14 +186,15 @@ class _Reader:
         """Resolve folders that are relative to the file's, and protect the settings: those that
         were read, and those that would be found from there."""
         folders = {
-            name: (self._folder / os.path.expanduser(folder)).resolve()
+            name: (self._folder / expand_user(folder, self._environ)).resolve()
             for name, folder in (("root", server.root), ("cwd", server.cwd))
             if folder is not None
         }
         if server.builtin is None:
             return server.model_copy(update=folders)
-        named = (self._folder / os.path.expanduser(file) for file in server.protect)
-        folders_of_settings = (self._folder, *self._folder.parents, user_config_path("plait"))
+        named = (self._folder / expand_user(file, self._environ) for file in server.protect)
+        own = config_folder_of(self._environ)
+        folders_of_settings = (self._folder, *self._folder.parents, own)
         found = (folder / FILE_NAME for folder in folders_of_settings)
         read = (file for file in [Path(self._source).absolute()] if file.is_file())
         protect = (*read, *found, *named)

@@ -8,7 +8,6 @@ on, name by name.
 
 from __future__ import annotations
 
-from mcp.client.stdio import get_default_environment
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import stream_within_origin
 from mcp.shared._stream_protocols import ReadStream, WriteStream
@@ -42,7 +41,6 @@ __all__ = [
     "coerce_request_id",
     "encode_header_value",
     "find_invalid_x_mcp_header",
-    "get_default_environment",
     "mcp_param_headers",
     "stream_within_origin",
     "streamable_http_client",

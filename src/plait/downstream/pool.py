@@ -101,6 +101,7 @@ class Pool:
         self._max_message_bytes = config.gateway.limits.max_message_bytes
         self._timings = timings
         self._secrets = config.secrets
+        self._environment, self._folder = config.environment, config.folder
         self._listings = listings
         self._first = first
         self._hold_s = hold_s
@@ -244,6 +245,7 @@ class Pool:
         all that started or stop."""
         assert self._tasks is not None
         self._secrets.take_in(config.secrets)
+        self._environment, self._folder = config.environment, config.folder
         wanted, before = _enabled(config), self._owned
         self._owned = {
             name: before[name]
@@ -316,7 +318,12 @@ class Pool:
             remembered=self._listings.of(identity_of(name, settings)),
             on_change=self._forget_lists,
             observe=self._notify,
-            open_transport=partial(open_transport, guard=self._guard),
+            open_transport=partial(
+                open_transport,
+                guard=self._guard,
+                environment=self._environment,
+                folder=self._folder,
+            ),
             on_stderr=stderr_logger(name),
             on_notification=partial(self.broadcast, name),
             roots_caller=self._roots.caller_for(name),

@@ -26,6 +26,7 @@ from unicodedata import normalize
 from urllib.parse import unquote
 
 from ..config import Config, ServerSettings
+from ..config.environment import home_of
 from ..core.tools.claims import MAX_KEY, ResourceName, key_of, plain
 
 T = TypeVar("T")
@@ -51,11 +52,11 @@ class _Base:
     """The folder that `~/` stands for; None for a server that does not expand it."""
 
     @classmethod
-    def of(cls, settings: ServerSettings) -> _Base:
+    def of(cls, settings: ServerSettings, config: Config) -> _Base:
         if settings.builtin is not None:
             return cls(os.path.abspath(settings.root), None)
-        home = settings.env.get("HOME") or os.path.expanduser("~")
-        return cls(os.path.abspath(settings.cwd or os.curdir), home)
+        home = home_of({**config.environment, **settings.env})
+        return cls(os.path.abspath(settings.cwd or config.folder), home)
 
     def absolute(self, path: str) -> str:
         if self.home is not None and (path == "~" or path.startswith("~/")):
@@ -83,7 +84,7 @@ class Resources:
     def adopt(self, config: Config) -> None:
         """Use the servers of *config* from now on."""
         self._bases = {
-            name: _Base.of(server)
+            name: _Base.of(server, config)
             for name, server in config.servers.items()
             if server.kind == "stdio"
         }

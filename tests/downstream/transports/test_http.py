@@ -17,7 +17,6 @@ from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.timings import ConnectTimings
-from plait.downstream.transports.http import proxy_for
 from plait.errors import (
     CallError,
     ConnectionLost,
@@ -265,28 +264,6 @@ async def test_calls_at_once_are_not_limited_by_a_pool_of_tcp_connections():
             while len(served.calls) < 150:
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize(
-    ("url", "proxy"),
-    [
-        ("http://example.com/mcp", "http://proxy:1"),
-        ("https://example.com/mcp", "http://proxy:2"),
-        ("http://localhost:80/mcp", None),
-        ("http://127.0.0.1:80/mcp", None),
-        ("http://[::1]:80/mcp", None),
-        ("http://inside.example/mcp", None),
-    ],
-)
-def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
-    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None
-):
-    for name in ("http_proxy", "https_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", "http://proxy:1")
-    monkeypatch.setenv("https_proxy", "http://proxy:2")
-    monkeypatch.setenv("no_proxy", "inside.example")
-    assert proxy_for(url) == proxy
 
 
 async def test_calls_one_after_another_use_one_tcp_connection():

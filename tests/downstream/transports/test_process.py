@@ -13,7 +13,7 @@ import pytest
 
 from plait.downstream.mcp_sdk import SessionMessage
 from plait.downstream.transports.faults import Unsent
-from plait.downstream.transports.process import CERTIFICATES, ProcessTransport
+from plait.downstream.transports.process import ProcessTransport
 from plait.errors import ServerUnavailable
 
 SOON = 30.0
@@ -123,16 +123,20 @@ async def test_lines_that_are_no_messages_are_counted_and_lines_of_stderr_passed
     assert (invalid[-1], stderr) == (2, ["careful"])
 
 
-@pytest.mark.parametrize("name", CERTIFICATES)
-async def test_a_process_inherits_the_location_of_certificates_and_no_secret(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+async def test_a_process_has_the_environment_that_it_is_given_and_else_what_is_safe_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("GATEWAY_SECRET", "s3cret")
-    monkeypatch.setenv(name, "/etc/company.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/company.pem")
     seen = tmp_path / "environment"
-    async with running(f"env > {seen}", env={"MINE": "1"}).streams() as (read, _):
+    path = {"PATH": os.environ["PATH"]}
+    async with running(f"env > {seen}", env={"MINE": "1", **path}).streams() as (read, _):
         await all_of(read)
-    assert {"MINE=1", f"{name}=/etc/company.pem"} <= {*seen.read_text().splitlines()}
+    assert "MINE=1" in (given := seen.read_text().splitlines())
+    assert "SSL_CERT_FILE=/etc/company.pem" not in given
+    async with running(f"env > {seen}").streams() as (read, _):
+        await all_of(read)
+    assert "SSL_CERT_FILE=/etc/company.pem" in seen.read_text()
     assert "s3cret" not in seen.read_text()
 
 

@@ -347,7 +347,7 @@ async def test_the_stream_and_the_posts_are_authorized_alike():
         auth = httpx2.BasicAuth("user", "password")
         request = types.JSONRPCRequest(jsonrpc="2.0", id=1, method="tools/list")
         with anyio.fail_after(SOON):
-            async with sse_streams(served.url, {}, auth=auth) as (read, write):
+            async with sse_streams(served.url, {}, {}, auth=auth) as (read, write):
                 await write.send(SessionMessage(request))
                 answer = (await read.receive()).message
     assert answer == types.JSONRPCResponse(jsonrpc="2.0", id=1, result={"tools": []})

@@ -24,20 +24,59 @@ from ...fakes import a_call
 from ..faulty_http import FaultyHttp, serving
 
 
-async def test_a_command_may_be_below_the_home_of_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("command", ["server", "~/server"])
+async def test_a_command_is_found_on_the_path_and_below_the_home_of_its_client(
+    tmp_path: Path, command: str
 ):
     program = tmp_path / "server"
-    program.write_text("#!/bin/sh\necho here >&2\n")
+    program.write_text('#!/bin/sh\necho "here $SAFE $MINE" >&2\n')
     program.chmod(0o700)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    environment = {"PATH": f"{tmp_path}:/bin:/usr/bin", "HOME": str(tmp_path), "SAFE": "1"}
+    settings = ServerSettings(command=command, env={"MINE": "2"})
+    assert await stderr_of(settings, environment=environment) == ["here 1 2"]
+
+
+async def test_a_server_runs_in_the_folder_of_its_client_unless_it_has_its_own(tmp_path: Path):
+    theirs, own = tmp_path / "theirs", tmp_path / "own"
+    for folder in (theirs, own):
+        folder.mkdir()
+    script = ("-c", "pwd >&2")
+    in_theirs = ServerSettings(command="sh", args=script)
+    in_own = ServerSettings(command="sh", args=script, cwd=own)
+    assert await stderr_of(in_theirs, folder=theirs) == [str(theirs)]
+    assert await stderr_of(in_own, folder=theirs) == [str(own)]
+
+
+async def test_a_server_at_a_url_is_reached_by_the_proxy_of_its_client():
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(await reader.readline())
+        writer.close()
+
+    proxy = await asyncio.start_server(hear, "127.0.0.1")
+    host, port = proxy.sockets[0].getsockname()
+    environment = {"http_proxy": f"http://{host}:{port}"}
+    settings = ServerSettings(url="http://far.example/mcp", transport="http")
+    transport = open_transport(
+        "s", settings, 1_000, print, ConnectTimings(), environment=environment
+    )
+    ping = SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
+    async with proxy, transport.streams() as (_, write):
+        await write.send(ping)
+        with anyio.fail_after(30):
+            assert await asked.get() == b"POST http://far.example/mcp HTTP/1.1\r\n"
+
+
+async def stderr_of(settings: ServerSettings, **surroundings: Any) -> list[str]:
+    """Run the process of *settings* to its end. Returns what it wrote to stderr."""
     lines: list[str] = []
-    settings = ServerSettings(command="~/server")
-    transport = open_transport("s", settings, 1_000, lines.append, ConnectTimings())
-    async with transport.streams() as (read, _):
-        with pytest.raises(anyio.EndOfStream):
-            await read.receive()
-    assert lines == ["here"]
+    transport = open_transport("s", settings, 1_000, lines.append, ConnectTimings(), **surroundings)
+    with anyio.fail_after(30):
+        async with transport.streams() as (read, _):
+            with pytest.raises(anyio.EndOfStream):
+                await read.receive()
+    return lines
 
 
 class Endless:

@@ -9,12 +9,10 @@ for nor accepted. The HTTP status of an answer is kept.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx2
@@ -24,6 +22,7 @@ from anyio.abc import TaskGroup
 from ...waiting import Signal
 from .events import Event, Events, Unreadable, read_event
 from .faults import TRY_LATER, Fault, described, made_error
+from .network import certificates_for, proxy_for
 from .responses import (
     compression_of,
     kind_of,
@@ -227,27 +226,22 @@ class _GuardedStream(httpx2.AsyncByteStream):
 def make_client(
     url: str,
     headers: dict[str, str],
+    environ: Mapping[str, str],
     wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport],
     auth: httpx2.Auth | None = None,
 ) -> httpx2.AsyncClient:
-    """Make an HTTP client for the server at *url*, whose transport *wrap* wraps. Reading has no
-    time limit of its own: callers bound their calls."""
+    """Make an HTTP client for the server at *url*, whose transport *wrap* wraps, with the proxies
+    and certificates of *environ*. Reading has no time limit of its own: callers bound their
+    calls."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
-    inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy_for(url))
+    inner = httpx2.AsyncHTTPTransport(
+        verify=certificates_for(environ),
+        trust_env=False,
+        limits=limits,
+        proxy=proxy_for(url, environ),
+    )
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
     return httpx2.AsyncClient(transport=wrap(inner), headers=headers, timeout=timeout, auth=auth)
-
-
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment sets for *url*, None without one and always for this
-    machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if proxy is not None and proxy.startswith(("http://", "https://")) else None
 
 
 def request_of(request: httpx2.Request) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from typing import Any, Self
 import anyio
 import mcp_types as types
 
-from ..mcp_sdk import SessionMessage, get_default_environment
+from ...config.environment import inherited
+from ..mcp_sdk import SessionMessage
 from ..timings import GRACE_S, WRITE_TIMEOUT_S
 from .faults import DID_NOT_ANSWER, Unsent, cannot_start
 from .guard import Guard
@@ -39,16 +40,6 @@ QUEUE_HIGH, QUEUE_LOW = 1024, 256
 """Messages in the queue at which reading from the server pauses, and resumes."""
 DRAIN_S = 0.25
 """Longest time to read the rest of a dead server's pipe; a grandchild may hold it open for ever."""
-CERTIFICATES = (
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-)
-"""Variables that name additional certificates, as companies use them: of OpenSSL and Python,
-requests, curl and Node. They are not secrets, and without them no server could connect."""
-
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
 """Signals that others send to a process; its stderr does not explain them."""
 
@@ -290,7 +281,8 @@ class Process(asyncio.SubprocessProtocol):
 
 class ProcessTransport:
     """A `Transport` to a server that it starts on entering `streams()`, and ends with all its
-    children on leaving. A *guard* ends it if this process dies."""
+    children on leaving. *env* is its whole environment, by which the command is found too; without
+    one, it gets what is safe of ours. A *guard* ends it if this process dies."""
 
     def __init__(
         self,
@@ -308,7 +300,7 @@ class ProcessTransport:
     ) -> None:
         self._command = [command, *args]
         self._guard = guard
-        self._env = {**inherited_environment(), **(env or {})}
+        self._env = inherited(os.environ) if env is None else env
         self._cwd = cwd
         self._on_stderr = on_stderr
         self._on_invalid_lines = on_invalid_lines
@@ -370,15 +362,6 @@ class ProcessTransport:
 
     def delay_reason(self) -> str:
         return DID_NOT_ANSWER
-
-
-def inherited_environment() -> dict[str, str]:
-    """The variables that every server gets: the SDK's small safe set, and those that name
-    certificates."""
-    return {
-        **get_default_environment(),
-        **{name: os.environ[name] for name in CERTIFICATES if name in os.environ},
-    }
 
 
 class _Stream:

@@ -8,7 +8,7 @@ wait, ends all calls at others, and posts nothing while a server has not accepte
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin, urlsplit
 
@@ -42,6 +42,7 @@ _STREAM_HEADERS = {"accept": "text/event-stream", "cache-control": "no-store"}
 async def sse_streams(
     url: str,
     own_headers: dict[str, str],
+    environ: Mapping[str, str],
     max_event_bytes: int = MAX_BODY_BYTES,
     *,
     auth: httpx2.Auth | None = None,
@@ -49,8 +50,8 @@ async def sse_streams(
 ) -> AsyncIterator[
     tuple[MemoryObjectReceiveStream[SessionMessage], MemoryObjectSendStream[SessionMessage]]
 ]:
-    """Open the streams that read from and write to the server at *url*. Each request gets an answer
-    or an error.
+    """Open the streams that read from and write to the server at *url*, with the proxies and
+    certificates of *environ*. Each request gets an answer or an error.
 
     *auth* authorizes every request. *on_stream* is called once the event stream is open, before the
     server has said where to post. Raises `MCPError` for a status, `ServerUnavailable` for a stream
@@ -63,7 +64,7 @@ async def sse_streams(
         read,
         write,
         outgoing,
-        make_client(url, {**_HEADERS, **own_headers}, lambda inner: inner, auth) as client,
+        make_client(url, {**_HEADERS, **own_headers}, environ, lambda inner: inner, auth) as client,
         stream_within_origin(client, "GET", url, headers=_STREAM_HEADERS) as response,
         anyio.create_task_group() as tasks,
     ):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, assert_never
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ import httpx2
 import mcp_types as types
 
 from ...config import ServerSettings
+from ...config.environment import expand_user, inherited
 from ...waiting import Signal
 from ..mcp_sdk import (
     ReadStream,
@@ -97,20 +99,27 @@ def open_transport(
     max_message_bytes: int,
     on_stderr: Callable[[str], None],
     timings: ConnectTimings,
+    *,
     guard: Guard | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Transport:
     """Choose the transport of a server by its settings: an `OpenTransport`. A *guard* ends its
-    process if this one dies."""
+    process if this one dies.
+
+    *environment* (None: what is safe of ours) and *folder* are those of `Config`.
+    """
+    environment = inherited(os.environ) if environment is None else environment
     match settings.kind:
         case "http" | "sse":
-            return UrlTransport(settings, max_message_bytes)
+            return UrlTransport(settings, max_message_bytes, environment)
         case "stdio":
-            program, *args = _command_line(settings)
+            program, *args = _command_line(settings, environment)
             return ProcessTransport(
                 program,
                 args,
-                env=settings.env,
-                cwd=settings.cwd,
+                env={**environment, **settings.env},
+                cwd=settings.runs_in(folder),
                 on_stderr=on_stderr,
                 on_invalid_lines=_invalid_lines_logger(name),
                 max_line_bytes=max_message_bytes,
@@ -122,11 +131,11 @@ def open_transport(
             assert_never(kind)
 
 
-def _command_line(settings: ServerSettings) -> list[str]:
+def _command_line(settings: ServerSettings, environment: Mapping[str, str]) -> list[str]:
     """Return the program of a server that is a process, and its arguments."""
     if settings.builtin is None:
         assert settings.command is not None  # the settings were checked
-        return [os.path.expanduser(settings.command), *settings.args]
+        return [expand_user(settings.command, environment), *settings.args]
     # -P: else Python would import from the folder that we were started in.
     line = [sys.executable, "-P", "-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
     for allowed in settings.allow_commands:
@@ -161,9 +170,12 @@ class UrlTransport:
     pid: int | None = None
     is_open = True
 
-    def __init__(self, settings: ServerSettings, max_message_bytes: int) -> None:
+    def __init__(
+        self, settings: ServerSettings, max_message_bytes: int, environment: Mapping[str, str]
+    ) -> None:
         self._settings = settings
         self._max_message_bytes = max_message_bytes
+        self._environment = environment
         self._delay_reason = DID_NOT_ANSWER
 
     def delay_reason(self) -> str:
@@ -179,10 +191,13 @@ class UrlTransport:
         self,
     ) -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]]:
         url, headers, limit = self._settings.url, self._settings.headers, self._max_message_bytes
+        environ = self._environment
         assert url is not None  # the settings were checked
         self._delay_reason = DID_NOT_ANSWER
         if self._settings.kind == "sse":
-            async with sse_streams(url, headers, limit, on_stream=self._stream_opened) as opened:
+            async with sse_streams(
+                url, headers, environ, limit, on_stream=self._stream_opened
+            ) as opened:
                 self._delay_reason = DID_NOT_ANSWER
                 yield opened
             return
@@ -193,7 +208,7 @@ class UrlTransport:
                 return IsolatingTransport(inner, tasks, max_body_bytes=limit)
 
             async with (
-                make_client(url, headers, isolated) as client,
+                make_client(url, headers, environ, isolated) as client,
                 streamable_http_client(url, http_client=client, max_sse_event_size=None) as streams,
             ):
                 yield streams

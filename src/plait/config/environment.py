@@ -1,0 +1,73 @@
+"""The environment that settings belong to: that of a client, which need not be this process's.
+
+Everything that is found by a variable or a user's home is found here, in the mapping that is given,
+and nowhere by `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..door.variables import is_safe
+
+OF_ONE_LOGIN = frozenset({"XDG_SESSION_ID", "XDG_VTNR"})
+"""Safe variables that number a login or its terminal. No server needs them, and with them servers
+of two logins would never be equal."""
+
+
+def home_of(environ: Mapping[str, str]) -> str:
+    """Return the user's home: HOME, or else what the system knows."""
+    import pwd
+
+    home = environ.get("HOME", "")
+    if os.path.isabs(home):
+        return home
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return "/"
+
+
+def expand_user(path: str | os.PathLike[str], environ: Mapping[str, str]) -> str:
+    """Return *path* with the home of the user in place of a `~` at its beginning, and of another
+    user for `~name`."""
+    text = os.fspath(path)
+    if text == "~" or text.startswith("~/"):
+        return home_of(environ).rstrip("/") + text[1:] or "/"
+    return os.path.expanduser(text)
+
+
+def config_folder_of(environ: Mapping[str, str]) -> Path:
+    """Return the folder of the user's own settings."""
+    return _user_folder(environ, "XDG_CONFIG_HOME", ".config")
+
+
+def state_folder_of(environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return the folder for what Plait keeps over restarts."""
+    named = environ.get("PLAIT_STATE_DIR")
+    if named:
+        return cwd / expand_user(named, environ)
+    return _user_folder(environ, "XDG_STATE_HOME", ".local/state")
+
+
+def _user_folder(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    """Return the folder of Plait in the one that *variable* names, if its path is absolute (XDG
+    Base Directory Specification), else in the system's *default*."""
+    named = environ.get(variable, "")
+    if os.path.isabs(named):
+        return Path(named, "plait")
+    system = "Library/Application Support" if sys.platform == "darwin" else default
+    return Path(home_of(environ), system, "plait")
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of *environ* that every server gets. (A value that begins with `()` is
+    a function of a shell.)"""
+    return {
+        name: value
+        for name, value in environ.items()
+        if is_safe(name) and name not in OF_ONE_LOGIN and not value.startswith("()")
+    }

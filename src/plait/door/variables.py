@@ -1,0 +1,33 @@
+"""The variables of a client's environment that hold no secrets of its own and that programs need:
+what a door sends without being asked, and what every server gets."""
+
+from __future__ import annotations
+
+PROXIES = frozenset(
+    name
+    for lower in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    for name in (lower, lower.upper())
+)
+CERTIFICATES = frozenset(
+    {
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+    }
+)
+"""Variables that name additional certificates, as companies use them: of OpenSSL and Python,
+requests, curl and Node. Without them no server could connect."""
+SAFE = (
+    frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"})
+    | {"DBUS_SESSION_BUS_ADDRESS"}
+    | PROXIES
+    | CERTIFICATES
+)
+SAFE_PREFIXES = ("LC_", "XDG_")
+
+
+def is_safe(name: str) -> bool:
+    """Return whether the variable *name* belongs to the safe set."""
+    return name in SAFE or name.startswith(SAFE_PREFIXES)

@@ -1,0 +1,37 @@
+"""Which variables leave a client without being asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.door.variables import is_safe
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "TMPDIR",
+        "XDG_CONFIG_HOME",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "HTTPS_PROXY",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "NODE_EXTRA_CA_CERTS",
+    ],
+)
+def test_what_programs_need_is_safe(name: str):
+    assert is_safe(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GITHUB_TOKEN", "AWS_PROFILE", "PLAIT_TOKEN", "Path", "LC", "SSH_AUTH_SOCK", "PYTHONPATH"],
+)
+def test_everything_else_has_to_be_named(name: str):
+    assert not is_safe(name)
