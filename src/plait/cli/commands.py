@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from .. import __version__
 
 if TYPE_CHECKING:
+    from .documents import Source
     from .session import Session
 
 EXITS = """\
@@ -231,14 +232,13 @@ def run(
 
     Ctrl-C cancels the run and shows its results so far; a second one exits at once.
     """
-    from .documents import Changes, read_source
+    from .documents import Changes
     from .running import run_dag
 
     changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()))
     session = _session(ctx, config, log_level, debug, as_json)
+    source = _source(session, dag)
     is_whole = detail is Detail.FULL
-    source = read_source(dag)
-    session.document = source.name
     _end(
         session.perform(
             lambda gateway: run_dag(gateway, session, source, changes, is_whole=is_whole)
@@ -260,12 +260,10 @@ def plan(
 
     Shows its layers, the critical path, conflicts, the expected time, and what it changes.
     """
-    from .documents import read_source
     from .looking import plan_dag
 
     session = _session(ctx, config, log_level, debug, as_json)
-    source = read_source(dag)
-    session.document = source.name
+    source = _source(session, dag)
     _end(session.perform(lambda gateway: plan_dag(gateway, session, source)))
 
 
@@ -284,12 +282,10 @@ def explain(
     Says what runs when and on what condition, what is read and what is changed, and what is
     returned.
     """
-    from .documents import read_source
     from .looking import explain_dag
 
     session = _session(ctx, config, log_level, debug, as_json)
-    source = read_source(dag)
-    session.document = source.name
+    source = _source(session, dag)
     _end(session.perform(lambda gateway: explain_dag(gateway, session, source)))
 
 
@@ -420,6 +416,15 @@ def _session(
     from .session import Session
 
     return Session(ctx.obj, config, (log_level or LogLevel.ERROR).value, debug, as_json)
+
+
+def _source(session: Session, dag: str) -> Source:
+    """Read the DAG that is named *dag*, of which *session* speaks from now on."""
+    from .documents import read_source
+
+    source = read_source(dag)
+    session.document = source.name
+    return source
 
 
 def _end(code: int) -> NoReturn:

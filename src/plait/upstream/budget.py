@@ -283,44 +283,24 @@ def _object_within(members: JsonObject, most: int) -> int:
 
 def shared(members: JsonObject, room: int) -> dict[str, int]:
     """Return the first *members* that fit in *room*, each with the room of its value."""
-    rooms: dict[str, int] = {}
-    long: list[str] = []
-    for name, value in members.items():
-        size = size_within(value, LEAST_SHOWN)
-        frame = size_within(name, room) + len(":,")
-        if frame + min(size, LEAST_SHOWN) > room:
-            break
-        room -= frame + min(size, LEAST_SHOWN)
-        rooms[name] = min(size, LEAST_SHOWN)
-        if size > LEAST_SHOWN:
-            long.append(name)
-    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
-    more = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
-    return rooms | {name: rooms[name] + extra for name, extra in zip(long, more, strict=True)}
+    rooms, sizes, room = _least_rooms(members, room, lambda name: LEAST_SHOWN)
+    more = fair([size - rooms[name] for name, size in sizes.items()], room)
+    return rooms | {name: rooms[name] + extra for name, extra in zip(sizes, more, strict=True)}
 
 
 def previewed(outputs: JsonObject, room: int, account: Callable[[str], int]) -> dict[str, int]:
     """Return the first *outputs* that fit in *room*, each with the room of its value: whole, or a
     preview of at most `PREVIEW` characters and the *account* of it. What is small is whole before
     what is large."""
-    rooms: dict[str, int] = {}
-    long: list[str] = []
-    for name, value in outputs.items():
-        least = SHORT
-        if (size := size_within(value, least)) > least:
-            least = account(name) + LEAST_SHOWN
-            size = size_within(value, least)
-        frame = size_within(name, room) + len(":,")
-        if frame + min(size, least) > room:
-            break
-        room -= frame + min(size, least)
-        rooms[name] = min(size, least)
-        if size > least:
-            long.append(name)
-    sizes = measured([outputs[name] for name in long], room + sum(rooms[name] for name in long))
-    shares = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
+
+    def least(name: str) -> int:
+        is_short = size_within(outputs[name], SHORT) <= SHORT
+        return SHORT if is_short else account(name) + LEAST_SHOWN
+
+    rooms, sizes, room = _least_rooms(outputs, room, least)
+    shares = fair([size - rooms[name] for name, size in sizes.items()], room)
     cut_short = []
-    for name, size, share in zip(long, sizes, shares, strict=True):
+    for (name, size), share in zip(sizes.items(), shares, strict=True):
         if rooms[name] + share < size:
             cut_short.append(name)
         else:
@@ -337,6 +317,27 @@ def previewed(outputs: JsonObject, room: int, account: Callable[[str], int]) -> 
                 rooms[name] += more
                 room -= more
     return rooms
+
+
+def _least_rooms(
+    members: JsonObject, room: int, least: Callable[[str], int]
+) -> tuple[dict[str, int], dict[str, int], int]:
+    """Give each of the first *members* that fit in *room* its size, at most its *least*. Return
+    that, the sizes of those that could use more, and the room that is left."""
+    rooms: dict[str, int] = {}
+    long: list[str] = []
+    for name, value in members.items():
+        enough = least(name)
+        size = size_within(value, enough)
+        frame = size_within(name, room) + len(":,")
+        if frame + min(size, enough) > room:
+            break
+        room -= frame + min(size, enough)
+        rooms[name] = min(size, enough)
+        if size > enough:
+            long.append(name)
+    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
+    return rooms, dict(zip(long, sizes, strict=True)), room
 
 
 def measured(values: Sequence[Json], room: int) -> list[int]:
