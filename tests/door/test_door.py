@@ -45,7 +45,8 @@ async def test_the_hello_names_the_client_and_the_gateway_gets_what_it_asks_for_
     assert hello["isolated"] == "0"
     assert [value for name, value in seen["hello"] if name == "arg"] == ["--config", "x.toml"]
     variables = [value for name, value in seen["hello"] if name == "env"]
-    assert sorted(variables) == ["PLAIT_DEBUG=1", f"PLAIT_STATE_DIR={machine.state}"]
+    home = f"HOME={machine.folder}"
+    assert sorted(variables) == [home, "PLAIT_DEBUG=1", f"PLAIT_STATE_DIR={machine.state}"]
     values = seen["values"]
     assert (values["TOKEN"], values["LC_ALL"]) == ("t", "C.UTF-8")
     assert values.keys() <= {"TOKEN", "LC_ALL", "PATH", "HOME", "XDG_RUNTIME_DIR"}

@@ -85,7 +85,7 @@ class Door:
             ("folder", folder),
             ("client", "serve"),
             *(("arg", argument) for argument in arguments),
-            *(("env", f"{n}={v}") for n, v in os.environ.items() if n.startswith("PLAIT_")),
+            *(("env", f"{n}={v}") for n, v in os.environ.items() if _is_for_settings(n)),
         ]
         self._session = Session()
         self._lines = LineCutter(MAX_LINE_BYTES)
@@ -392,6 +392,11 @@ class Door:
     def _log_tail(self) -> str:
         tail = self._place.log_tail()
         return f"its log ends:\n{tail}\n" if tail else ""
+
+
+def _is_for_settings(name: str) -> bool:
+    """Return whether the variable *name* may be needed to find the settings."""
+    return name.startswith("PLAIT_") or name in {"HOME", "XDG_CONFIG_HOME"}
 
 
 def _note(text: str) -> None:
