@@ -1,4 +1,4 @@
-"""Clients of doors, and the machine that the doors run on: a state folder and a runtime folder."""
+"""Clients of doors, and the machine that the doors run on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +28,9 @@ import sys
 sys.executable = {interpreter!r}
 from plait.door.door import main
 code = main(sys.argv[1:], startup_s={startup_s})
-with open({modules!r}, "w") as file:
+"""
+NOTE_MODULES = """
+with open({file!r}, "w") as file:
     print(*sys.modules, file=file)
 sys.exit(code)
 """
@@ -177,22 +180,14 @@ def state_of(client: Client) -> str:
 
 
 class Machine:
-    """A machine of its own, with a scripted gateway in the place of the real one."""
+    """A machine of its own: a state folder, a runtime folder, and the processes that use them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.state, self.runtime = folder, folder / "state", folder / "run"
         for made in (self.state, self.runtime):
             made.mkdir(mode=0o700)
         self.place = Place(str(self.state))
-        self.modules = folder / "modules"
-        self.interpreter = folder / "python"
-        program = f'#!/bin/sh\nexec {sys.executable} -S -P {SCRIPTED} "$@"\n'
-        self.interpreter.write_text(program)
-        self.interpreter.chmod(0o700)
         self.clients: list[Client] = []
-
-    def script(self, **script: Any) -> None:
-        (self.state / "script.json").write_text(json.dumps(script))
 
     async def door(
         self,
@@ -211,10 +206,11 @@ class Machine:
         return client
 
     def command(self, startup_s: float = LONGEST_S) -> list[str]:
-        run = RUN.format(
-            interpreter=str(self.interpreter), startup_s=startup_s, modules=str(self.modules)
-        )
-        return [sys.executable, "-c", run]
+        """The words that start a door."""
+        if startup_s == LONGEST_S:
+            return [sys.executable, "-m", "plait", "serve"]
+        run = RUN.format(interpreter=sys.executable, startup_s=startup_s)
+        return [sys.executable, "-c", f"{run}sys.exit(code)"]
 
     @property
     def environ(self) -> dict[str, str]:
@@ -224,16 +220,6 @@ class Machine:
             "PLAIT_STATE_DIR": str(self.state),
             "XDG_RUNTIME_DIR": str(self.runtime),
         }
-
-    def rows(self, name: str) -> list[Any]:
-        """What gateways have written into a file of the state folder."""
-        file = self.state / name
-        return [*map(json.loads, file.read_text().splitlines())] if file.exists() else []
-
-    @property
-    def starts(self) -> int:
-        """How often a shared gateway has started."""
-        return sum(not is_isolated for _, is_isolated in self.rows("starts"))
 
     def gateway(self) -> int:
         """The process of the gateway that answers."""
@@ -248,9 +234,47 @@ class Machine:
         os.kill(process, signal.SIGKILL)
         return process
 
+    def gateways(self) -> list[int]:
+        """The processes of all gateways of this machine, also isolated ones."""
+        listed = subprocess.run(
+            ["ps", "-axwwo", "pid=,command="], capture_output=True, text=True, check=True
+        )
+        lines = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+        words = f"-m plait.machine --state {self.state} "
+        return [int(process) for process, command in lines if words in command]
+
     async def end(self) -> None:
         for client in self.clients:
             await client.end()
-        for process, _ in self.rows("starts"):
+        for process in self.gateways():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+
+
+class ScriptedMachine(Machine):
+    """A machine with a scripted gateway in the place of the real one."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.modules = folder / "modules"
+        self.interpreter = folder / "python"
+        program = f'#!/bin/sh\nexec {sys.executable} -S -P {SCRIPTED} "$@"\n'
+        self.interpreter.write_text(program)
+        self.interpreter.chmod(0o700)
+
+    def command(self, startup_s: float = LONGEST_S) -> list[str]:
+        run = RUN.format(interpreter=str(self.interpreter), startup_s=startup_s)
+        return [sys.executable, "-c", run + NOTE_MODULES.format(file=str(self.modules))]
+
+    def script(self, **script: Any) -> None:
+        (self.state / "script.json").write_text(json.dumps(script))
+
+    def rows(self, name: str) -> list[Any]:
+        """What gateways have written into a file of the state folder."""
+        file = self.state / name
+        return [*map(json.loads, file.read_text().splitlines())] if file.exists() else []
+
+    @property
+    def starts(self) -> int:
+        """How often a shared gateway has started."""
+        return sum(not is_isolated for _, is_isolated in self.rows("starts"))

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from .clients import Machine
+from .clients import Machine, ScriptedMachine
 
 
 @pytest.fixture
-async def machine() -> AsyncIterator[Machine]:
-    """A machine with a scripted gateway, in a folder whose path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="pd", dir="/tmp") as folder:
-        machine = Machine(Path(folder))
-        yield machine
-        await machine.end()
+def short_path() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket's."""
+    with tempfile.TemporaryDirectory(prefix="pd", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+async def machine(short_path: Path) -> AsyncIterator[Machine]:
+    """A machine with the real gateway."""
+    machine = Machine(short_path)
+    yield machine
+    await machine.end()
+
+
+@pytest.fixture
+async def scripted(short_path: Path) -> AsyncIterator[ScriptedMachine]:
+    """A machine with a scripted gateway."""
+    machine = ScriptedMachine(short_path)
+    yield machine
+    await machine.end()

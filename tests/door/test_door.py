@@ -13,26 +13,32 @@ import signal
 
 import pytest
 
-from .clients import LONGEST_S, Client, Machine, memory_kb, state_of
+from .clients import LONGEST_S, Client, ScriptedMachine, memory_kb, state_of
+
+
+@pytest.fixture
+def machine(scripted: ScriptedMachine) -> ScriptedMachine:
+    return scripted
+
 
 # One gateway.
 
 
-async def test_twenty_doors_at_once_start_one_gateway(machine: Machine):
+async def test_twenty_doors_at_once_start_one_gateway(machine: ScriptedMachine):
     doors = await asyncio.gather(*(machine.door() for _ in range(20)))
     assert len({await door.value("release") for door in doors}) == 1
     assert machine.starts == 1
     assert sum("starting the gateway" in door.notes for door in doors) == 1
 
 
-async def test_a_door_with_another_runtime_folder_finds_the_gateway(machine: Machine):
+async def test_a_door_with_another_runtime_folder_finds_the_gateway(machine: ScriptedMachine):
     first = await machine.door()
     other = await machine.door(XDG_RUNTIME_DIR="/nowhere")
     assert await first.value("release") == await other.value("release")
 
 
 async def test_the_hello_names_the_client_and_the_gateway_gets_what_it_asks_for_alone(
-    machine: Machine,
+    machine: ScriptedMachine,
 ):
     machine.script(names=["TOKEN", "MISSING"])
     door = await machine.door(
@@ -52,7 +58,7 @@ async def test_the_hello_names_the_client_and_the_gateway_gets_what_it_asks_for_
     assert values.keys() <= {"TOKEN", "LC_ALL", "PATH", "HOME", "XDG_RUNTIME_DIR"}
 
 
-async def test_a_door_imports_next_to_nothing(machine: Machine):
+async def test_a_door_imports_next_to_nothing(machine: ScriptedMachine):
     door = await machine.door()
     door.close_input()
     assert await door.ended() == 0
@@ -64,7 +70,7 @@ async def test_a_door_imports_next_to_nothing(machine: Machine):
     ]
 
 
-async def test_a_door_at_rest_is_small(machine: Machine):
+async def test_a_door_at_rest_is_small(machine: ScriptedMachine):
     door = await machine.door()
     assert memory_kb(door, "VmRSS") <= 12 * 1024
 
@@ -84,7 +90,7 @@ async def test_a_door_at_rest_is_small(machine: Machine):
     ],
 )
 async def test_whenever_the_gateway_dies_a_call_is_answered_once_and_sent_at_most_once(
-    machine: Machine, instant: str, outcome: dict[str, object], effects: int
+    machine: ScriptedMachine, instant: str, outcome: dict[str, object], effects: int
 ):
     machine.script(die=instant)
     door = await machine.door()
@@ -95,7 +101,7 @@ async def test_whenever_the_gateway_dies_a_call_is_answered_once_and_sent_at_mos
     assert (len(machine.rows("effects")), door.answers_to(call)) == (effects, 1)
 
 
-async def test_reads_in_flight_are_answered_by_the_next_gateway(machine: Machine):
+async def test_reads_in_flight_are_answered_by_the_next_gateway(machine: ScriptedMachine):
     doors = await asyncio.gather(*(machine.door() for _ in range(5)))
     old = await doors[0].value("release")
     machine.kill_gateway()
@@ -111,7 +117,9 @@ async def test_reads_in_flight_are_answered_by_the_next_gateway(machine: Machine
     assert machine.starts == 3
 
 
-async def test_writes_in_flight_are_answered_from_the_history_and_not_sent_again(machine: Machine):
+async def test_writes_in_flight_are_answered_from_the_history_and_not_sent_again(
+    machine: ScriptedMachine,
+):
     doors = await asyncio.gather(*(machine.door() for _ in range(5)))
     writes = [
         await door.call("write", value=number, is_held=True) for number, door in enumerate(doors)
@@ -124,7 +132,7 @@ async def test_writes_in_flight_are_answered_from_the_history_and_not_sent_again
     assert sorted(machine.rows("effects")) == [0, 1, 2, 3, 4]
 
 
-async def test_the_session_is_opened_anew_as_it_was(machine: Machine):
+async def test_the_session_is_opened_anew_as_it_was(machine: ScriptedMachine):
     door = await machine.door()
     await door.request("logging/setLevel", level="error")
     machine.kill_gateway()
@@ -134,7 +142,7 @@ async def test_the_session_is_opened_anew_as_it_was(machine: Machine):
     assert [m["id"] for m in door.messages if "id" in m] == [1, 2, 3]
 
 
-async def test_a_gateway_with_another_protocol_version_ends_the_door(machine: Machine):
+async def test_a_gateway_with_another_protocol_version_ends_the_door(machine: ScriptedMachine):
     door = await machine.door()
     machine.script(protocol="2025-06-18")
     machine.kill_gateway()
@@ -142,7 +150,7 @@ async def test_a_gateway_with_another_protocol_version_ends_the_door(machine: Ma
     assert "another protocol version" in door.notes
 
 
-async def test_questions_of_a_dead_gateway_are_cancelled(machine: Machine):
+async def test_questions_of_a_dead_gateway_are_cancelled(machine: ScriptedMachine):
     door = await machine.door()
     await door.call("ask")
     question = (await door.notified("elicitation/create"))["id"]
@@ -152,7 +160,7 @@ async def test_questions_of_a_dead_gateway_are_cancelled(machine: Machine):
     assert await door.value("echo", value=1) == 1
 
 
-async def test_an_answered_question_is_not_cancelled(machine: Machine):
+async def test_an_answered_question_is_not_cancelled(machine: ScriptedMachine):
     door = await machine.door()
     call = await door.call("ask")
     question = (await door.notified("elicitation/create"))["id"]
@@ -163,7 +171,7 @@ async def test_an_answered_question_is_not_cancelled(machine: Machine):
     assert not [m for m in door.messages if m.get("method") == "notifications/cancelled"]
 
 
-async def test_after_three_deaths_in_a_minute_the_door_goes_on_isolated(machine: Machine):
+async def test_after_three_deaths_in_a_minute_the_door_goes_on_isolated(machine: ScriptedMachine):
     door = await machine.door()
     for count in range(1, 4):
         machine.kill_gateway()
@@ -174,7 +182,9 @@ async def test_after_three_deaths_in_a_minute_the_door_goes_on_isolated(machine:
     assert machine.rows("replayed").count("initialize") == 3
 
 
-async def test_after_three_deaths_of_isolated_gateways_each_request_is_answered(machine: Machine):
+async def test_after_three_deaths_of_isolated_gateways_each_request_is_answered(
+    machine: ScriptedMachine,
+):
     machine.script(refuse=["version", "the gateway is older"])
     door = await machine.door()
     for count in range(3):
@@ -188,7 +198,7 @@ async def test_after_three_deaths_of_isolated_gateways_each_request_is_answered(
     assert await door.ended() == 1
 
 
-async def test_a_gateway_that_hangs_is_left_after_the_startup_time(machine: Machine):
+async def test_a_gateway_that_hangs_is_left_after_the_startup_time(machine: ScriptedMachine):
     machine.script(hang=True)
     (machine.state / "gateway.log").write_text("waiting for nothing\n")
     door = await machine.door(startup_s=1)
@@ -198,7 +208,9 @@ async def test_a_gateway_that_hangs_is_left_after_the_startup_time(machine: Mach
     assert await door.value("echo", value=1) == 1
 
 
-async def test_a_gateway_that_cannot_start_is_tried_three_times_and_explained(machine: Machine):
+async def test_a_gateway_that_cannot_start_is_tried_three_times_and_explained(
+    machine: ScriptedMachine,
+):
     machine.script(broken=True)
     door = await machine.door(introduced=False)
     ping = await door.send("ping")
@@ -209,7 +221,7 @@ async def test_a_gateway_that_cannot_start_is_tried_three_times_and_explained(ma
     assert door.answers_to(ping) <= 1
 
 
-async def test_an_interpreter_that_is_gone_is_explained(machine: Machine):
+async def test_an_interpreter_that_is_gone_is_explained(machine: ScriptedMachine):
     machine.interpreter.unlink()
     door = await machine.door(introduced=False)
     assert await door.ended() == 1
@@ -219,14 +231,14 @@ async def test_an_interpreter_that_is_gone_is_explained(machine: Machine):
 # Refusals, versions, stopping.
 
 
-async def test_settings_that_are_wrong_end_the_door_with_4(machine: Machine):
+async def test_settings_that_are_wrong_end_the_door_with_4(machine: ScriptedMachine):
     machine.script(refuse=["settings", "servers.toml: gateway.expose: not one of dag, all, tools"])
     door = await machine.door(introduced=False)
     assert await door.ended() == 4
     assert "plait: servers.toml: gateway.expose: not one of" in door.notes
 
 
-async def test_a_newer_door_goes_on_isolated(machine: Machine):
+async def test_a_newer_door_goes_on_isolated(machine: ScriptedMachine):
     machine.script(refuse=["version", "the gateway is older: it ends when no client uses it"])
     door = await machine.door()
     assert "it ends when no client uses it" in door.notes
@@ -234,7 +246,7 @@ async def test_a_newer_door_goes_on_isolated(machine: Machine):
     assert machine.starts == 1
 
 
-async def test_a_stopped_gateway_is_started_with_the_next_message(machine: Machine):
+async def test_a_stopped_gateway_is_started_with_the_next_message(machine: ScriptedMachine):
     door, other = await machine.door(), await machine.door()
     assert await other.value("echo", value=0) == 0  # what it sent before has been read
     await door.value("stop", word="stop")
@@ -246,7 +258,7 @@ async def test_a_stopped_gateway_is_started_with_the_next_message(machine: Machi
     assert "died" not in door.notes + other.notes
 
 
-async def test_a_restarted_gateway_is_started_at_once(machine: Machine):
+async def test_a_restarted_gateway_is_started_at_once(machine: ScriptedMachine):
     door = await machine.door()
     old = (await door.value("look"))["instance"]
     await door.value("stop", word="restart")
@@ -254,7 +266,7 @@ async def test_a_restarted_gateway_is_started_at_once(machine: Machine):
     assert (await door.value("look"))["instance"] != old
 
 
-async def test_a_client_that_leaves_a_stopped_gateway_starts_none(machine: Machine):
+async def test_a_client_that_leaves_a_stopped_gateway_starts_none(machine: ScriptedMachine):
     door = await machine.door()
     await door.value("stop", word="stop")
     await wait_until_it_ended(machine)
@@ -263,7 +275,7 @@ async def test_a_client_that_leaves_a_stopped_gateway_starts_none(machine: Machi
     assert machine.starts == 1
 
 
-async def wait_until_it_ended(machine: Machine) -> None:
+async def wait_until_it_ended(machine: ScriptedMachine) -> None:
     """Wait until the lock is free: the gateway has ended."""
     lock = machine.place.open_lock()
     await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
@@ -274,7 +286,7 @@ async def wait_until_it_ended(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("fault", ["link", "mode", "state"])
-async def test_a_folder_that_is_not_ours_alone_is_not_used(machine: Machine, fault: str):
+async def test_a_folder_that_is_not_ours_alone_is_not_used(machine: ScriptedMachine, fault: str):
     await machine.door()
     match fault:
         case "link":
@@ -292,7 +304,7 @@ async def test_a_folder_that_is_not_ours_alone_is_not_used(machine: Machine, fau
     assert dict((await door.value("look"))["hello"])["isolated"] == "1"
 
 
-async def test_without_a_state_folder_the_door_goes_on_isolated(machine: Machine):
+async def test_without_a_state_folder_the_door_goes_on_isolated(machine: ScriptedMachine):
     blocked = machine.folder / "file"
     blocked.write_text("")
     door = await machine.door(introduced=False, PLAIT_STATE_DIR=str(blocked / "state"))
@@ -303,13 +315,13 @@ async def test_without_a_state_folder_the_door_goes_on_isolated(machine: Machine
 # Messages.
 
 
-async def test_a_message_of_sixteen_mebibytes_goes_both_ways(machine: Machine):
+async def test_a_message_of_sixteen_mebibytes_goes_both_ways(machine: ScriptedMachine):
     door, size = await machine.door(), 16 * 2**20 - 200
     assert await door.value("echo", value="x" * size) == "x" * size
     assert await door.value("echo", value="on") == "on"
 
 
-async def test_a_longer_message_is_refused_and_the_session_goes_on(machine: Machine):
+async def test_a_longer_message_is_refused_and_the_session_goes_on(machine: ScriptedMachine):
     machine.script(max_line=10_000)
     door = await machine.door()
     await door.call("echo", value="x" * 20_000)
@@ -317,7 +329,7 @@ async def test_a_longer_message_is_refused_and_the_session_goes_on(machine: Mach
     assert await door.value("echo", value="on") == "on"
 
 
-async def test_a_client_that_does_not_read_is_not_read_from(machine: Machine):
+async def test_a_client_that_does_not_read_is_not_read_from(machine: ScriptedMachine):
     """What waits stays bounded, and nothing is lost once the client reads again."""
     lazy, other = await machine.door(reads=False), await machine.door()
     writing = asyncio.create_task(write_calls(lazy, 100))
@@ -333,7 +345,9 @@ async def write_calls(client: Client, count: int) -> list[int]:
     return [await client.call("big", size=200_000) for _ in range(count)]
 
 
-async def test_a_gateway_that_does_not_read_is_not_written_to_without_bound(machine: Machine):
+async def test_a_gateway_that_does_not_read_is_not_written_to_without_bound(
+    machine: ScriptedMachine,
+):
     door = await machine.door()
     os.kill(machine.gateway(), signal.SIGSTOP)
     text = "x" * 100_000
@@ -362,7 +376,9 @@ async def door_is_full(door: Client) -> None:
 # The client leaves.
 
 
-async def test_what_was_asked_before_the_client_closed_its_end_is_answered(machine: Machine):
+async def test_what_was_asked_before_the_client_closed_its_end_is_answered(
+    machine: ScriptedMachine,
+):
     door, other = await machine.door(), await machine.door()
     read = await door.call("read_only", is_held=True)
     door.close_input()
@@ -373,7 +389,7 @@ async def test_what_was_asked_before_the_client_closed_its_end_is_answered(machi
     assert [has_ended for _, has_ended in machine.rows("closed")] == [True]
 
 
-async def test_a_killed_door_has_not_ended_its_session(machine: Machine):
+async def test_a_killed_door_has_not_ended_its_session(machine: ScriptedMachine):
     door, other = await machine.door(), await machine.door()
     await door.call("write", value="a", is_held=True)
     await door.notified("notifications/message", data="wrote a")
@@ -387,13 +403,13 @@ async def test_a_killed_door_has_not_ended_its_session(machine: Machine):
     assert [row[3] for row in machine.rows("journal") if row[2] == "done"] == ["b"]
 
 
-async def test_a_client_that_reads_no_more_ends_its_door(machine: Machine):
+async def test_a_client_that_reads_no_more_ends_its_door(machine: ScriptedMachine):
     door = await machine.door(reads=False)
     await door.stop_reading()
     assert await door.process.wait() == 0
 
 
-async def test_standard_output_that_is_full_is_reported(machine: Machine):
+async def test_standard_output_that_is_full_is_reported(machine: ScriptedMachine):
     full, pipe = os.open("/dev/full", os.O_WRONLY), asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *machine.command(), stdin=pipe, stdout=full, stderr=pipe, env=machine.environ
@@ -408,7 +424,7 @@ async def test_standard_output_that_is_full_is_reported(machine: Machine):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_the_door_at_once_and_cancels_its_calls(
-    machine: Machine, number: signal.Signals
+    machine: ScriptedMachine, number: signal.Signals
 ):
     door, other = await machine.door(), await machine.door()
     await door.call("write", value="a", is_held=True)

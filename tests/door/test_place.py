@@ -10,32 +10,29 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from plait.config.read import state_folder_of
+from plait.config.environment import state_folder_of
 from plait.door.place import (
     MAX_LOG_BYTES,
     NoPlace,
     NotOurs,
     Place,
     check_folder,
-    is_safe,
     peer,
     start_gateway,
     start_isolated,
     state_folder,
 )
+from plait.door.variables import is_safe
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder whose path is short enough for a socket's."""
-    with tempfile.TemporaryDirectory(prefix="pd", dir="/tmp") as name:
-        yield Path(name)
+def folder(short_path: Path) -> Path:
+    return short_path
 
 
 @pytest.fixture
@@ -78,6 +75,8 @@ def gateway_lock(place: Place, folder: Path, listening: socket.socket) -> Iterat
         {"XDG_STATE_HOME": "relative"},
         {"HOME": ""},
         {"HOME": "relative"},
+        {"HOME": "relative", "PLAIT_STATE_DIR": "~/kept"},
+        {"HOME": "/", "PLAIT_STATE_DIR": "~"},
     ],
 )
 def test_a_door_finds_the_state_folder_that_the_settings_reader_finds(

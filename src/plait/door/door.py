@@ -29,8 +29,9 @@ from ..privacy import hide_memory
 from . import frames
 from .buffers import LineCutter, Outbox
 from .frames import Frames, frame, read_record, record
-from .place import NoPlace, NotOurs, Place, is_safe, start_gateway, start_isolated, state_folder
+from .place import NoPlace, NotOurs, Place, start_gateway, start_isolated, state_folder
 from .session import Session
+from .variables import is_safe
 
 WINDOW_BYTES = 2**20
 MAX_LINE_BYTES = 16 * 2**20
@@ -420,8 +421,5 @@ def main(arguments: list[str], startup_s: float = STARTUP_S) -> int:
         place = Place(state_folder(os.environ, folder))
     except OSError as error:
         _note(f"the current folder cannot be used: {error.strerror}")
-        return _WRONG_SETTINGS
-    except NoPlace as error:
-        _note(str(error))
         return _WRONG_SETTINGS
     return Door(0, 1, place, folder, arguments, startup_s).run()

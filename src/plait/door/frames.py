@@ -31,8 +31,8 @@ CONTROL = b"c"
 # From the door.
 HELLO = b"h"
 """A record: `hello`, `version`, `door` (its id), `pid`, `folder`, `client` (`serve`, or the command
-of a person), `isolated` (0 or 1), each `arg`, and as `env` each variable with which the settings are
-found: `PLAIT_*`, `HOME` and `XDG_CONFIG_HOME`."""
+of a person), `isolated` (0 or 1), each `arg`, and as `env` the variables with which the settings
+are found: `PLAIT_*`, `HOME` and `XDG_CONFIG_HOME`."""
 VALUES = b"v"
 """A record of variables: those that the gateway named, and the safe ones."""
 REPLAY = b"r"

@@ -25,6 +25,8 @@ import stat
 import sys
 from struct import unpack_from
 
+from .variables import is_safe
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,17 +38,6 @@ CONNECT_S = 1.0
 """Longest wait for a gateway whose queue of new connections is full."""
 MAX_LOG_BYTES = 2**20
 """A log that is longer at a start is put aside, in place of the one before it."""
-SAFE_VARIABLES = frozenset(
-    {
-        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"),
-        "DBUS_SESSION_BUS_ADDRESS",
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
-        *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-        "NODE_EXTRA_CA_CERTS",
-    }
-)
-"""The variables that a gateway gets of each client without asking, with `LC_*` and `XDG_*`."""
 
 
 class NotOurs(Exception):
@@ -57,27 +48,28 @@ class NoPlace(Exception):
     """No state folder, lock or socket can be had, or no process can be started."""
 
 
-def is_safe(name: str) -> bool:
-    """Return whether the variable *name* is in the safe set."""
-    return name in SAFE_VARIABLES or name.startswith(("LC_", "XDG_"))
-
-
 def state_folder(environ: Mapping[str, str], folder: str) -> str:
-    """Return the state folder of a client in *folder*: the same as `config.read.state_folder_of`,
-    which needs more imports. Raises `NoPlace`."""
+    """Return the state folder of a client in *folder*: the same as `state_folder_of` in
+    `config/environment.py`, which needs more imports."""
     if named := environ.get("PLAIT_STATE_DIR"):
-        return os.path.join(folder, os.path.expanduser(named))
+        if named == "~" or named.startswith("~/"):
+            named = _home(environ).rstrip("/") + named[1:]
+        return os.path.join(folder, os.path.expanduser(named or "/"))
     if os.path.isabs(base := environ.get("XDG_STATE_HOME", "")):
         return os.path.join(base, "plait")
-    if not os.path.isabs(home := environ.get("HOME", "")):
-        import pwd
-
-        try:
-            home = pwd.getpwuid(os.getuid()).pw_dir
-        except KeyError:
-            raise NoPlace("HOME is missing, and this user has no entry of its own") from None
     inner = "Library/Application Support" if sys.platform == "darwin" else ".local/state"
-    return os.path.join(home, inner, "plait")
+    return os.path.join(_home(environ), inner, "plait")
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    if os.path.isabs(home := environ.get("HOME", "")):
+        return home
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return "/"
 
 
 def check_folder(path: str) -> None:
