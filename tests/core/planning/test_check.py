@@ -131,61 +131,9 @@ def test_arguments_are_checked_as_far_as_they_are_known() -> None:
     assert problem.hint == "Signature: s:read(path: string, head?: integer)"
 
 
-def test_arguments_that_are_only_escaped_are_checked() -> None:
-    [problem] = problems({"tool": "s:read", "arguments": {"path": "x", "head": "$$OUTPUT[t0]"}})
-    assert problem.path == "tasks[0].arguments.head"
-
-
-def test_the_signature_is_told_once_a_task() -> None:
-    found = problems({"tool": "s:write", "arguments": {"path": 1, "text": "x"}})
-    assert sorted(problem.message for problem in found) == [
-        "content is missing.",
-        "path must be a string; it is 1.",
-        "text is not a parameter.",
-    ]
-    assert [problem.hint is None for problem in found] == [False, True, False]
-
-
 def test_of_a_server_that_was_not_reached_yet_nothing_is_refused() -> None:
     plan = planned({"tool": "late:anything", "arguments": {"x": 1}})
     assert plan.tasks["t0"].tool.listed is False
-
-
-def test_a_tool_found_by_another_name_gives_a_note() -> None:
-    assert planned({"tool": "mcp__s__any"}).notes == (
-        'tasks[0]: the tool "mcp__s__any" was read as s:any',
-    )
-
-
-@table(
-    ("task", "policy", "is_refused"),
-    [
-        ({"tool": "s:any"}, Policy(), True),
-        ({"tool": "s:any", "allow_repeat": True}, Policy(), False),
-        ({"tool": "s:read", "arguments": {"path": "x"}}, Policy(), False),
-        ({"tool": "s:any"}, Policy((Rule("s:any", idempotent=True),)), False),
-        (
-            {"tool": "s:read", "arguments": {"path": "x"}},
-            Policy((Rule("s:*", idempotent=False),)),
-            True,
-        ),
-    ],
-)
-def test_retries_are_refused_where_a_second_call_may_do_harm(
-    task: dict[str, Any], policy: Policy, is_refused: bool
-) -> None:
-    if is_refused:
-        assert codes(problems({**task, "retries": 1}, policy=policy)) == [
-            ("tasks[0].retries", "not_repeatable")
-        ]
-    else:
-        assert planned({**task, "retries": 1}, policy=policy)
-
-
-def test_a_tool_that_the_policy_denies_is_refused() -> None:
-    [problem] = problems({}, policy=Policy(deny=("s:a*",)))
-    assert (problem.path, problem.code, problem.id) == ("tasks[0].tool", "policy_denied", "t0")
-    assert problem.message == 's:any is denied by the policy ("s:a*").'
 
 
 def test_times_and_weights_come_from_the_task_then_from_the_policy() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
@@ -13,30 +12,19 @@ from ..language.dag import Task
 from ..language.reader import Reading
 from ..language.templates import Template, with_items
 from ..tools.catalog import Catalog, Tool
-from ..tools.policy import Policy, ToolPolicy
-from ..values.problems import (
-    MAX_GUESSES,
-    Fix,
-    Problems,
-    TooManyProblems,
-    first_of,
-    with_one_fix_a_place,
-    written,
-)
-from ..values.schema import Complaint
-from ..values.strict import short
+from ..tools.policy import Policy
+from ..values.problems import Problems, TooManyProblems, first_of, with_one_fix_a_place
 from .effects import note_effects
 from .expressions import Expressions
 from .fields import Fields
-from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .groups import leaves_of, needed_of
 from .items import Items
 from .links import Links
 from .mismatch import MAX_NOTES, Mismatches
 from .names import Names
-from .omissions import left_out, misplaced, without
-from .places import inner_paths, part_at, paths_of
+from .omissions import misplaced
+from .places import inner_paths, paths_of
 from .plan import (
     GROUP,
     MAX_CALLS,
@@ -51,7 +39,7 @@ from .plan import (
 )
 from .repeats import Repeats
 from .strays import with_strays_moved
-from .undeclared import Undeclared
+from .tool_use import ToolUse
 
 MAX_ITEMS = 1_000
 
@@ -117,18 +105,16 @@ class _Checker:
         self.dag = reading.dag
         self.inner = reading.inner
         self.catalog = catalog
-        self.policy = policy
         self.notes = list(reading.notes)
         self.problems = Problems(reading.problems)
         self.links = Links(reading, self.problems, self.notes)
         self.fields = Fields(self.links, self.problems, self.notes, max_items)
+        self.tools = ToolUse(catalog, policy, reading.unread, self.problems, self.notes)
         self.cost, self.alone = cost, alone
         self.planned: list[tuple[PlannedTask, str]] = []
         """Every task so far, with its path."""
         self.malformed = reading.malformed
         self.unread = reading.unread
-        self._policies: dict[str, ToolPolicy] = {}
-        self._undeclared = Undeclared(self.notes)
 
     @property
     def names(self) -> Names:
@@ -143,9 +129,9 @@ class _Checker:
     def plan_task(self, task: Task, path: str) -> PlannedTask:
         if task.tasks is not None:
             return self._plan_group(task, task.tasks, path)
-        known = VALUE if task.tool is None else self._tool(task, task.tool, path)
+        known = VALUE if task.tool is None else self.tools.find(task, task.tool, path)
         tool = known or Tool("", str(task.tool), listed=False)
-        policy = self._policy_of(tool)
+        policy = self.tools.policy_of(tool)
         has_own, has_items = self._has_items(task)
         field, given = ("value", task.value) if tool is VALUE else ("arguments", task.arguments)
         arguments = self.fields.template(given, f"{path}.{field}", task, items=has_items)
@@ -161,9 +147,9 @@ class _Checker:
         if items is not None and not items.is_plain:
             self.problems += misplaced(items, f"{path}.for_each", task)
         if known is not None and tool is not VALUE:
-            arguments = self._arguments(task, tool, arguments, path)
+            arguments = self.tools.arguments(task, tool, arguments, path)
             if policy.denied_by is not None or task.retries or task.repeat is not None:
-                self._policy(task, tool, policy, path)
+                self.tools.check_policy(task, tool, policy, path)
         select = when = repeat = None
         if task.select is not None:
             select = self.fields.expression(task.select, f"{path}.select", task, expression)
@@ -196,7 +182,7 @@ class _Checker:
             timeout_s=task.timeout_s or policy.timeout_s,
             weight=task.weight or policy.weight,
             policy=policy,
-            cache_s=self._cache_s(task, tool, policy, path),
+            cache_s=self.tools.cache_s(task, tool, policy, path),
             names=names if names.before else None,
             seen=seen,
             id=f"{names.before}{task.id}" if names.before else task.id,
@@ -218,7 +204,7 @@ class _Checker:
 
     def _has_items(self, task: Task) -> tuple[bool, bool]:
         """Return whether *task* has items of its own, and whether it sees any item."""
-        has_own = task.for_each is not None or self._is_unread(task, "for_each")
+        has_own = task.for_each is not None or "for_each" in self.unread.get(task.id, ())
         return has_own, has_own or bool(self.names.items)
 
     def _plan_group(self, task: Task, tasks: Sequence[Task], path: str) -> PlannedTask:
@@ -349,101 +335,6 @@ class _Checker:
             hint = "Each waits for the one before it: remove one of these references or depends_on."
             self.problems.say(path, "cycle", f"There is a cycle: {chain}.", hint)
 
-    def _is_unread(self, task: Task, field: str) -> bool:
-        return bool(self.unread) and field in self.unread.get(task.id, ())
-
-    @property
-    def _may_guess(self) -> bool:
-        return len(self.problems) < MAX_GUESSES
-
-    def _tool(self, task: Task, name: str, path: str) -> Tool | None:
-        tool = self.catalog.find(name)
-        if tool is None:
-            self.problems.append(
-                self.catalog.unknown(f"{path}.tool", name, task.id, may_guess=self._may_guess)
-            )
-            return None
-        if tool.full_name != name:
-            self.notes.append(f'{path}: the tool "{name}" was read as {tool.full_name}')
-        return tool
-
-    def _cache_s(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> float:
-        """Return the greatest age of a cached answer for *task*, in seconds; 0 for no cache."""
-        if task.repeat is not None and not task.repeat.set:
-            return 0.0  # an earlier answer is what polling waits to see changed
-        if task.cache is None or task.cache is True:
-            return policy.cache_ttl_s
-        if task.cache and not (tool.is_read_only or policy.cache_ttl_s):
-            self.notes.append(
-                f"{path}.cache: {tool.full_name} is not known to read only, so each call is made"
-            )
-            return 0.0
-        return float(task.cache)
-
-    def _policy_of(self, tool: Tool) -> ToolPolicy:
-        if (policy := self._policies.get(tool.full_name)) is None:
-            policy = self._policies[tool.full_name] = self.policy.of(tool)
-        return policy
-
-    def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> Template:
-        """Check the *arguments* of *task*, and return them without what the tool does not take and
-        need not get."""
-        given = task.arguments
-        if self._is_unread(task, "arguments") or isinstance(given, str):
-            return arguments
-        for place in arguments.omitted:
-            if not isinstance(place[-1], str):
-                continue  # that is reported
-            given = without(given, place)
-            arguments = replace(arguments, value=without(arguments.value, place))
-        complaints: Sequence[Complaint] = ()
-        if not tool.input.fits(given):
-            complaints = tool.input.complaints(given, unknown=arguments.unknown)
-        self._undeclared.note_names(tool, given, f"{path}.arguments")
-        if not complaints:
-            self._undeclared.note_parts(tool, given, f"{path}.arguments")
-            return arguments
-        unknown, before = arguments.unknown, given
-        given, gone, complaints = left_out(tool.input, given, complaints, unknown)
-        for place in gone:
-            value = short(part_at(before, place))
-            self.notes.append(
-                f"{path}.arguments{written(place)}: {value} was left out; the tool does not take it"
-            )
-            arguments = replace(arguments, value=without(arguments.value, place))
-        for number, complaint in enumerate(complaints):
-            where, message = _argument(complaint)
-            fix: Fix | None = None
-            if self._may_guess:
-                fix = fixed_argument(tool.input, given, complaint.place, unknown)
-            hints = [fix.advice] if fix is not None and not message.endswith("?") else []
-            hints += [f"Signature: {tool.signature}"] if number == 0 else []
-            hint = " ".join(hints) or None
-            self.problems.say(
-                f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix
-            )
-        return arguments
-
-    def _policy(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> None:
-        if policy.denied_by is not None:
-            message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
-            self.problems.say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
-        is_retried = task.retries and task.retrying.max
-        if is_retried and not task.allow_repeat and not policy.may_repeat:
-            message = (
-                f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
-            )
-            hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
-            self.problems.say(f"{path}.retries", "not_repeatable", message, hint, task.id)
-        if task.repeat is not None:
-            self._undeclared.note_names(tool, task.repeat.set, f"{path}.repeat.set")
-        if task.repeat is not None and not task.allow_repeat and not policy.may_repeat:
-            message = (
-                f"{tool.full_name} is not known to be safe to call twice, so it is not repeated."
-            )
-            hint = "Leave repeat out, or set allow_repeat: true if more calls do no harm."
-            self.problems.say(f"{path}.repeat", "not_repeatable", message, hint, task.id)
-
 
 def _calls_of(planned: PlannedTask) -> int:
     """Return the number of calls that *planned* is known to make."""
@@ -452,9 +343,3 @@ def _calls_of(planned: PlannedTask) -> int:
     if planned.inner is not None:
         return times * sum(map(_calls_of, planned.inner.tasks.values()))
     return times if planned.makes_calls else 0
-
-
-def _argument(complaint: Complaint) -> tuple[str, str]:
-    where = written(complaint.place)
-    end = "" if complaint.message.endswith("?") else "."
-    return where, f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"
