@@ -40,7 +40,17 @@ LEARNED = Shape(
 REFERENCES = {
     Key(Source.OUTPUT, "oc"): object_of({"handle": TEXT}),
     Key(Source.OUTPUT, "any"): ANY,
-    Key(Source.ITEM): object_of({"id": NUMBER}),
+    Key(Source.ITEM): object_of({"id": NUMBER, "all": list_of(object_of({"n": NUMBER}))}),
+    Key(Source.OUTPUT, "v"): object_of(
+        {
+            "items": list_of(object_of({"n": NUMBER})),
+            "least": NUMBER,
+            "of": object_of({"all": list_of(object_of({"n": NUMBER})), "most": NUMBER}),
+        }
+    ),
+    Key(Source.STATUS, "f"): replace(
+        TEXT, options=("success", "failed", "timeout", "skipped", "cancelled")
+    ),
 }
 
 DEPENDENCIES = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from plait.core.expressions.shapes import ANY, list_of, object_of
+from dataclasses import replace
+
+from plait.core.expressions.shapes import ANY, list_of, object_of, of
 
 from ..tables import table
 from .issues import ISSUE, LEARNED, assert_found, read_select, read_when, said
@@ -47,6 +49,11 @@ CERTAIN: list[tuple[str, int, str, str | None]] = [
     ("contains(items, 'x')", 1, "is never true", None),
     ("contains(keys(@), 'totl')", 1, "is never true", "contains(keys(@), 'total')"),
     ("type(total) == 'text'", 1, "is never true", None),
+    ("$STATUS[f] == 'failure'", 1, "is never true", "$STATUS[f] == 'failed'"),
+    ("'Error' != $STATUS[f]", 1, "is always true", "'failed' != $STATUS[f]"),
+    ("$STATUS[f] == 'succeeded'", 1, "is never true", "$STATUS[f] == 'success'"),
+    ("$STATUS[f] == 'canceled'", 1, "is never true", "$STATUS[f] == 'cancelled'"),
+    ("$STATUS[f] == 'maybe'", 1, "is never true", None),
     ("items == 'x'", 1, "is never true", None),
 ]
 
@@ -117,3 +124,10 @@ def test_a_search_that_may_find_something_is_right(text: str) -> None:
 def test_a_search_in_a_learned_shape_gives_a_note() -> None:
     [finding] = read_select("items[?contains(state, 'x')]", LEARNED).findings
     assert (finding.is_note, finding.start) == (True, 7)
+
+
+def test_the_nearest_of_the_values_is_named_where_it_is_not_certain() -> None:
+    assert "Did you mean 'open'?" in read_select("items[?state == 'opened']").findings[0].hint
+    assert read_select("items[?state == 'zork']").findings[0].hint == ""
+    many = object_of({"code": replace(of("text"), options=tuple("abcdefgh"))})
+    assert "Its values: a, b, c" in read_select("code == 'zork'", many).findings[0].hint

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from plait.core.expressions.evaluation import condition, expression
 from plait.core.expressions.names import MAX_GUESSED, member_of
+from plait.core.expressions.nodes import Key, Source
 from plait.core.expressions.problems import fixed
 from plait.core.expressions.reading import read, read_condition
+from plait.core.expressions.shapes import ANY, list_of, object_of, of
 
 from ..tables import table
 from .issues import DEPENDENCIES, ISSUES, REFERENCES, assert_found, read_select, read_when, said
@@ -37,6 +39,25 @@ CERTAIN: list[tuple[str, int, str, str | None]] = [
     ("items[?total > number]", 8, "total is read from each element", None),
     ("items[].{t: total}", 13, "total is read from each element", None),
     ("sort_by(items, &total)", 17, "total is read from each element", None),
+    (
+        "$OUTPUT[v].items[?n >= least]",
+        24,
+        "only the value",
+        "$OUTPUT[v].items[?n >= $OUTPUT[v].least]",
+    ),
+    (
+        "$OUTPUT[v].of.all[?n > most]",
+        24,
+        "only the value",
+        "$OUTPUT[v].of.all[?n > $OUTPUT[v].of.most]",
+    ),
+    (
+        "$OUTPUT[v].of.all[?n > least]",
+        24,
+        "only the value",
+        "$OUTPUT[v].of.all[?n > $OUTPUT[v].least]",
+    ),
+    ("$ITEM.all[?n > id]", 16, "only the value", "$ITEM.all[?n > $ITEM.id]"),
     ("$OUTPUT[oc].handel", 13, "unknown field handel", "$OUTPUT[oc].handle"),
     ("$OUTPUT[oc].output.handle", 13, "no output around it", "$OUTPUT[oc].handle"),
     ("'run $OUTPUT[oc].handel'", 18, "unknown field handel", "'run $OUTPUT[oc].handle'"),
@@ -100,6 +121,39 @@ def test_the_only_dependency_is_meant_by_the_names_of_other_engines() -> None:
     only = {"check": DEPENDENCIES["check"]}
     reading = read_condition(condition("output.ok"), only, {"check"}, {})
     assert fixed("output.ok", reading.findings) == "check.ok"
+
+
+def test_a_name_of_the_value_that_has_the_list_becomes_a_reference_in_a_condition() -> None:
+    text = "check.all[?n >= least]"
+    right = "check.all[?n >= $OUTPUT[check].least]"
+    shape = object_of({"all": list_of(object_of({"n": of("integer")})), "least": of("integer")})
+    seen, own = {"check": shape}, {Key(Source.OUTPUT, "check"): shape}
+    found = read_condition(condition(text), seen, seen, own).findings
+    assert fixed(text, found) == right
+    assert not read_condition(condition(right), seen, seen, own).findings
+
+
+def test_the_text_of_a_text_is_the_output() -> None:
+    assert_found("text", read_select("text", of("text")), 1, "is the text itself", "@")
+    found = read_select("text | lines(@)", of("text"))
+    assert_found("text | lines(@)", found, 1, "is the text itself", "@ | lines(@)")
+    assert not read_select("text", object_of({"text": of("text")})).findings
+
+
+def test_a_name_of_an_argument_of_the_call_becomes_a_reference_to_it() -> None:
+    references = {Key(Source.ARGUMENTS): object_of({"page": of("integer")})}
+    found = read(expression("add(page, 1)"), ISSUES, references).findings
+    assert fixed("add(page, 1)", found) == "add($ARGUMENTS.page, 1)"
+    has_it = object_of({"page": of("integer")})
+    assert not read(expression("add(page, 1)"), has_it, references).findings
+
+
+def test_a_task_in_a_group_is_reached_by_the_group() -> None:
+    group_of = {"inner": "g"}.get
+    found = read_condition(condition("inner.ok"), DEPENDENCIES, DEPENDENCIES, {}, group_of).findings
+    assert "refer to $OUTPUT[g]" in found[0].hint
+    reading = read(expression("[?a == $OUTPUT[inner]]"), ANY, {}, group_of=group_of)
+    assert "refer to $OUTPUT[g]" in reading.findings[0].hint
 
 
 def test_a_condition_without_dependencies_is_told_where_to_name_them() -> None:

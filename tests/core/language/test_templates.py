@@ -278,6 +278,15 @@ def test_a_path_that_is_not_there_fails_and_says_what_was_there(text: str, said:
     assert failed.value.message.startswith(text)
 
 
+def test_text_that_goes_on_behind_a_reference_is_said_to_need_braces() -> None:
+    with pytest.raises(ReferenceFailed) as failed:
+        resolved("out/$OUTPUT[a].n.txt")
+    assert str(failed.value.hint).endswith("write braces: ${OUTPUT[a].n}.txt.")
+    with pytest.raises(ReferenceFailed) as failed:
+        resolved("$OUTPUT[a].gone")
+    assert "give a default" in str(failed.value.hint)
+
+
 def test_nothing_but_members_and_elements_can_be_reached() -> None:
     for name in ("__class__", "__len__", "keys", "items"):
         with pytest.raises(ReferenceFailed):

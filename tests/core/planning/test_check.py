@@ -353,3 +353,20 @@ def test_a_document_full_of_problems_is_not_searched_to_its_end(
     assert len(found) == MAX_PROBLEMS + 1
     assert (found[0].path, found[0].code) == ("$", "limit_exceeded")
     assert len({problem.path for problem in found}) == MAX_PROBLEMS + 1
+
+
+def test_problems_of_a_task_in_a_group_have_its_whole_id() -> None:
+    inner = {
+        "id": "b",
+        "tool": "s:read",
+        "arguments": {"path": "$OUTPUT[zork].x", "hed": "$OUTPUT[z].y"},
+        "depends_on": ["b"],
+        "select": "a ==",
+        "when": "zork.x",
+        "colour": 1,
+    }
+    group = {"id": "h", "tasks": [inner, {"id": "c", "tool": 5}]}
+    found = problems({"id": "g", "tasks": [group]}, {"tool": "s:write"})
+    assert {problem.id for problem in found if ".tasks[0].tasks[0]" in problem.path} == {"g.h.b"}
+    assert [problem.id for problem in found if ".tasks[0].tasks[1]" in problem.path] == ["g.h.c"]
+    assert {problem.id for problem in found if problem.path.startswith("tasks[1]")} == {"t1"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plait.core.planning.ends import STATUS_SCHEMA, error_schema
+from plait import errors
+from plait.core.planning.ends import CODES, STATUS_SCHEMA, error_schema
 from plait.core.scheduling.events import Status
 from plait.core.values.schema import Schema
 from plait.core.values.strict import Json, JsonObject
@@ -10,6 +11,16 @@ from plait.core.values.strict import Json, JsonObject
 
 def test_every_final_status_is_one_of_the_schema() -> None:
     assert {"enum": [str(status) for status in Status if status.is_final]} == STATUS_SCHEMA
+
+
+def test_every_code_of_an_error_is_one_of_the_schema() -> None:
+    consequences = {"cancelled", "dependency_failed", "condition", "fail_fast"}
+    codes = {kind.code for kind in vars(errors).values() if _is_of_a_call(kind)}
+    assert {*CODES} == codes | consequences
+
+
+def _is_of_a_call(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, errors.CallError)
 
 
 def test_only_the_error_of_a_task_with_items_has_items() -> None:

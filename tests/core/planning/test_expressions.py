@@ -368,3 +368,20 @@ def test_shapes_are_followed_back_through_a_bounded_number_of_tasks() -> None:
         ]
         last = {"id": f"t{count}", "tool": "s:any", "select": "[{x: `1`}]"}
         assert len(planned(*tasks, last).tasks) == count + 1
+
+
+def test_a_question_that_only_a_success_is_asked_has_the_rule_as_its_fix() -> None:
+    task: Any = {"id": "w", "tool": "s:any", "when": "$STATUS[check] == 'failed'"}
+    [problem] = problems(CHECK, task)
+    fixed = {**task, "trigger_rule": "all_done"}
+    assert problem.fix == Fix(Op.REPLACE, fixed, "tasks[1]")
+    assert planned(CHECK, fixed)
+    [written] = problems(CHECK, {**task, "trigger_rule": "all_success"})
+    assert written.fix == Fix(Op.REPLACE, "all_done", "tasks[1].trigger_rule")
+
+
+def test_the_code_of_an_error_is_one_of_those_that_there_are() -> None:
+    task = {"id": "w", "tool": "s:any", "trigger_rule": "all_done"}
+    [problem] = problems(CHECK, {**task, "when": "$ERROR[check].code == 'tool-error'"})
+    assert problem.fix == replacement("$ERROR[check].code == 'tool_error'")
+    assert planned(CHECK, {**task, "when": "$ERROR[check].code == 'tool_error'"}).notes == ()

@@ -11,7 +11,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
-from plait.core.values.problems import Problem
+from plait.core.values.problems import Fix, Op, Problem
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
@@ -206,3 +206,24 @@ def test_a_task_for_failures_that_depends_on_nothing_is_noted(
     notes = planned({}, task).notes
     noted = [note for note in notes if note.startswith("tasks[1].trigger_rule: one_failed runs")]
     assert len(noted) == is_noted
+
+
+def test_a_task_in_a_group_is_reached_by_the_group_from_outside() -> None:
+    group = {"id": "g", "tasks": [{"id": "in", "tool": "s:any"}, {"id": "z", "tool": "s:any"}]}
+    outer = {"id": "h", "tasks": [group]}
+
+    def problem(**task: Any) -> Problem:
+        document = {"tasks": [outer, {"id": "w", "tool": "s:any", **task}]}
+        with pytest.raises(InvalidDag) as refused:
+            check(read_dag(document), CATALOG, Policy())
+        [found] = refused.value.problems
+        return found
+
+    for id in ("in", "h.g.in"):
+        named = problem(depends_on=[id])
+        assert named.message == f'The task "{id}" is in the group "h": only those in it see it.'
+        assert named.fix == Fix(Op.REPLACE, "h")
+        referred = problem(arguments={"x": f"$OUTPUT[{id}].y"})
+        assert (referred.fix, referred.hint) == (None, "Refer to $OUTPUT[h], its value.")
+    assert "refer to $OUTPUT[h]" in str(problem(when="in.ok").hint)
+    assert "refer to $OUTPUT[h]" in str(problem(select="$OUTPUT[in].ok").hint)

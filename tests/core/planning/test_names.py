@@ -1,8 +1,9 @@
 """Which names mean which tasks, inside of groups and around them."""
 
 from plait.core.language.dag import Task
+from plait.core.language.reader import read_dag
 from plait.core.language.templates import compile_value
-from plait.core.planning.names import Names, group_of, item_named
+from plait.core.planning.names import Names, group_of, group_that_hides, hidden_in, item_named
 from plait.core.values.strict import Json
 
 INNER = Task(id="a", tool="s:t")
@@ -61,3 +62,20 @@ def test_the_name_of_the_item_of_a_group():
     assert group_of("$INDEX[g.h]") == "g.h"
     assert group_of("$ITEM") is None
     assert group_of("g.h") is None
+
+
+def test_a_hidden_task_has_the_innermost_group_that_can_be_named():
+    document = {
+        "tasks": [
+            {
+                "id": "g",
+                "tasks": [{"id": "h", "tasks": [{"id": "in", "tool": "s:t"}]}],
+            },
+            {"id": "other", "tool": "s:t"},
+        ]
+    }
+    hidden = hidden_in(read_dag(document).dag.tasks)
+    assert hidden == {"h": ("g",), "g.h": ("g",), "in": ("g", "g.h"), "g.h.in": ("g", "g.h")}
+    assert group_that_hides("in", hidden, {"g": "g", "other": "other"}) == "g"
+    assert group_that_hides("in", hidden, {"g": "g", "h": "g.h"}) == "h"
+    assert group_that_hides("other", hidden, {"g": "g", "other": "other"}) is None

@@ -103,10 +103,23 @@ def test_an_argument_that_the_tool_does_not_take_is_renamed():
 
 
 def test_an_argument_that_goes_on_from_itself_needs_a_first_value():
-    problem = refused({"set": {"page": "$ARGUMENTS.page"}})
+    going_on = {"set": {"page": "add($ARGUMENTS.page, 1)"}, "while": "items"}
+    problem = refused(going_on, arguments={"q": "x"})
+    assert (problem.path, problem.code) == ("tasks[0].arguments.page", "missing_field")
     assert "page has no first value" in problem.message
     assert problem.hint == 'Write it into arguments too, such as "page": 1.'
-    planned({"set": {"page": "$ARGUMENTS.page"}}, arguments={"page": 1})
+    arguments: Any = {"q": "x", "page": 1}
+    assert problem.fix == Fix(Op.REPLACE, arguments, "tasks[0].arguments")
+    planned(going_on, arguments=arguments)
+    bare = refused(going_on)
+    whole: Any = {"id": "a", "tool": "s:list", "repeat": going_on, "arguments": {"page": 1}}
+    assert bare.fix == Fix(Op.REPLACE, whole, "tasks[0]")
+    assert refused({"set": {"q": "$ARGUMENTS.q"}}).fix is None
+
+
+def test_an_argument_in_the_place_of_an_answer_is_named_as_one():
+    problem = refused({"set": {"page": "page + 1"}}, arguments={"page": 1})
+    assert problem.fix == Fix(Op.REPLACE, "add($ARGUMENTS.page, 1)")
 
 
 def test_an_argument_that_is_only_set_is_null_at_first():

@@ -508,6 +508,17 @@ LAWS = settings(
 )
 
 
+def test_the_text_of_a_text_in_a_wrapper_is_the_text() -> None:
+    wrapper = {
+        "type": "object",
+        "properties": {"result": {"type": "string"}},
+        "required": ["result"],
+        "additionalProperties": False,
+    }
+    assert walk_output(Types(), forms(wrapper), path(".text")).stopped is None
+    assert walk_output(Types(), forms(wrapper), path(".other")).stopped == 0
+
+
 @LAWS
 @given(st.data(), schemas(), PATHS)
 def test_a_path_that_is_ruled_out_is_in_no_value_of_the_schema(

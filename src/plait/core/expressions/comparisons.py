@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ..values.problems import slip_of
+from ..values.problems import nearest, slip_of, some_of
 from ..values.strict import dumps
 from .findings import Findings
 from .names import quoted
 from .nodes import Call, Compare, Index, Literal, Node, Not, Path, Projection, Text
 from .problems import Edit
-from .shapes import Shape
+from .shapes import MAX_SHOWN, Shape
 
 _MATCHES: dict[str, Callable[[str, str], bool]] = {
     "contains": lambda whole, part: part in whole,
@@ -21,6 +21,14 @@ _MATCHES: dict[str, Callable[[str, str], bool]] = {
 }
 SEARCHES = _MATCHES.keys()
 _TRUTHS = {"true": "true", "false": "false", "1": "true", "0": "false"}
+_ENDS = {
+    **dict.fromkeys(("failure", "fail", "error", "errored"), "failed"),
+    **dict.fromkeys(("ok", "succeeded", "successful", "completed"), "success"),
+    **dict.fromkeys(("timed out", "timed_out", "timedout"), "timeout"),
+    **dict.fromkeys(("canceled", "aborted"), "cancelled"),
+    "toolerror": "tool_error",
+}
+"""The words of other engines for how a task ended."""
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -36,7 +44,7 @@ def check_comparison(node: Compare, left: Shape, right: Shape, findings: Finding
         message = f"{findings.written(node.left)} never gives {findings.written(node.right)}"
         findings.say(node.start, node.end, message, edit)
         return
-    common = left.known & right.known
+    common, hint = left.known & right.known, ""
     if left.known and right.known and not (common if is_equality else common & {"number", "text"}):
         edit = (
             _of_the_comparison(node, right, findings)
@@ -50,12 +58,14 @@ def check_comparison(node: Compare, left: Shape, right: Shape, findings: Finding
         )
     elif is_equality and _are_disjoint(left, right):
         edit = _nearest_option(node.right, left) or _nearest_option(node.left, right)
+        if edit is None:
+            hint = _nearest_hint(node.right, left) or _nearest_hint(node.left, right)
     else:
         return
     ends = "always true" if node.operator == "!=" else "never true"
     message = f"{left} {node.operator} {right} is {ends}"
     is_note = left.is_learned or right.is_learned
-    findings.say(node.start, node.end, message, edit, is_note=is_note)
+    findings.say(node.start, node.end, message, edit, is_note=is_note, hint=hint)
 
 
 def check_search(node: Call, whole: Shape, part: Shape, findings: Findings) -> None:
@@ -118,8 +128,21 @@ def _nearest_option(literal: Node, other: Shape) -> Edit | None:
     """Return the edit that writes the literal as the one option that it must mean."""
     if not isinstance(literal, Literal) or other.known != {"text"}:
         return None
-    near = slip_of(str(literal.value), map(str, other.options or ()))
+    options = [*map(str, other.options or ())]
+    near = slip_of(str(literal.value), options)
+    synonym = _ENDS.get(str(literal.value).casefold())
+    near = near or (synonym if synonym in options else None)
     return Edit(literal.start, literal.end, quoted(near)) if near else None
+
+
+def _nearest_hint(literal: Node, other: Shape) -> str:
+    """Return the hint that names the option that the literal is nearest to, or all of them."""
+    options = [*map(str, other.options or ())]
+    if not isinstance(literal, Literal) or len(options) < 2:
+        return ""
+    if near := nearest(str(literal.value), options):
+        return f"Did you mean {quoted(near[0])}?"
+    return f"Its values: {some_of(options, 20)}." if len(options) > MAX_SHOWN else ""
 
 
 def _of_the_comparison(node: Compare, right: Shape, findings: Findings) -> Edit | None:

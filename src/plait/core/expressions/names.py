@@ -7,7 +7,8 @@ list whose elements have it, or, in a condition, no dependency.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 from ..values.problems import nearest, slip_of, some_of
 from ..values.strict import dumps
@@ -44,6 +45,8 @@ CONSTANTS = {
 }
 """Constants of other languages, as they are written here."""
 
+GroupOf: TypeAlias = Callable[[str], str | None]
+"""Gives the group with a task of an id, which only those in the group may name; None if none."""
 MAX_GUESSED = 200
 """Most tasks among which a misspelt name is searched, for each expression of a document."""
 
@@ -55,8 +58,18 @@ class Names:
     """A check of the names in one expression. *tasks* are the ids that a condition may name, *own*
     is the id of the task whose answer a `select` sees."""
 
-    def __init__(self, findings: Findings, tasks: Collection[str], own: str | None) -> None:
+    def __init__(
+        self,
+        findings: Findings,
+        tasks: Collection[str],
+        own: str | None,
+        arguments: Collection[str] = (),
+        group_of: GroupOf = lambda id: None,
+    ) -> None:
         self._findings = findings
+        self._arguments = arguments
+        """The arguments of the call, in the expressions of `repeat`."""
+        self._group_of = group_of
         self._tasks = tasks
         self._own = own
 
@@ -87,10 +100,16 @@ class Names:
         ):
             self.say_own(node, is_certain=True, is_note=shape.is_learned)
             return shape
+        if near is None and there is There.NO and name in self._arguments:
+            message = f"the answer has no {name}; the argument of the call is $ARGUMENTS.{name}"
+            return self._findings.say(node.start, node.end, message, member_of("$ARGUMENTS", name))
         if compared and near is None and there is There.NO and not shape.is_learned:
             return self._findings.say(
                 node.start, node.end, f"unknown field {name} to compare with", quoted(name)
             )
+        if there is There.NO and name == "text" and scope.is_answer and shape.known == {"text"}:
+            message = "the output is the text itself"
+            return self._findings.say(node.start, node.end, message, "@", is_note=shape.is_learned)
         if there is There.NO and self._is_function(node):
             message = f"{name} is not a field; a function is called: {name}(@)"
             return self._findings.say(node.start, node.end, message, f"{name}(@)")
@@ -248,6 +267,8 @@ class Names:
             edit = as_name(near) if near else None
         known = some_of(scope.shape.members, 12)
         hint = f"Dependencies: {known}." if known else "Name the tasks it reads in depends_on."
+        if edit is None and (group := self._group_of(name)) is not None:
+            hint = in_group(group)
         self._findings.say(first.start, first.end, f"{name} is not a dependency", edit, hint=hint)
         if near is not None and near in scope.shape.members and edit == as_name(near):
             return scope.shape.members[near], 0
@@ -277,6 +298,11 @@ class Names:
         return self._findings.say(
             node.start, node.end, message, edit, is_note=not is_certain, hint=hint
         )
+
+
+def in_group(group: str) -> str:
+    """Return the hint for the id of a task in *group*, which others do not see."""
+    return f"That task is in the group {group}: refer to $OUTPUT[{group}], its value."
 
 
 def quoted(text: str) -> str:

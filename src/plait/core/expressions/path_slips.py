@@ -124,6 +124,12 @@ def _dollar(loose: Loose, at: int) -> Finding | None:
             edit = loose.replaced(at, at + 4, f"$OUTPUT[{id}]")
             return loose.found(at, f"the id of a task stands in brackets: $OUTPUT[{id}]", edit)
         of_tasks, others = ("OUTPUT", "STATUS", "ERROR"), ("ITEM", "INDEX", "ARGUMENTS")
+        if after.text in of_tasks:
+            message = f"${after.text} wants the id of a task"
+            if second.kind == "." and loose.kind(at + 3) == "name":
+                meant = f"${after.text}[{loose.tokens[at + 3].text}]"
+                return loose.found(at, message, loose.replaced(at, at + 4, meant))
+            return loose.found(at, message, None, f"Write ${after.text}[id].")
         near = slip_of(after.text, of_tasks if second.kind == "[" else others)
         if near is not None and near != after.text:
             edit = Edit(token.start, after.end, f"${near}")

@@ -22,7 +22,7 @@ from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
 from .functions import FUNCTIONS
-from .names import ENVELOPES, MAX_GUESSED, Names, as_name
+from .names import ENVELOPES, MAX_GUESSED, GroupOf, Names, as_name, in_group, member_of
 from .nodes import (
     Ampersand,
     And,
@@ -76,12 +76,13 @@ def read(
     is_test: bool = False,
     is_output: bool = True,
     source: str | None = None,
+    group_of: GroupOf = lambda id: None,
 ) -> Reading:
     """Read *expression* over a value of *shape*, which is the whole of an output or not.
     *references* has the shape of each reference that is allowed in it; *own* is the id of the task
     whose answer it selects from, or asks about if it `is_test`; *source* is a reference to the
     value, if it may be written in the expression."""
-    reader = _Reader(expression.text, references, own=own)
+    reader = _Reader(expression.text, references, own=own, group_of=group_of)
     if is_output and not expression.reads_result:
         shape = looked_through(shape)
     reader.check_references(expression)
@@ -97,9 +98,10 @@ def read_condition(
     dependencies: Mapping[str, Shape],
     tasks: Collection[str],
     references: Mapping[Key, Shape],
+    group_of: GroupOf = lambda id: None,
 ) -> Reading:
     """Read a `when` over the outputs of *dependencies*. *tasks* are all ids of the document."""
-    reader = _Reader(expression.text, references, tasks, is_condition=True)
+    reader = _Reader(expression.text, references, tasks, is_condition=True, group_of=group_of)
     reader.check_references(expression)
     scope = Scope(object_of(dependencies), is_tasks=True)
     reader.constants.check(expression.tree, scope)
@@ -119,9 +121,12 @@ class _Reader:
         *,
         is_condition: bool = False,
         own: str | None = None,
+        group_of: GroupOf = lambda id: None,
     ) -> None:
         self.findings = Findings(text)
-        self._names = Names(self.findings, tasks, own)
+        arguments = references.get(Key(Source.ARGUMENTS), ANY).members
+        self._names = Names(self.findings, tasks, own, arguments, group_of)
+        self._group_of = group_of
         self.constants = Constants(self.findings, tasks)
         self._references = references
         self._is_condition = is_condition
@@ -148,6 +153,8 @@ class _Reader:
                 near = slip_of(id, dict.fromkeys(ids)) if id else None
                 edit = str(Key(source, near)) if near else None
                 message, hint = f'unknown task "{id}"', ""
+                if (group := self._group_of(id)) is not None and is_task:
+                    hint = in_group(group)
                 if not is_task:
                     message, hint = f"there is no {node.key} here", self._why_not_here(source)
                 if id and ids and not is_task:
@@ -311,7 +318,7 @@ class _Reader:
         if elements is None:
             return ANY
         if node.condition is not None:
-            inner = scope.within(elements)
+            inner = self._holder(node.base, scope).within(elements)
             self.constants.check(node.condition, inner)
             self.read(node.condition, inner)
         is_whole = node.start == 0 and node.end == len(self.findings.text)
@@ -324,6 +331,31 @@ class _Reader:
         made = list_of(not_null(rest))
         wanted = "object" if node.over is Over.VALUES else "list"
         return or_null(made) if "null" in base.kinds or not base.known <= {wanted} else made
+
+    def _holder(self, base: Node, scope: Scope) -> Scope:
+        """Return the scope of the value that has the list *base* as a member: in that of another
+        if that has it as a member, and so on to *scope*."""
+        around = scope
+        first, *rest = base.steps if isinstance(base, Path) else (base,)
+        source: str | None = None
+        match first:
+            case Reference(key=key) if key != self._own:
+                shape = self.referenced(key, rest)
+                source = str(key) if key.source in (Source.OUTPUT, Source.ITEM) else None
+            case Field(name=name) if scope.is_tasks:
+                shape, source = looked_through(scope.shape.member(name)), f"$OUTPUT[{name}]"
+            case Field(name=name):
+                shape = scope.shape.member(name)
+                source = member_of(scope.source, name) if scope.source else None
+            case _:
+                return scope
+        for step in rest:
+            if not isinstance(step, Field):
+                break
+            around = Scope(shape, around, source=source)
+            shape = shape.member(step.name)
+            source = member_of(source, step.name) if source else None
+        return around
 
     # Comparisons.
 

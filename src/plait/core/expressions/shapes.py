@@ -38,6 +38,10 @@ class There(StrEnum):
     UNKNOWN = "unknown"
 
 
+MAX_SHOWN = 6
+"""Most values of a shape that a message lists as what it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """The kinds, members and elements that a value may have."""
@@ -84,7 +88,7 @@ class Shape:
         return frozenset("number" if kind == "integer" else kind for kind in self.kinds - {"null"})
 
     def __str__(self) -> str:
-        if self.options is not None and len(self.options) <= 6:
+        if self.options is not None and len(self.options) <= MAX_SHOWN:
             named = ", ".join(map(repr, self.options))
             return named if len(self.options) == 1 else f"one of {named}"
         kinds = self.kinds - ({"integer"} if "number" in self.kinds else set())

@@ -174,8 +174,9 @@ def problem_of(detail: ErrorDetails, path: str, id: str | None, fix: Fix | None)
             message = f"Invalid id {short(detail['input'])}."
             return Problem(place, "invalid_id", message, fix.advice if fix else hint, None, fix)
     message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
+    code = "limit_exceeded" if detail["type"] == "string_too_long" else "wrong_type"
     advice = fix.advice if fix is not None else HINTS.get(name)
-    return Problem(place, "wrong_type", message, advice, id, fix)
+    return Problem(place, code, message, advice, id, fix)
 
 
 def _expected(name: str, detail: ErrorDetails) -> str:

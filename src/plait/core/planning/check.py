@@ -13,7 +13,13 @@ from ..language.reader import Reading
 from ..language.templates import Template, with_items
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy
-from ..values.problems import Problems, TooManyProblems, first_of, with_one_fix_a_place
+from ..values.problems import (
+    Problem,
+    Problems,
+    TooManyProblems,
+    first_of,
+    with_one_fix_a_place,
+)
 from .effects import note_effects
 from .expressions import Expressions
 from .fields import Fields
@@ -24,7 +30,7 @@ from .links import Links
 from .mismatch import MAX_NOTES, Mismatches
 from .names import Names
 from .omissions import misplaced
-from .places import inner_paths, paths_of
+from .places import inner_paths, paths_of, with_whole_ids
 from .plan import (
     GROUP,
     MAX_CALLS,
@@ -80,10 +86,9 @@ def check(
         checker.check_calls(planned, max_calls)
         checker.check_cycles(tasks)
     except TooManyProblems as error:
-        raise InvalidDag(with_one_fix_a_place(first_of(error.problems)), checker.notes) from None
+        raise checker.refusal(first_of(error.problems)) from None
     if checker.problems:
-        problems = with_strays_moved(checker.problems, reading.strays, catalog)
-        raise InvalidDag(with_one_fix_a_place(problems), checker.notes)
+        raise checker.refusal(with_strays_moved(checker.problems, reading.strays, catalog))
     kept = {id for id, task in (reused or {}).items() if not task.is_sent}
     plan = lay_out(dag, tasks, checker.notes, cost, alone, kept)
     note_effects(plan)
@@ -115,6 +120,11 @@ class _Checker:
         """Every task so far, with its path."""
         self.malformed = reading.malformed
         self.unread = reading.unread
+
+    def refusal(self, problems: Iterable[Problem]) -> InvalidDag:
+        """Return the error with *problems* as clients get them."""
+        ids = {path: planned.id for planned, path in self.planned}
+        return InvalidDag(with_one_fix_a_place([*with_whole_ids(problems, ids)]), self.notes)
 
     @property
     def names(self) -> Names:
@@ -293,7 +303,8 @@ class _Checker:
         )
         mismatches = Mismatches(flow, self.problems, self.notes)
         ids = {**{id: id for id in self.malformed}, **self.ids}
-        expressions = Expressions(tasks, ids, flow, self.problems, self.notes)
+        around = self.links.group_around
+        expressions = Expressions(tasks, ids, flow, self.problems, self.notes, around)
         repeats = Repeats(flow, expressions.of_repeat, self.problems)
         items = Items(self.problems)
         for task, path in self.planned:

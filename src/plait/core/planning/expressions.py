@@ -41,7 +41,7 @@ from ..values.strict import Json, short
 from .filters import filter_meant
 from .flow import MAX_DEPTH, Flow
 from .names import item_named
-from .places import part_at, place_of_item
+from .places import part_at, place_of_item, with_field
 from .plan import PlannedTask
 from .repeats import arguments_of, expressions_of, joined
 from .shapes import shape_of
@@ -62,8 +62,10 @@ class Expressions:
         flow: Flow,
         problems: list[Problem],
         notes: list[str],
+        group_around: Callable[[str, Mapping[str, str]], str | None],
     ) -> None:
         self._tasks = tasks
+        self._group_around = group_around
         """The tasks whose ids are unambiguous."""
         self._ids = ids
         self._flow = flow
@@ -85,14 +87,34 @@ class Expressions:
         if meant is not None:
             self._problems.append(meant)
         elif when is not None:
-            place = f"{path}.when"
+            place, before = f"{path}.when", len(self._problems)
             self._report(planned, when, task.when, place, self._read_when, condition)
+            if len(self._problems) == before + 1 and self._asks_in_vain(planned, when):
+                self._let_run(planned, path)
         if planned.repeat is not None and task.repeat is not None:
             read = dict(planned.repeat.expressions())
             for place, text, compiled in expressions_of(task.repeat):
                 where = f"{path}.repeat.{place}"
                 look = self._read_test if compiled is test else self._read_repeat
                 self._report(planned, read[place], text, where, look, compiled)
+
+    def _asks_in_vain(self, planned: PlannedTask, when: Expression) -> bool:
+        """Return whether *when* asks for the status of a task whose success *planned* needs."""
+        return any(self._is_success(planned, key) for key in when.references)
+
+    def _is_success(self, planned: PlannedTask, key: Key) -> bool:
+        """Return whether the status that *key* stands for is a success whenever *planned* runs."""
+        is_sure = planned.task.trigger_rule == "all_success" and key.source is Source.STATUS
+        return is_sure and self._names(planned).get(key.id) in planned.requires
+
+    def _let_run(self, planned: PlannedTask, path: str) -> None:
+        """Give the last problem the fix that lets *planned* run after failures too."""
+        last = self._problems[-1]
+        if last.fix is not None:
+            return
+        fix = with_field(planned.task, path, "trigger_rule", "all_done")
+        hint = "It runs only after successes: write trigger_rule: all_done."
+        self._problems[-1] = replace(last, hint=hint, fix=fix)
 
     def look_at_pipes(self, planned: PlannedTask, path: str) -> None:
         """Check the expressions in the references of *planned*."""
@@ -162,7 +184,14 @@ class Expressions:
         if is_output_of_task and planned.names is None and len(names) == len(reference.path):
             source = reduce(member_of, names, f"$OUTPUT[{reference.task}]")
         shape = self._at_path(planned, reference)
-        return read(given, shape, references, is_output=is_output, source=source)
+        return read(
+            given,
+            shape,
+            references,
+            is_output=is_output,
+            source=source,
+            group_of=self._group_of(planned),
+        )
 
     def _report(
         self,
@@ -229,13 +258,18 @@ class Expressions:
             **self._operands(planned, given),
             _ARGUMENTS: arguments_of(planned, self._flow),
         }
-        return read(given, self._answer(planned), references, planned.id, is_test=is_test)
+        answer, group_of = self._answer(planned), self._group_of(planned)
+        return read(given, answer, references, planned.id, is_test=is_test, group_of=group_of)
 
     def _read_test(self, planned: PlannedTask, given: Expression) -> Reading:
         return self._read_repeat(planned, given, is_test=True)
 
     def _read_select(self, planned: PlannedTask, select: Expression) -> Reading:
-        return read(select, self._answer(planned), self._operands(planned, select), planned.id)
+        operands, group_of = self._operands(planned, select), self._group_of(planned)
+        return read(select, self._answer(planned), operands, planned.id, group_of=group_of)
+
+    def _group_of(self, planned: PlannedTask) -> Callable[[str], str | None]:
+        return lambda id: self._group_around(id, self._names(planned))
 
     def _operands(
         self, planned: PlannedTask, given: Expression, *, of_items: bool = False
@@ -258,8 +292,7 @@ class Expressions:
             if key.task in names and key.source is not Source.OUTPUT:
                 forms = self._flow.end(key.source, names[key.id]).forms
                 ends[key] = shape_of(self._flow.types(), forms)
-                is_sure = planned.task.trigger_rule == "all_success"
-                if key.source is Source.STATUS and is_sure and names[key.id] in planned.requires:
+                if self._is_success(planned, key):
                     ends[key] = of_value("success")
         return ends
 
@@ -293,7 +326,7 @@ class Expressions:
                 if key.task == planned.task.id:
                     references[key] = ANY
             seen |= {planned.task.id: ANY} if own in when.references else {}
-        return read_condition(when, seen, names, references)
+        return read_condition(when, seen, names, references, self._group_of(planned))
 
     def _named(self, planned: PlannedTask, given: Expression) -> list[str]:
         """List the tasks that *given*, maybe a fix that is only tried, makes dependencies."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 
 from ..expressions.evaluation import Expression
 from ..expressions.nodes import Source
@@ -15,7 +16,7 @@ from ..language.references import OUTPUT
 from ..language.templates import Template
 from ..values.problems import MAX_GUESSES, Fix, Op, Problem, did_you_mean, slip_of, some_of
 from ..values.strict import Json, short
-from .names import Names
+from .names import Names, group_that_hides, hidden_in
 from .places import mentions
 
 
@@ -25,6 +26,7 @@ class Links:
     def __init__(self, reading: Reading, problems: list[Problem], notes: list[str]) -> None:
         self.names = Names.of(reading.dag.tasks)
         """The names of the level that is read."""
+        self._tasks = reading.dag.tasks
         self._outward: dict[str, bool] = {}
         self._lists = {task.id for task in reading.dag.tasks if task.for_each is not None}
         """The tasks whose output is a list for its items."""
@@ -66,6 +68,15 @@ class Links:
             links[id] = True  # how a task in the group ended is a value, whatever it was
         return links
 
+    @cached_property
+    def _hidden(self) -> dict[str, tuple[str, ...]]:
+        """The tasks in groups, as `hidden_in` has them."""
+        return hidden_in(self._tasks)
+
+    def group_around(self, id: str, ids: Mapping[str, str]) -> str | None:
+        """Return the innermost group around the task *id* that *ids* names; None without one."""
+        return group_that_hides(id, self._hidden, ids)
+
     @contextmanager
     def within(self, group: Task) -> Iterator[dict[str, bool]]:
         """Read the tasks of *group*. Gives their links that lead out of it, by whole id, which are
@@ -96,6 +107,12 @@ class Links:
 
     def no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
         """Report the unknown task *id*, named at *path*: alone, or in a reference in *text*."""
+        if (group := self.group_around(id, self.ids)) is not None:
+            message = f'The task "{id[:80]}" is in the group "{group}": only those in it see it.'
+            alone = None if text is not None else Fix(Op.REPLACE, group)
+            hint = f"Refer to $OUTPUT[{group}], its value." if alone is None else alone.advice
+            self._say(path, "unknown_task", message, hint, task.id if task else None, alone)
+            return
         near = did_you_mean(id, self.ids) if len(self._problems) < MAX_GUESSES else None
         hint = near or f"Tasks: {some_of(self.ids, 20)}."
         meant: Json = slip_of(id, self.ids) if near else None

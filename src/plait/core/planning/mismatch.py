@@ -244,13 +244,14 @@ class Mismatches:
         file: `${INDEX}.txt`."""
         reference, text = at.reference, at.text
         ending = reference.path[stopped:]
+        if ending[-1] not in _ENDINGS or reference.is_guarded:
+            return None
         kinds = [kind for form in judged.walk.before for kind in self._flow.types().kinds(form)]
         written_ = spelled(reference, reference.path)
         if (
             not kinds
             or not _SCALARS.issuperset(kinds)
             or not all(isinstance(step, str) for step in ending)
-            or ending[-1] not in _ENDINGS
             or reference.text != written_
             or not isinstance(text, str)
             or text.count(written_) != 1
@@ -280,7 +281,7 @@ class Mismatches:
         return f"{where} is {there}, and there is no {step_text(step)} in it"
 
     def _mismatch(self, at: Location, judged: Judgement, why: str) -> None:
-        as_text = self._as_text(at, judged)
+        as_text = self._as_text(at, judged) if len(self._problems) < MAX_GUESSES else None
         fix = as_text or self._fitting(at, judged)
         value = judged.walk.value
         hints = [] if fix is None else [f"Write {short(fix, MAX_SHOWN)}."]

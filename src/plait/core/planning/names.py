@@ -117,6 +117,32 @@ class Names:
         return reference._replace(task=bound)
 
 
+def hidden_in(tasks: Iterable[Task], around: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+    """Return the tasks in groups among *tasks*, by id and by whole id, each with the whole ids of
+    the groups *around* it, the outermost first. The first of an id counts."""
+    found: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        whole = f"{around[-1]}.{task.id}" if around else task.id
+        if around:
+            found.setdefault(task.id, around)
+            found.setdefault(whole, around)
+        for id, groups in hidden_in(task.tasks or (), (*around, whole)).items():
+            found.setdefault(id, groups)
+    return found
+
+
+def group_that_hides(
+    id: str, hidden: Mapping[str, tuple[str, ...]], ids: Mapping[str, str]
+) -> str | None:
+    """Return the innermost of the groups around the task *id*, as `hidden_in` has them, that *ids*
+    names; None if it is in none."""
+    groups = hidden.get(id)
+    if groups is None:
+        return None
+    named = {whole: name for name, whole in ids.items()}
+    return next((named[group] for group in reversed(groups) if group in named), None)
+
+
 def item_named(kind: str, group: str) -> str:
     """Return the name under which tasks in *group* see its item (`$ITEM`) or its number
     (`$INDEX`)."""

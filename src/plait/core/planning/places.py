@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..language.dag import Task
 from ..language.reader import Reading
 from ..language.references import Reference, Step, own_text
 from ..language.templates import Template
-from ..values.problems import MAX_FIX_CHARS, written
+from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem, written
 from ..values.schema import Place
-from ..values.strict import Json, dumps
+from ..values.strict import Json, JsonObject, dumps
 from .keywords import Forms, declared
 from .plan import PlannedTask
 from .types import Path, Types
@@ -30,6 +30,18 @@ def paths_of(reading: Reading) -> Iterator[str]:
             yield f"resume_from.{task.id}"  # a task of the earlier run that was not sent again
             continue
         yield f"tasks[{next(left.get(task.id, iter(())), index)}]"
+
+
+def with_whole_ids(problems: Iterable[Problem], ids: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield *problems*, those of tasks in groups with the whole id of the task. *ids* has the whole
+    ids of the tasks that could be read, by path."""
+    for problem in problems:
+        place = _INNER.match(problem.path) if problem.id is not None else None
+        if place is not None:
+            around = ids.get(place["group"])
+            whole = ids.get(place[0]) or (around and f"{around}.{problem.id}")
+            problem = replace(problem, id=whole or problem.id)
+        yield problem
 
 
 def inner_paths(inner: Mapping[str, tuple[int, ...]], group: str, count: int) -> Iterator[str]:
@@ -62,6 +74,16 @@ def place_of_item(task: Task, place: Place) -> Place:
     return (key, *place[2:])
 
 
+def with_field(task: Task, path: str, name: str, value: Json) -> Fix | None:
+    """Return the fix that gives *task*, which stands at *path*, the field *name* with *value*; None
+    if that would be too long."""
+    if name in task.model_fields_set:
+        return Fix(Op.REPLACE, value, f"{path}.{name}")
+    members = task.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    whole: JsonObject = {**members, name: value}
+    return Fix(Op.REPLACE, whole, path) if len(dumps(whole)) <= MAX_FIX_CHARS else None
+
+
 def part_at(value: Any, place: Place) -> Any:
     """Return the part of *value* at *place*, which must exist."""
     for step in place:
@@ -74,6 +96,8 @@ MAX_NAMES = 1_000
 MAX_CHARS = 120
 """Most characters of foreign text in a message."""
 _NAME = re.compile(r"[^\W\d]\w*")
+_INNER = re.compile(r"(?P<group>tasks\[\d+\](?:\.tasks\[\d+\])*)\.tasks\[\d+\]")
+"""The beginning of the path of a problem of a task in a group."""
 _WRITTEN = re.compile(
     r"\$\{?((?:OUTPUT|STATUS|ERROR)\[[^\]]*\]|(?:ITEM|INDEX)(?:\[(?!-?\d+\])[\w.-]+\])?)"
 )

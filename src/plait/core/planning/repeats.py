@@ -18,14 +18,20 @@ from ..expressions.shapes import (
 )
 from ..language.repeats import MAX_PAGES, POLL_S, Repeat
 from ..values.problems import Fix, Problem, written
-from ..values.strict import JsonObject
+from ..values.strict import Json, JsonObject, dumps
 from .fixes import fixed_argument
 from .flow import Flow
 from .keywords import Part
+from .places import with_field
 from .plan import PlannedTask, Repeating
 from .shapes import schema_of, shape_of
 from .types import Fit, Value
 
+_FIRST = {
+    **dict.fromkeys(("page", "page_number", "pagenumber", "page_no", "p"), 1),
+    **dict.fromkeys(("offset", "skip"), 0),
+}
+"""The first values of arguments that count pages or what stands in them."""
 ARGUMENTS = Key(Source.ARGUMENTS)
 
 
@@ -108,10 +114,26 @@ class Repeats:
                     f"{name} has no first value: the arguments of the first call are those of the "
                     f"task, so $ARGUMENTS.{name} is null, and the call is not repeated."
                 )
-                hint = f'Write it into arguments too, such as "{name}": 1.'
-                self._say(place, "invalid_expression", message, hint, planned)
+                first = self._first_value(planned, name)
+                shown = 1 if first is None else first
+                fix = None
+                if first is not None and isinstance(planned.task.arguments, dict):
+                    arguments = {**planned.task.arguments, name: first}
+                    fix = with_field(planned.task, path, "arguments", arguments)
+                hint = f'Write it into arguments too, such as "{name}": {dumps(shown)}.'
+                place = f"{path}.arguments{written((name,))}"
+                self._say(place, "missing_field", message, hint, planned, fix)
                 continue
             self._fits(planned, name, one, place)
+
+    def _first_value(self, planned: PlannedTask, name: str) -> Json:
+        """Return the value of the argument *name* for the first page; None if it is unclear."""
+        schema = planned.tool.input.properties.get(name)
+        default = schema.get("default") if isinstance(schema, dict) else None
+        value: Json = default if isinstance(default, int) else _FIRST.get(name.casefold())
+        given: JsonObject = {name: value}
+        wrong = {one.place[:1] for one in planned.tool.input.complaints(given)}
+        return None if (name,) in wrong else value
 
     def _is_parameter(self, planned: PlannedTask, name: str, place: str) -> bool:
         """Report an argument that the tool does not take."""

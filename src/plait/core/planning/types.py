@@ -327,19 +327,23 @@ def walk_output(types: Types, forms: Forms, path: Path) -> Walk:
     """Follow *path* as `walk` does, from the output of a task: `.text` of a text is the text, and
     where the schema declares the wrapper `{"result": x}` of the SDKs, a path may go straight into
     x."""
-    found = walk(types, forms, path)
-    if path and path[0] == "text":
-        texts = united(types.forms(*form, Part({"type": "string"}, {})) for form in forms)
-        texts = tuple(form for form in texts if types.kinds(form))
-        found = _either(walk(types, texts, path[1:]), found, is_wrapper=False) if texts else found
+    found = _walk_text(types, forms, path)
     if path and path[0] != "result":
         wrapped = united(types.member(form, "result") for form in forms if _may_wrap(form))
-        found = (
-            _either(walk(types, wrapped, path), found, is_wrapper=len(declared(forms)) == 1)
-            if wrapped
-            else found
-        )
+        if wrapped:
+            is_wrapper = len(declared(forms)) == 1
+            found = _either(_walk_text(types, wrapped, path), found, is_wrapper=is_wrapper)
     return found
+
+
+def _walk_text(types: Types, forms: Forms, path: Path) -> Walk:
+    """Follow *path* as `walk` does, where `.text` of a text is the text."""
+    found = walk(types, forms, path)
+    if not path or path[0] != "text":
+        return found
+    texts = united(types.forms(*form, Part({"type": "string"}, {})) for form in forms)
+    texts = tuple(form for form in texts if types.kinds(form))
+    return _either(walk(types, texts, path[1:]), found, is_wrapper=False) if texts else found
 
 
 def _may_wrap(form: Form) -> bool:
