@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..values.strict import Json, NotStrict, dumps, loads
 from .pipes import Pipe, is_text, pipe_start, read_pipe
@@ -76,6 +76,10 @@ class Missing(Enum):
     DEFAULT = "no default"
 
 
+NO_DEFAULT: Final = Missing.DEFAULT
+"""A name of its own, as most references have none: a member costs much more by its enum."""
+
+
 class Omitted(Enum):
     """The default `OMIT`: the argument is left out."""
 
@@ -108,7 +112,7 @@ class Reference(NamedTuple):
 
     task: str
     path: tuple[Step, ...] = ()
-    default: Json | Missing | Omitted | Reference = Missing.DEFAULT
+    default: Json | Missing | Omitted | Reference = NO_DEFAULT
     """The value, or the reference, that takes its place where it has none."""
     text: str = ""
     pipe: Pipe | None = None
@@ -117,7 +121,7 @@ class Reference(NamedTuple):
 
     @property
     def is_guarded(self) -> bool:
-        return self.default is not Missing.DEFAULT
+        return self.default is not NO_DEFAULT
 
     @property
     def chain(self) -> Iterator[Reference]:
@@ -176,7 +180,7 @@ def plain_reference(text: str) -> Reference | None:
         return None
     task, path = plain.groups()
     steps = _known_path(path) if len(path) <= MAX_KNOWN_CHARS else _plain_path(path)
-    return Reference(task, steps, Missing.DEFAULT, text)
+    return Reference(task, steps, NO_DEFAULT, text)
 
 
 def _parse(text: str, items: bool) -> tuple[str | Reference, ...]:

@@ -21,10 +21,10 @@ from .pipes import Pipe
 from .references import (
     INDEX,
     ITEM,
+    NO_DEFAULT,
     OUTPUT,
     BadReference,
     Every,
-    Missing,
     Omitted,
     Reference,
     Step,
@@ -168,7 +168,7 @@ def _compile_all(
         for piece in (part,) if isinstance(part, Reference) else part:
             if isinstance(piece, Reference):
                 found.append((place, piece))
-                if piece.default is not Missing.DEFAULT or piece.about != OUTPUT:
+                if piece.is_guarded or piece.about != OUTPUT:
                     is_plain = False
                 if piece.pipe is not None or isinstance(piece.default, Reference):
                     is_plain = False
@@ -247,7 +247,7 @@ def value_of(reference: Reference, scope: Scope) -> Json:
     """Return what *reference* stands for, or the first of its defaults that is there. Raises
     `ReferenceFailed`."""
     default = reference.default
-    if default is Missing.DEFAULT:
+    if default is NO_DEFAULT:
         return _own_value(reference, scope)
     try:
         value = _own_value(reference, scope)

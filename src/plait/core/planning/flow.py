@@ -126,7 +126,11 @@ class Flow:
         schema = planned.tool.input
         if reference.pipe is not None:
             return self._judge(self._of_pipe(planned, reference), (), schema, place)
-        source = self._named(planned, reference)
+        source = None
+        if reference.about == OUTPUT and reference.task != planned.id:
+            source = self._outputs.get(reference.task)  # as for most, once it is known
+        if source is None:
+            source = self._named(planned, reference)
         judged = self._judged.get((source, reference.path, schema, place))
         return judged or self._judge(source, reference.path, schema, place)
 

@@ -135,14 +135,25 @@ class Links:
         """Return the tasks that this one waits for, each with whether a default guards every link
         to it."""
         links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
-        for template in (arguments,) if items is None else (arguments, items):
-            for _, reference in template.found:
-                if not reference.is_item:
-                    links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+        if arguments.is_plain and items is None and not self.names.items:  # as for most tasks
+            links |= dict.fromkeys([reference.task for _, reference in arguments.found], False)
+        else:
+            self._add_named(arguments, items, links)
+        if not links:
+            return links
         around = (task.id, *self.names.groups)
         if links.keys() <= self.ids.keys() and links.keys().isdisjoint(around):
             return links
         return self._possible(task, arguments, items, path)
+
+    def _add_named(
+        self, arguments: Template, items: Template | None, links: dict[str, bool]
+    ) -> None:
+        """Add to *links* the tasks that references name, each with whether a default guards it."""
+        for template in (arguments,) if items is None else (arguments, items):
+            for _, reference in template.found:
+                if not reference.is_item:
+                    links[reference.task] = links.get(reference.task, True) and reference.is_guarded
 
     def _possible(
         self, task: Task, arguments: Template, items: Template | None, path: str

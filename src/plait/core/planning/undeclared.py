@@ -35,7 +35,8 @@ class Undeclared:
     def note_parts(self, tool: Tool, arguments: JsonObject, path: str) -> None:
         """Note the members of objects in *arguments*, which *tool* takes, that it does not
         declare."""
-        if self._left and any(map(_has_objects, arguments.values())):
+        parts = [part for part in arguments.values() if isinstance(part, dict | list)]
+        if parts and self._left and any(map(_has_objects, parts)):
             definition, types = tool.input.definition, Types()
             forms = types.forms(Part(definition, definition))
             for place, around in _inside(types, arguments, forms, ()):
@@ -55,11 +56,9 @@ class Undeclared:
         self._notes.append(said)
 
 
-def _has_objects(value: Json) -> bool:
+def _has_objects(value: JsonObject | list[Json]) -> bool:
     """Whether *value* is or holds an object, or might."""
-    if isinstance(value, list):
-        return any(isinstance(part, dict | list) for part in value)
-    return isinstance(value, dict)
+    return isinstance(value, dict) or any(isinstance(part, dict | list) for part in value)
 
 
 def _inside(types: Types, value: Json, forms: Forms, place: Place) -> Iterator[tuple[Place, Forms]]:

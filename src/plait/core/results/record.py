@@ -221,7 +221,8 @@ class RunRecord:
     @property
     def counts(self) -> dict[str, int]:
         """The number of tasks with each status."""
-        return Counter([task.status.value for task in self.tasks.values()])
+        counts = Counter([task.status for task in self.tasks.values()])
+        return {status.value: count for status, count in counts.items()}
 
     def document(self) -> JsonObject:
         """Return the record as JSON, without members that have their default."""

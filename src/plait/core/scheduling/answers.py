@@ -11,7 +11,12 @@ from ..language.scope import Scope
 from ..tools.output import Output
 from .absences import refuse_absent
 from .calls import selected
-from .events import Failure, Status
+from .events import (
+    RUNNING,
+    SUCCESS,
+    Failure,
+    Status,
+)
 from .frame import Frame
 from .repeats import following, joined
 from .state import TaskCall, TaskState
@@ -99,13 +104,13 @@ class Answers:
         if item is None or state.items is None:
             state.output = output
             frame.outputs[id] = output
-            self._tasks.moves.task(state, Status.SUCCESS, now, call, notes=notes)
+            self._tasks.moves.task(state, SUCCESS, now, call, notes=notes)
             self._tasks.end(frame, id)
             return
         state.items.outputs[item] = output
         size = output.size_bytes
         self._tasks.moves.item(
-            state, item, Status.SUCCESS, now, call, output_bytes=size, cached=cached, notes=notes
+            state, item, SUCCESS, now, call, output_bytes=size, cached=cached, notes=notes
         )
         state.items.left -= 1
         if state.items.left == 0:
@@ -140,7 +145,7 @@ class Answers:
             self._keep_what_is_invalid(state, error)
         if call is not None and call.pages:
             state.output = joined(call.pages)
-        was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
+        was_late = isinstance(error, CallTimeout) and state.status is RUNNING
         self._tasks.moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
         self._tasks.end(frame, id)
         self._tasks.after_failure(frame, id, now)

@@ -8,7 +8,19 @@ from dataclasses import replace
 
 from ...errors import CallError
 from ..values.strict import JsonObject
-from .events import Abort, Command, Delayed, Failure, Key, RunNotice, Sleep, Status, Wait
+from .events import (
+    READY,
+    RUNNING,
+    Abort,
+    Command,
+    Delayed,
+    Failure,
+    Key,
+    RunNotice,
+    Sleep,
+    Status,
+    Wait,
+)
 from .frame import Frame
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s, may_repeat
@@ -80,10 +92,10 @@ class Attempts:
         if call.frame.is_tracked:
             del call.frame.ready[call.key]
             self._start_in_group(call, now)
-        if state.status is Status.READY:
-            self._moves.task(state, Status.RUNNING, now, call)
+        if state.status is READY:
+            self._moves.task(state, RUNNING, now, call)
         if call.key.item is not None:
-            self._moves.item(state, call.key.item, Status.RUNNING, now, call)
+            self._moves.item(state, call.key.item, RUNNING, now, call)
         return call.attempts
 
     def _start_in_group(self, call: TaskCall, now: float) -> None:
@@ -91,13 +103,13 @@ class Attempts:
         for around in call.frame.groups():
             state = around.state
             state.attempts += 1
-            if state.status is Status.READY:
+            if state.status is READY:
                 state.started_at = now
-                self._moves.task(state, Status.RUNNING, now)
+                self._moves.task(state, RUNNING, now)
             if around.item is not None:
                 assert state.items is not None
-                if state.items.statuses[around.item] is Status.READY:
-                    self._moves.item(state, around.item, Status.RUNNING, now)
+                if state.items.statuses[around.item] is READY:
+                    self._moves.item(state, around.item, RUNNING, now)
 
     def sent(self, key: Key, now: float) -> None:
         """Note that the call of *key*, which was started before, has waited for its server until
@@ -196,7 +208,7 @@ class Attempts:
         call.rounds += 1
         state, item = call.frame.states[call.planned.id], call.key.item
         state.rounds += 1
-        after = Status.BACKING_OFF if repeat.pause_s else Status.READY
+        after = Status.BACKING_OFF if repeat.pause_s else READY
         if item is None:
             self._moves.task(state, after, now, call, notes=notes)
         else:
@@ -214,7 +226,7 @@ class Attempts:
         call.waiting_since = now
         state = call.frame.states[call.planned.id]
         if state.status is Status.BACKING_OFF:
-            self._moves.task(state, Status.READY, now)
+            self._moves.task(state, READY, now)
         if key.item is not None:
-            self._moves.item(state, key.item, Status.READY, now, call)
+            self._moves.item(state, key.item, READY, now, call)
         self._may_start(call)

@@ -18,7 +18,11 @@ from ..planning.plan import Plan, PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json
 from .conflicts import ConflictOrder, Conflicts, Layers
-from .events import Failure, Key, Status
+from .events import (
+    PENDING,
+    Failure,
+    Key,
+)
 from .state import TaskCall, TaskState
 from .tally import Tally
 
@@ -146,8 +150,6 @@ class Frame:
 
     def visible(self, planned: PlannedTask) -> Mapping[str, Output]:
         """Return the outputs that *planned* sees: those of the tasks around the group too."""
-        if self.around is None and not self.partial:  # as in most runs
-            return self.outputs
         sees_failures = planned.task.trigger_rule != "all_success"
         return ChainMap(*self.outputs_seen(with_failures=sees_failures))
 
@@ -163,7 +165,9 @@ class Frame:
         """Return what the references of *planned* see, for one of its items if it has any."""
         if index is None and self.around is not None:
             item, index = self.item, self.index
-        outputs = self.visible(planned)
+        outputs: Mapping[str, Output] = self.outputs
+        if self.around is not None or self.partial:  # as in few runs
+            outputs = self.visible(planned)
         return Scope(outputs, item, index, planned.seen, self.began, ends=self, work=self.work)
 
     @property
@@ -199,7 +203,7 @@ class Frame:
 
     def may_decide(self, id: str) -> bool:
         """Whether nothing but its dependencies holds *id* back: no conflict, no layer."""
-        if self.states[id].status is not Status.PENDING:
+        if self.states[id].status is not PENDING:
             return False
         is_open = self._layers is None or self._layers.is_open(id)
         return is_open and (not self.is_ordered or self._turns.has_come(id))

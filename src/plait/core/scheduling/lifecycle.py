@@ -18,7 +18,16 @@ from .answers import Answers
 from .attempts import Attempts
 from .calls import blamed, items_of, made, reason_to_skip
 from .earlier_items import EarlierItems, items_to_reuse
-from .events import Failure, Key, RunLimits, Status, Wait
+from .events import (
+    PENDING,
+    READY,
+    SUCCESS,
+    Failure,
+    Key,
+    RunLimits,
+    Status,
+    Wait,
+)
 from .frame import Frame
 from .groups import Groups
 from .moves import Moves
@@ -83,7 +92,7 @@ class Lifecycle:
     def due(self, frame: Frame, id: str, now: float) -> None:
         """Note that the dependencies of *id* have settled."""
         state = frame.states[id]
-        if state.due_at is None and state.status is Status.PENDING:
+        if state.due_at is None and state.status is PENDING:
             state.due_at = now
         if frame.may_decide(id):
             self._decide_or_postpone(frame, id, now)
@@ -135,7 +144,7 @@ class Lifecycle:
         notes = self.notes.on_arguments(changed) if changed else ()
         if scope.absences:
             notes += self.notes.on_absent(planned, scope)
-        self.moves.task(state, Status.READY, now, notes=notes)
+        self.moves.task(state, READY, now, notes=notes)
         self.attempts.add(calls, frame, now)
         if items is not None:
             self.reuse_items(reusable, state, items, now)
@@ -178,16 +187,16 @@ class Lifecycle:
             output = made(planned, scope)
             self.keep(frame, output)
             state.output = frame.outputs[id] = output
-            self.moves.task(state, Status.READY, now)
+            self.moves.task(state, READY, now)
             notes = self.notes.on_absent(planned, scope)
-            self.moves.task(state, Status.SUCCESS, now, notes=notes)
+            self.moves.task(state, SUCCESS, now, notes=notes)
             self.end(frame, id)
             return
         values = items_of(planned, scope, self.limits.max_items)
         state.items = items = Items(len(values))
         items.values = values
         notes = self.notes.on_absent(planned, scope)
-        self.moves.task(state, Status.READY, now, notes=notes)
+        self.moves.task(state, READY, now, notes=notes)
         self._make_items(frame, planned, items, now)
 
     def _make_items(self, frame: Frame, planned: PlannedTask, items: Items, now: float) -> None:
@@ -213,7 +222,7 @@ class Lifecycle:
             else:
                 items.outputs[index] = output
                 size, notes = output.size_bytes, self.notes.on_absent(planned, own)
-                self.moves.item(state, index, Status.SUCCESS, now, output_bytes=size, notes=notes)
+                self.moves.item(state, index, SUCCESS, now, output_bytes=size, notes=notes)
             items.left -= 1
         self.end_items(frame, id, now)
 
@@ -285,7 +294,7 @@ class Lifecycle:
             items.outputs[index] = output
             items.left -= 1
             self.usage.bytes += output.memory_bytes
-            self.moves.item(state, index, Status.SUCCESS, now, output_bytes=output.size_bytes)
+            self.moves.item(state, index, SUCCESS, now, output_bytes=output.size_bytes)
 
     def _look_at_items(
         self,
@@ -301,7 +310,7 @@ class Lifecycle:
         state = frame.states[id]
         for call in calls:
             assert call.key.item is not None
-            self.moves.item(state, call.key.item, Status.READY, now, call, notes=notes)
+            self.moves.item(state, call.key.item, READY, now, call, notes=notes)
             notes = ()
         for index, error in items.errors[errors_before:]:
             self.moves.item(state, index, Status.FAILED, now, error=error)
@@ -335,7 +344,7 @@ class Lifecycle:
             return
         assert state.output is not None
         frame.outputs[id] = state.output
-        self.moves.task(state, Status.SUCCESS, now)
+        self.moves.task(state, SUCCESS, now)
         self.end(frame, id)
 
     def failed_fast(self, id: str) -> Failure:
@@ -387,7 +396,7 @@ class Lifecycle:
     def _dependency_settled(self, frame: Frame, id: str, need: str, now: float) -> None:
         state = frame.states[id]
         state.needs_left -= 1
-        if state.status is not Status.PENDING:
+        if state.status is not PENDING:
             return
         planned = frame.plan.tasks[id]
         is_lost = need not in frame.outputs and need in planned.requires
@@ -399,7 +408,7 @@ class Lifecycle:
     def _turn_came(self, frame: Frame, id: str, after: str, resource: str, now: float) -> None:
         """Let *id* go on: *after*, with which it conflicts, has finished."""
         state = frame.states[id]
-        if state.due_at is None or state.status is not Status.PENDING:
+        if state.due_at is None or state.status is not PENDING:
             return
         if now > state.due_at:
             state.waits = (Wait("conflict", after, now - state.due_at, resource),)
@@ -417,7 +426,7 @@ class Lifecycle:
             state = self._root.states[id]
             state.output = output
             if (earlier := self.earlier_items.get(id)) is None:
-                state.status = Status.SUCCESS
+                state.status = SUCCESS
             else:
                 self._take_over_items(state, earlier, now)
             self._root.outputs[id] = output
@@ -427,9 +436,9 @@ class Lifecycle:
     def _take_over_items(self, state: TaskState, earlier: EarlierItems, now: float) -> None:
         """Take over a task of which items failed: it failed, or succeeded in spite of them."""
         state.error, items = earlier.error, earlier.items()
-        statuses, items.statuses = items.statuses, [Status.PENDING] * len(items.statuses)
+        statuses, items.statuses = items.statuses, [PENDING] * len(items.statuses)
         state.items = items
-        self.moves.task(state, Status.SUCCESS if state.error is None else Status.FAILED, now)
+        self.moves.task(state, SUCCESS if state.error is None else Status.FAILED, now)
         errors = dict(items.errors)
         for index, status in enumerate(statuses):
             ended = Status.FAILED if status is Status.TIMEOUT else status

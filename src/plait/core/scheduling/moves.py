@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from .events import FINAL, MOVES, Changed, Failure, RunNotice, Status, Wait
+from .events import (
+    FINAL,
+    MOVES,
+    PENDING,
+    RUNNING,
+    SUCCESS,
+    Changed,
+    Failure,
+    RunNotice,
+    Status,
+    Wait,
+)
 from .state import TaskCall, TaskState
 
 
@@ -36,13 +47,13 @@ class Moves:
         state.status = after
         waits: tuple[Wait, ...] = ()
         due_at = started_at = took_s = output_bytes = items = None
-        if before is Status.PENDING:
+        if before is PENDING:
             due_at, waits = state.due_at, state.waits
             for wait in waits:
                 self._waited[wait.why, wait.on] += wait.seconds
             if state.items is not None:
                 items = len(state.items.statuses)
-        elif after is Status.RUNNING:
+        elif after is RUNNING:
             if call is not None and call.attempts == 1:
                 waits = call.waits
         elif call is not None:
@@ -64,7 +75,7 @@ class Moves:
             started_at,
             took_s,
             output_bytes,
-            after is Status.SUCCESS and state.cached,
+            after is SUCCESS and state.cached,
             items,
             jitter,
             notes,
@@ -98,9 +109,9 @@ class Moves:
         attempt = 0
         if call is not None:
             attempt = call.attempts
-            if before is Status.RUNNING:
+            if before is RUNNING:
                 took_s = call.took_s
-            elif after is Status.RUNNING and attempt == 1:
+            elif after is RUNNING and attempt == 1:
                 waits = call.waits
         key = state.key._replace(item=index) if call is None else call.key
         change = Changed(

@@ -59,7 +59,7 @@ class RetryBudgets:
         self.servers: dict[str, RetryBudget] = {}
 
     def called(self, server: str) -> None:
-        self._of(server).called()
+        (self.servers.get(server) or self._of(server)).called()
 
     def take(self, server: str) -> bool:
         return self._of(server).take()

@@ -21,7 +21,7 @@ from .conflicts import Conflicts
 from .earlier_items import EarlierItems
 from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
 from .frame import Frame
-from .lanes import NO_DESK, Urgency
+from .lanes import NO_DESK, SlotRequest, Urgency
 from .lifecycle import CallsOf, Lifecycle
 from .moves import Moves
 from .retry import RetryBudgets
@@ -99,6 +99,8 @@ class Run:
         self._is_in_steps = False
         """Whether tasks are left to the next step, which has been asked for."""
         self._number = number
+        self._slots: dict[tuple[str, int], SlotRequest] = {}
+        """The slots that a call needs, by its tool and its weight."""
         self._reused = reused or {}
         self._time = Key(id, "")
         """Names the sleep that ends the run."""
@@ -153,7 +155,8 @@ class Run:
     @property
     def counts(self) -> dict[str, int]:
         """The number of tasks with each status."""
-        return Counter([state.status.value for state in self.states.values()])
+        counts = Counter([state.status for state in self.states.values()])
+        return {status.value: count for status, count in counts.items()}
 
     def urgency(self, call: TaskCall) -> Urgency:
         planned = call.planned
@@ -165,6 +168,21 @@ class Run:
             else (planned.index, *key.at, key.item or 0)
         )
         return (-(planned.task.priority + frame.priority), -remaining, self._number, *place)
+
+    def slots(self, call: TaskCall) -> SlotRequest:
+        """Return the slots that *call* needs."""
+        planned = call.planned
+        key = planned.tool.full_name, planned.weight
+        if (request := self._slots.get(key)) is None:
+            request = self._slots[key] = SlotRequest(
+                self.id,
+                planned.tool.server_key,
+                planned.policy.limit,
+                planned.weight,
+                self.client or self.principal,
+                self.desk,
+            )
+        return request
 
     def accesses(self, call: TaskCall) -> Accesses | None:
         """Return the resources that the call of *call* accesses; None if absent."""

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
-from ..tools.catalog import Tool
 from ..tools.claims import Places, ResourceClaim
 from ..tools.output import Output
 from ..tools.tool_stats import ToolStats
@@ -44,7 +43,7 @@ from .events import (
     Succeeded,
     Woke,
 )
-from .lanes import NO_DESK, NO_RUN, Lease, SlotRequest
+from .lanes import NO_DESK, NO_RUN, Lease
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import LockRequest, Locks
@@ -110,8 +109,9 @@ class Scheduler:
 
     def handle(self, event: Event, now: float) -> Step:
         match event:
-            case Succeeded(key) | Failed(key):  # most events are one of these
+            case Succeeded() | Failed():  # most events are one of these
                 self._answered(event, now)
+                key = event.key
             case CallRequested():
                 return self._begin_direct(event, now)
             case CancelRequested(run_id, at_once):
@@ -237,16 +237,11 @@ class Scheduler:
         call, lease = entry
         share_s = self._crowd.leave(event.key, now)
         match event:
-            case Succeeded(output=output, cached=False):
-                tool, seconds = call.tool, _seconds(call, now)
-                is_alone = not call.paused_s and was_alone(share_s, seconds)
-                if output is None:
-                    self._learned.took(tool, seconds, alone=is_alone)
-                else:
-                    self._learned.saw(tool, seconds, output.value, alone=is_alone)
-                self._went_well(tool, seconds)
-            case Failed(error=error):
-                self._went_wrong(call, error, now)
+            case Succeeded():
+                if not event.cached:
+                    self._went_well(call, event.output, share_s, now)
+            case Failed():
+                self._went_wrong(call, event.error, now)
         self.limits.release(lease)
 
     def _pause(self, key: Key, now: float) -> None:
@@ -261,7 +256,13 @@ class Scheduler:
             call.paused_s += now - since
             self.limits.reacquire(lease)
 
-    def _went_well(self, tool: Tool, seconds: float) -> None:
+    def _went_well(self, call: Waiting, output: Output | None, share_s: float, now: float) -> None:
+        tool, seconds = call.tool, _seconds(call, now)
+        is_alone = not call.paused_s and was_alone(share_s, seconds)
+        if output is None:
+            self._learned.took(tool, seconds, alone=is_alone)
+        else:
+            self._learned.saw(tool, seconds, output.value, alone=is_alone)
         server = tool.server_key
         if (limit := self.limits.adaptive.get(server)) is not None:
             limit.succeeded(tool.full_name, seconds, self.limits.servers[server].taken)
@@ -277,35 +278,38 @@ class Scheduler:
             self.limits.resize(server)
 
     def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
-        is_awaited = event.key in run.open or (isinstance(event, Woke) and not event.key.task)
+        key = event.key
+        is_awaited = key in run.open or (isinstance(event, Woke) and not key.task)
         if not is_awaited:
             return  # the task has finished without waiting for this answer
         match event:
-            case Succeeded(output=Output() as output):
-                run.succeed(event.key, output, now, cached=event.cached)
-            case Failed(error=error):
-                run.fail(event.key, error, now)
+            case Succeeded():
+                assert event.output is not None  # only direct calls have none
+                run.succeed(key, event.output, now, cached=event.cached)
+            case Failed():
+                run.fail(key, event.error, now)
             case Woke():
-                run.wake(event.key, now)
+                run.wake(key, now)
             case Aborted():
-                raise AssertionError(f"{event.key} was aborted unasked")
+                raise AssertionError(f"{key} was aborted unasked")
 
     def _step(self, now: float, run: Run | None, *first: Command) -> Step:
         """Start every call that fits; hand over the commands and notices of *run*, the only run
         that an event can change, and of the runs whose calls start."""
+        commands = list(first)
         if run is not None:
             for command in run.commands:
                 if isinstance(command, Abort) and command.key not in self._in_flight:
                     self._release(command.key, now)  # it paused before another attempt
             if run.withdrawn:
-                first += tuple(self._withdraw(run, now))
+                commands += self._withdraw(run, now)
             if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
-                first += tuple(self._start_at_once(run, now))
-            self._admit(run)
+                commands += self._start_at_once(run, now)
+            if run.ready:
+                self._admit(run)
             if run.is_done:
                 self._close(run, now)
         changed: dict[str, Run] = {}
-        commands = list(first)
         if not self.limits.is_settled:
             commands += self._start_what_fits(changed, now)
         if run is not None:
@@ -330,7 +334,7 @@ class Scheduler:
                 continue
             request = self._lock_requests.get(run.id, {}).get(call.key)
             if request is None or request.blocker is None:
-                self.limits.withdraw(self._slots(run, call), call)
+                self.limits.withdraw(run.slots(call), call)
             self._release(call.key, now)
         run.withdrawn.clear()
 
@@ -343,7 +347,7 @@ class Scheduler:
         wait for slots. Files without a place in *places* are located first."""
         if not run.conflicts.access_rules:
             for call in run.ready:
-                self.limits.add(self._slots(run, call), run.urgency(call), call)
+                self.limits.add(run.slots(call), run.urgency(call), call)
         elif run.ready:
             run.ready.sort(key=attrgetter("planned.index", "key.at", "key.item"))
             calls: list[Ready] = []
@@ -382,18 +386,7 @@ class Scheduler:
                 self.limits.add(call.slots, call.urgency, call)
             case TaskCall():
                 run = self.runs[call.key.run]
-                self.limits.add(self._slots(run, call), run.urgency(call), call)
-
-    def _slots(self, run: Run, call: TaskCall) -> SlotRequest:
-        planned = call.planned
-        return SlotRequest(
-            run.id,
-            planned.tool.server_key,
-            planned.policy.limit,
-            planned.weight,
-            run.client or run.principal,
-            run.desk,
-        )
+                self.limits.add(run.slots(call), run.urgency(call), call)
 
     def _release(self, key: Key, now: float) -> None:
         """Free the resources of the call of *key*, which has finished."""
@@ -426,7 +419,7 @@ class Scheduler:
             run.ready.sort(key=run.urgency)
         started: list[Call] = []
         for call in run.ready:
-            lease = self.limits.acquire_at_once(self._slots(run, call), now)
+            lease = self.limits.acquire_at_once(run.slots(call), now)
             if lease is None:
                 break
             started.append(self._start(run, call, lease, now))

@@ -10,7 +10,15 @@ from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.schema import Place
 from ..values.strict import Json, JsonObject
-from .events import Failure, Key, Status, TaskOutline, Wait
+from .events import (
+    PENDING,
+    SUCCESS,
+    Failure,
+    Key,
+    Status,
+    TaskOutline,
+    Wait,
+)
 
 if TYPE_CHECKING:  # it is made of states
     from .frame import Frame
@@ -93,7 +101,7 @@ class Items:
 
     def __init__(self, count: int) -> None:
         self.outputs: list[Output | None] = [None] * count
-        self.statuses = [Status.PENDING] * count
+        self.statuses = [PENDING] * count
         self.errors: list[tuple[int, Failure]] = []
         self.left = count
         self.values: list[Json] = []
@@ -105,7 +113,7 @@ class Items:
 
     @property
     def has_success(self) -> bool:
-        return Status.SUCCESS in self.statuses
+        return SUCCESS in self.statuses
 
     def output(self) -> Output:
         """Return the outputs in the order of the items, null if absent."""
@@ -169,7 +177,7 @@ class TaskState:
     def __init__(self, key: Key, tool: str, needs_left: int) -> None:
         self.key = key
         self.tool = tool
-        self.status = Status.PENDING
+        self.status = PENDING
         self.needs_left = needs_left
         """The number of unfinished dependencies."""
         self.attempts = 0
@@ -221,7 +229,7 @@ class TaskState:
     def is_well(self) -> bool:
         """Whether it ended well: it succeeded, or it was skipped by a condition, its own or that
         of a task that it hangs on."""
-        if self.status is Status.SUCCESS:
+        if self.status is SUCCESS:
             return True
         return (
             self.status is Status.SKIPPED
@@ -232,7 +240,7 @@ class TaskState:
     @property
     def cached(self) -> bool:
         """Whether its answer came from the cache (`for_each`: that of every item)."""
-        return self.status is Status.SUCCESS and self.attempts > 0 and not self.is_fresh
+        return self.status is SUCCESS and self.attempts > 0 and not self.is_fresh
 
     @property
     def fate(self) -> str:
