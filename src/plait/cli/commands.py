@@ -389,7 +389,7 @@ def trust(
     from .trusting import trust
 
     session = _session(ctx, None, None, debug)
-    _end(session.settle(lambda: trust(session, file)))
+    _end(session.settle(lambda: trust(session.console, file)))
 
 
 @program.command()

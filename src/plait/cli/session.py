@@ -24,6 +24,7 @@ from ..redaction import Secrets
 from .console import Console
 from .exits import INTERRUPTED, Exit
 from .report import invalid_document, refusal_report
+from .trusting import Declined, ask
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 OpenGateway: TypeAlias = "Callable[[Config], AbstractAsyncContextManager[Gateway]]"
 Command: TypeAlias = "Callable[[Gateway], Awaitable[int]]"
-
-
-class Declined(Exception):
-    """A person was asked, and said no."""
 
 
 @dataclass
@@ -65,7 +62,6 @@ class Session:
         """The settings. If a file was found that is not trusted, a person at the terminal is asked.
         Raises `ConfigError`, and `Declined`."""
         from ..config import Untrusted, load_config
-        from .trusting import ask
 
         try:
             return load_config(self.config_file, secrets=self.secrets)

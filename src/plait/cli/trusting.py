@@ -12,29 +12,30 @@ if TYPE_CHECKING:
     from ..config import Untrusted
     from ..config.trust import SettingsFile
     from .console import Console, Stream
-    from .session import Session
 
 TERMINAL = "/dev/tty"
 
 
-def trust(session: Session, file: Path) -> int:
+class Declined(Exception):
+    """A person was asked, and said no."""
+
+
+def trust(console: Console, file: Path) -> int:
     """Keep that *file* may be used as it is now. Raises `ConfigError`."""
     from ..config.environment import state_folder_of
     from ..config.trust import Decisions, SettingsFile, check_writers
 
     read = SettingsFile.read(file.absolute())
     check_writers(read)
-    _show(read, session.console.out)
+    _show(read, console.out)
     Decisions(state_folder_of(os.environ, Path.cwd())).trust(read)
-    session.console.err.line(f"{read.path} is used from now on, until it changes.")
+    console.err.line(f"{read.path} is used from now on, until it changes.")
     return Exit.SUCCESS
 
 
 def ask(console: Console, found: Untrusted) -> bool:
     """Ask at the terminal whether the file that was *found* may be used, and keep a yes. Returns
     whether there is a terminal to ask at. Raises `ConfigError`, and `Declined` for a no."""
-    from .session import Declined
-
     if not console.err.is_terminal:
         return False
     try:
