@@ -8,13 +8,9 @@ address, the password and the values of the query are secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
-
-if TYPE_CHECKING:
-    from .models import ServerSettings
 
 _NAME = re.compile(
     r"token|secret|passw|passphrase|pwd|credential|cookie|session|signature|jwt|bearer|private"
@@ -32,9 +28,11 @@ def is_secret(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def credentials_of(server: ServerSettings) -> Iterator[str]:
-    """Yield the secret values in the settings of *server*."""
-    for name, value in (*server.headers.items(), *server.env.items()):
+def credentials_of(
+    headers: Mapping[str, str], env: Mapping[str, str], args: Sequence[str], url: str | None
+) -> Iterator[str]:
+    """Yield the secret values in the settings of a server."""
+    for name, value in (*headers.items(), *env.items()):
         if is_secret(name):
             yield value
             yield from (
@@ -42,14 +40,14 @@ def credentials_of(server: ServerSettings) -> Iterator[str]:
                 for part in value.split(";")
                 if name.lower() == "cookie"
             )
-    yield from _options(server.args)
-    for text in (*server.headers.values(), *server.env.values(), *server.args):
+    yield from _options(args)
+    for text in (*headers.values(), *env.values(), *args):
         yield from in_address(text)
-    if server.url is not None:
-        yield from in_address(server.url, is_whole_query=True)
+    if url is not None:
+        yield from in_address(url, is_whole_query=True)
 
 
-def _options(words: tuple[str, ...]) -> Iterator[str]:
+def _options(words: Sequence[str]) -> Iterator[str]:
     """Yield the values of options with secret names: `--token=x` and `--token x`."""
     for word, after in zip_longest(words, words[1:], fillvalue=""):
         if (option := _OPTION.fullmatch(word)) is not None and is_secret(option[1]):

@@ -314,7 +314,8 @@ class Config(Settings):
     @model_validator(mode="after")
     def _has_credentials(self) -> Self:
         for server in self.servers.values():
-            self.secrets.add(credentials_of(server))
+            found = credentials_of(server.headers, server.env, server.args, server.url)
+            self.secrets.add(found)
         for value in self.environment.values():  # proxies
             self.secrets.add(in_address(value))
         return self

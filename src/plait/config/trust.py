@@ -23,7 +23,6 @@ from ..redaction import Secrets
 from ..stores import files
 from .clients import translate
 from .credentials import credentials_of
-from .models import ServerSettings
 from .named_files import Unreadable, read_named
 from .parse import is_json, parse
 
@@ -138,10 +137,8 @@ def effects(file: SettingsFile) -> Iterator[str]:
         texts = {key: _texts(server.get(key)) for key in ("env", "headers")}
         args = tuple(_words(server.get("args")))
         url = server["url"] if isinstance(server.get("url"), str) else None
-        known = ServerSettings.model_construct(
-            args=args, url=url, env=texts["env"], headers=texts["headers"]
-        )
-        secrets = Secrets(value for value in credentials_of(known) if "${" not in value)
+        found = credentials_of(texts["headers"], texts["env"], args, url)
+        secrets = Secrets(value for value in found if "${" not in value)
         yield secrets.redact(f"{name}: {_start(server, args)}")
         for key, pairs in texts.items():
             for variable, value in pairs.items():
