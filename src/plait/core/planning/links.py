@@ -134,15 +134,15 @@ class Links:
     ) -> dict[str, bool]:
         """Return the tasks that this one waits for, each with whether a default guards every link
         to it."""
-        links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
-        if arguments.is_plain and items is None and not self.names.items:  # as for most tasks
-            links |= dict.fromkeys([reference.task for _, reference in arguments.found], False)
+        names = self.names
+        if arguments.is_plain and items is None and not names.items:  # as for most tasks
+            named = [reference.task for _, reference in arguments.found]
+            links = dict.fromkeys([*task.depends_on, *named], False)
         else:
+            links = dict.fromkeys(task.depends_on, False)
             self._add_named(arguments, items, links)
-        if not links:
-            return links
-        around = (task.id, *self.names.groups)
-        if links.keys() <= self.ids.keys() and links.keys().isdisjoint(around):
+        is_known = links.keys() <= names.ids.keys() and task.id not in links
+        if is_known and names.groups.isdisjoint(links):
             return links
         return self._possible(task, arguments, items, path)
 

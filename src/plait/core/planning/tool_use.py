@@ -41,6 +41,9 @@ class ToolUse:
 
     def find(self, task: Task, name: str, path: str) -> Tool | None:
         """Return the tool *name*; None if it is unknown, which is reported."""
+        tool = self._catalog.tools.get(name)
+        if tool is not None:  # as for most
+            return tool
         tool = self._catalog.find(name)
         if tool is None:
             may_guess = len(self._problems) < MAX_GUESSES
@@ -85,7 +88,8 @@ class ToolUse:
         complaints: Sequence[Complaint] = ()
         if not tool.input.fits(given):
             complaints = tool.input.complaints(given, unknown=arguments.unknown)
-        self._undeclared.note_names(tool, given, f"{path}.arguments")
+        if not tool.input.names.issuperset(given):
+            self._undeclared.note_names(tool, given, f"{path}.arguments")
         if not complaints:
             self._undeclared.note_parts(tool, given, f"{path}.arguments")
             return arguments

@@ -14,6 +14,8 @@ from .mismatch import MAX_NOTES
 from .places import has_more
 from .types import Types
 
+_HAS_PARTS = (dict, list)
+
 
 class Undeclared:
     """A reader of the arguments of one DAG, which adds at most `MAX_NOTES` to *notes*."""
@@ -25,8 +27,6 @@ class Undeclared:
     def note_names(self, tool: Tool, names: Iterable[str], path: str) -> None:
         """Note which of *names*, arguments of *tool* at *path*, it does not declare."""
         schema = tool.input
-        if schema.names.issuperset(names):  # as most
-            return
         is_wide = schema.definition.get("additionalProperties") is True
         if schema.declared is not None or is_wide:
             for name in sorted(name for name in names if name not in schema.properties):
@@ -35,7 +35,7 @@ class Undeclared:
     def note_parts(self, tool: Tool, arguments: JsonObject, path: str) -> None:
         """Note the members of objects in *arguments*, which *tool* takes, that it does not
         declare."""
-        parts = [part for part in arguments.values() if isinstance(part, dict | list)]
+        parts = [part for part in arguments.values() if isinstance(part, _HAS_PARTS)]
         if parts and self._left and any(map(_has_objects, parts)):
             definition, types = tool.input.definition, Types()
             forms = types.forms(Part(definition, definition))
@@ -56,9 +56,11 @@ class Undeclared:
         self._notes.append(said)
 
 
-def _has_objects(value: JsonObject | list[Json]) -> bool:
+def _has_objects(value: Json) -> bool:
     """Whether *value* is or holds an object, or might."""
-    return isinstance(value, dict) or any(isinstance(part, dict | list) for part in value)
+    if not isinstance(value, list):
+        return isinstance(value, dict)
+    return any(isinstance(part, _HAS_PARTS) for part in value)
 
 
 def _inside(types: Types, value: Json, forms: Forms, place: Place) -> Iterator[tuple[Place, Forms]]:
@@ -68,9 +70,9 @@ def _inside(types: Types, value: Json, forms: Forms, place: Place) -> Iterator[t
         for name, part in value.items():
             if place and is_undeclared(forms, name):
                 yield (*place, name), forms
-            elif isinstance(part, dict | list):
+            elif isinstance(part, _HAS_PARTS):
                 yield from _inside(types, part, types.step(forms, name), (*place, name))
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            if isinstance(part, dict | list):
+            if isinstance(part, _HAS_PARTS):
                 yield from _inside(types, part, types.step(forms, index), (*place, index))

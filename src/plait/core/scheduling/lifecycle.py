@@ -90,12 +90,16 @@ class Lifecycle:
         """The tasks that have ended and whose dependents do not know it yet."""
 
     def due(self, frame: Frame, id: str, now: float) -> None:
-        """Note that the dependencies of *id* have settled."""
+        """Decide *id*, whose dependencies have settled, unless something else holds it back."""
         state = frame.states[id]
         if state.due_at is None and state.status is PENDING:
             state.due_at = now
-        if frame.may_decide(id):
-            self._decide_or_postpone(frame, id, now)
+        if not frame.may_decide(id):
+            return
+        if self.pace.is_enough():
+            self.postponed.append((frame, id))
+        else:
+            self._decide(frame, id, now)
 
     def go_on(self, now: float) -> None:
         """Decide the tasks that were postponed, as far as one step may."""
@@ -105,12 +109,6 @@ class Lifecycle:
                 self._decide(frame, id, now)
             elif not frame.states[id].status.is_final:  # else it was stopped meanwhile
                 self._go_on_with_items(frame, id, now)
-
-    def _decide_or_postpone(self, frame: Frame, id: str, now: float) -> None:
-        if not self.pace.is_enough():
-            self._decide(frame, id, now)
-        else:
-            self.postponed.append((frame, id))
 
     def _decide(self, frame: Frame, id: str, now: float) -> None:
         """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
@@ -412,8 +410,7 @@ class Lifecycle:
             return
         if now > state.due_at:
             state.waits = (Wait("conflict", after, now - state.due_at, resource),)
-        if frame.may_decide(id):
-            self._decide_or_postpone(frame, id, now)
+        self.due(frame, id, now)
 
     def end(self, frame: Frame, id: str) -> None:
         frame.unsettled -= 1

@@ -174,10 +174,10 @@ class ConcurrencyLimits(Generic[CallT]):
                 continue
             _, call = heapq.heappop(lane.calls)
             held = self._take(lane)
-            self._leave(lane)
             if lane.withdrawn:
                 lane.tidy()
             if not lane.calls:
+                self._leave(lane)
                 lane.stopped_at = None
             elif (full := lane.full()) is not None:
                 self._park(lane, full)
@@ -377,7 +377,7 @@ class ConcurrencyLimits(Generic[CallT]):
             lane.stopped_at = full
         full.parked.push(lane)
         for limit in lane.limits:
-            if limit.parked:
+            if limit.parked and limit.woken < limit.free:
                 self._wake(limit)
 
     def _wake(self, limit: Limit[CallT]) -> None:
