@@ -1,9 +1,6 @@
 """Problems of form, each with its place and what would be right."""
 
-from typing import Any
-
 import pytest
-from pydantic import ValidationError
 
 from plait.core.language.dag import Task
 from plait.core.language.forms import (
@@ -14,10 +11,7 @@ from plait.core.language.forms import (
     duplicates,
     nested,
     one_of_its_kind,
-    problem_of,
-    without_invalid,
 )
-from plait.core.language.reader import read_dag
 from plait.core.values.problems import REMOVE
 
 
@@ -86,29 +80,3 @@ def test_ids_are_taken_once_in_a_group_and_by_the_paths_of_ids():
 def test_a_document_has_at_least_one_task_and_not_too_many(tasks: int, codes: int):
     assert len(list(count(tasks, 5, may_be_empty=False))) == codes
     assert list(count(0, 5, may_be_empty=True)) == []
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "meant"),
-    [
-        ("retries", "3", 3),
-        ("timeout_s", "5s", 5.0),
-        ("weight", [], None),
-    ],
-)
-def test_a_field_of_the_wrong_type_says_what_was_meant(field: str, value: Any, meant: Any):
-    tasks = [{"id": "a", "tool": "s:t"}, {"id": "b", "tool": "s:t", field: value}]
-    [problem] = read_dag({"tasks": tasks}).problems
-    assert (problem.path, problem.code) == (f"tasks[1].{field}", "wrong_type")
-    assert (problem.fix.to if problem.fix is not None else None) == meant
-
-
-def test_members_without_the_invalid_ones_have_one_problem_for_each_place():
-    members = {"id": "a", "retries": 1.5, "weight": 0, "tool": "s:t"}
-    with pytest.raises(ValidationError) as refused:
-        Task.model_validate(members)
-    valid, problems = without_invalid(
-        members, refused.value, lambda detail: problem_of(detail, "tasks[0]", "a", None)
-    )
-    assert valid == {"id": "a", "tool": "s:t"}
-    assert [problem.path for problem in problems] == ["tasks[0].retries", "tasks[0].weight"]

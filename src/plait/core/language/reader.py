@@ -29,20 +29,17 @@ from .forms import (
     MAX_NESTING,
     OF_CALLS,
     OF_GROUPS,
-    UNIONS,
     count,
     duplicates,
-    fixed_field,
     nested,
     one_of_its_kind,
-    problem_of,
     too_deep,
-    without_invalid,
 )
 from .json_text import corrections, fix_of, flaw_of, read_text
 from .repeats import endless, read_repeat
 from .retries import gathered, read_retries
 from .spelling import Spelling, Stray
+from .validation import UNIONS, fixed_field, problem_of, without_invalid
 from .variants import dag_spelling, task_spelling
 
 MAX_BYTES = 4 * 2**20

@@ -11,9 +11,9 @@ from pydantic_core import ErrorDetails
 
 from ..values.problems import Fix, Op, Problem, written
 from ..values.strict import NotStrict, dumps, short
-from .forms import fixed_field, problem_of, without_invalid
 from .json_text import read_text
 from .spelling import Spelling, spelled
+from .validation import fixed_field, problem_of, without_invalid
 
 MAX_PAGES = 100
 """Most calls of a `repeat` that says no other number."""

@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem
 from ..values.strict import Json, NotStrict, dumps, short
 from .coercion import meant_for
-from .forms import HINTS, fixed_field, problem_of, without_invalid
 from .json_text import read_text
 from .spelling import Spelling, spelled
+from .validation import HINTS, fixed_field, problem_of, without_invalid
 from .variants import OF_A_TASK
 
 DELAY_S = 0.5
