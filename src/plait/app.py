@@ -22,12 +22,14 @@ import anyio
 from .config import Config, GatewaySettings, load_config
 from .config.reloading import Reloading, lasting
 from .core.ports import ResourceResolver
+from .core.scheduling.lanes import NO_DESK
 from .core.scheduling.limits import Limits
 from .core.scheduling.rates import Rate
 from .core.tools.policy import Policy, Rule
 from .core.tools.server_notices import SettingsReloaded
 from .core.tools.tool_stats import ToolStats
 from .engine import gateway as verbs
+from .engine.engine import Engine
 from .engine.runner import Observers
 from .stores.in_memory import InMemoryRuns
 from .stores.tool_stats import StatsFile
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from .core.ports import CallTool
     from .downstream.pool import Pool
     from .downstream.resources import Resources
+    from .downstream.server_keys import Keys
     from .upstream.relay.listings import RelayConfig
     from .upstream.stopping import Stop
     from .upstream.transports.admission import Admission
@@ -51,23 +54,87 @@ DRAIN_S = 5.0
 """Seconds that calls in flight may take to end after SIGTERM or SIGINT."""
 
 
-def stack(pool: CallTool, resources: Resources, config: Config) -> tuple[CallTool, Cache]:
-    """Stack the wrappers that each call passes on its way to *pool*, of a task or by name. Returns
-    the outermost `CallTool`, and the cache."""
+def stack(call_tool: CallTool, resources: Resources, max_bytes: int) -> tuple[CallTool, Cache]:
+    """Stack the wrappers that each call passes on its way to *call_tool*, of a task or by name.
+    Returns the outermost `CallTool`, and the cache, which holds *max_bytes*."""
     from .calls.cache import Cache, fingerprints
 
-    cache = Cache(
-        pool, fingerprints(resources.path), max_bytes=config.gateway.limits.max_cache_bytes
-    )
+    cache = Cache(call_tool, fingerprints(resources.path), max_bytes=max_bytes)
     return cache, cache
+
+
+class Parts:
+    """The parts of a process that all of its configurations share: connections, the engine, the
+    cache. Use as an async context manager.
+
+    *keys* gives the unique names of the servers of a configuration; without it there is only one,
+    whose names are unique.
+    """
+
+    def __init__(
+        self, settings: GatewaySettings, state_folder: Path | None, *, keys: Keys | None = None
+    ) -> None:
+        from .downstream.connections import Connections
+        from .downstream.resources import Resources
+        from .downstream.server_keys import names_as_keys
+        from .observers.logs import log_notices
+        from .stores.listing_cache import ListingCache
+
+        limits, learns = settings.limits, settings.learn
+        self.keys = keys or names_as_keys
+        self.is_for_several = keys is not None
+        learned = ToolStats(enabled=learns)
+        self._memory = StatsFile(learned, state_folder) if learns and state_folder else None
+        observers = [log_notices, self._memory.observe] if self._memory else [log_notices]
+        self.notify = Observers(observers)
+        self.connections = Connections(
+            ListingCache(state_folder), notify=self.notify, are_shared=self.is_for_several
+        )
+        self.resources = Resources()
+        call_tool, self.cache = stack(self.connections, self.resources, limits.max_cache_bytes)
+        self.runs = InMemoryRuns(limits.max_runs, limits.max_kept_bytes)
+        self.engine = Engine(
+            call_tool, self.runs, learned=learned, resolver=self.resources, observers=observers
+        )
+        self._configs: dict[str, Config] = {}
+
+    def adopt(self, config: Config, desk: str) -> None:
+        """Use the servers of *config* for the desk of that name from now on."""
+        self._configs[desk] = config
+        self._adopt_servers()
+
+    def forget(self, desk: str) -> None:
+        """Forget the servers of *desk*, which has ended."""
+        del self._configs[desk]
+        self._adopt_servers()
+
+    def _adopt_servers(self) -> None:
+        self.resources.adopt(self._configs.values(), self.keys)
+
+    async def __aenter__(self) -> Self:
+        if self._memory is not None:
+            await self._memory.load()
+        await self.connections.__aenter__()
+        await self.engine.__aenter__()
+        if self._memory is not None:
+            self.engine.start_soon(self._memory.keep)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await self.engine.__aexit__(*exc)
+        finally:
+            await self.connections.__aexit__(None, None, None)
+            if self._memory is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._memory.save()
 
 
 class Gateway(verbs.Gateway):
     """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...)
     as gateway:`."""
 
-    _parts: _Parts | None = None
-    _memory: StatsFile | None = None
+    _made: _Made | None = None
 
     @classmethod
     def from_config(
@@ -76,55 +143,47 @@ class Gateway(verbs.Gateway):
         *,
         first: anyio.Event | None = None,
         on_demand: bool = False,
+        parts: Parts | None = None,
+        desk: str = NO_DESK,
     ) -> Self:
         """Make the gateway that *config*, or the file of that path, describes. Raises
         `ConfigError`.
 
         With *first*, servers start once it is set, once they are needed, or after a second. If
-        *on_demand*, each starts only once it is needed.
+        *on_demand*, each starts only once it is needed. With *parts*, which must be open and are
+        shared, it is the configuration *desk* among others.
         """
         from .downstream.pool import HELD_S, Pool
-        from .downstream.resources import Resources
-        from .observers.logs import log_notices
-        from .stores.listing_cache import ListingCache
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
-        learned = ToolStats(enabled=settings.gateway.learn)
-        memory = (
-            StatsFile(learned, settings.state_folder)
-            if settings.gateway.learn and settings.state_folder
-            else None
-        )
-        observers = [log_notices, memory.observe] if memory else [log_notices]
-        notify = Observers(observers)
-        listings = ListingCache(settings.state_folder)
+        own = Parts(settings.gateway, settings.state_folder) if parts is None else None
+        parts = own or parts
+        assert parts is not None
         first, hold_s = (anyio.Event(), math.inf) if on_demand else (first, HELD_S)
-        pool = Pool(settings, listings, first=first, hold_s=hold_s, notify=notify)
-        resources = Resources(settings)
-        call_tool, cache = stack(pool, resources, settings)
+        pool = Pool(settings, parts.connections, first=first, hold_s=hold_s, keys=parts.keys)
+        parts.adopt(settings, desk)
         made = cls(
             pool,
-            call_tool,
-            InMemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
-            policy=_policy(settings),
-            limits=_limits(settings),
-            learned=learned,
-            resolver=_resolver(settings, resources),
-            observers=observers,
+            parts.connections,
+            parts.runs,
+            policy=_policy(settings, parts),
+            limits=_limits(settings, parts),
+            resolver=_resolver(settings, parts),
+            engine=parts.engine,
+            desk=desk,
         )
         made.notice = settings.notice
-        made._parts, made._memory = _Parts(settings, pool, cache, resources, notify), memory
+        made._made = _Made(settings, pool, parts, own)
         return made
 
     def relaying(self) -> RelayConfig | None:
         """Return the settings for serving what servers offer; None without settings."""
         from .upstream.relay.listings import RelayConfig
 
-        if self._parts is None:
+        if self._made is None:
             return None
-        config = self._parts.config
+        config, pool = self._made.config, self._made.pool
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
-        pool = self._parts.pool
         relaying = RelayConfig(pool, config.gateway.expose, bare, self.known, self.denied_by)
         return replace(relaying, seen=self._seen) if config.gateway.types == "seen" else relaying
 
@@ -137,48 +196,49 @@ class Gateway(verbs.Gateway):
     async def reload(self, config: Config) -> None:
         """Apply *config*. Unchanged servers and active runs are not disturbed; settings that cannot
         change at run time are reported."""
-        assert self._parts is not None  # it was made from settings
-        before, parts = self._parts.config, self._parts
+        assert self._made is not None  # it was made from settings
+        before, pool, parts = self._made.config, self._made.pool, self._made.parts
+        keys = {**parts.keys(before), **parts.keys(config)}
         self.notice = config.notice
-        parts.resources.adopt(config)
-        self.change(_policy(config), _limits(config), _resolver(config, parts.resources))
-        changed = await parts.pool.reload(config)
-        parts.cache.forget(changed)
-        parts.pool.announce_reload()
-        self._parts = replace(parts, config=config)
+        parts.adopt(config, self.desk)
+        self.change(_policy(config, parts), _limits(config, parts), _resolver(config, parts))
+        changed = await pool.reload(config)
+        parts.cache.forget(keys[name] for name in changed)
+        pool.announce_reload()
+        self._made = replace(self._made, config=config)
         later, now = tuple(lasting(before, config)), anyio.current_time()
         parts.notify(SettingsReloaded(config.source, tuple(sorted(changed)), later, now))
 
     async def __aenter__(self) -> Self:
-        if self._memory is not None:
-            await self._memory.load()
-        if self._parts is not None:
-            await self._parts.pool.__aenter__()
+        if self._made is not None:
+            if self._made.own is not None:
+                await self._made.own.__aenter__()
+            await self._made.pool.__aenter__()
         await super().__aenter__()
-        if self._memory is not None:
-            self.engine.start_soon(self._memory.keep)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        made = self._made
+        if made is not None and made.own is not None:
+            await made.own.engine.end_runs()  # their servers are still there
         try:
             await super().__aexit__(*exc)
         finally:
-            if self._parts is not None:
-                await self._parts.pool.__aexit__(None, None, None)
-            if self._memory is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._memory.save()
+            if made is not None:
+                await made.pool.__aexit__(None, None, None)
+                made.parts.forget(self.desk)
+                if made.own is not None:
+                    await made.own.__aexit__(*exc)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a gateway."""
+class _Made:
+    """The parts of a gateway that was made from settings; *own* are those that it must close."""
 
     config: Config
     pool: Pool
-    cache: Cache
-    resources: Resources
-    notify: Observers
+    parts: Parts
+    own: Parts | None
 
 
 def open_gateway(
@@ -402,7 +462,7 @@ BUNDLED = (
 root."""
 
 
-def _policy(config: Config) -> Policy:
+def _policy(config: Config, parts: Parts | None = None) -> Policy:
     bundled = [
         replace(rule, pattern=f"{name}:{rule.pattern}")
         for name, server in config.servers.items()
@@ -418,22 +478,23 @@ def _policy(config: Config) -> Policy:
         for name, server in config.servers.items()
         if server.timeout_s is not None
     }
-    return Policy(rules=(*bundled, *rules), deny=config.policy.deny, server_timeouts=timeouts)
+    realm = config.source if parts is not None and parts.is_for_several else ""
+    return Policy((*bundled, *rules), config.policy.deny, timeouts, realm)
 
 
-def _resolver(config: Config, resources: Resources) -> ResourceResolver | None:
-    return resources if config.gateway.detect_conflicts else None
+def _resolver(config: Config, parts: Parts) -> ResourceResolver | None:
+    return parts.resources if config.gateway.detect_conflicts else None
 
 
-def _limits(config: Config) -> verbs.GatewayLimits:
-    settings, limits = config.gateway, config.gateway.limits
+def _limits(config: Config, parts: Parts) -> verbs.GatewayLimits:
+    settings, limits, keys = config.gateway, config.gateway.limits, parts.keys(config)
     servers = tuple(
-        (name, server.max_concurrency)
+        (keys[name], server.max_concurrency)
         for name, server in config.servers.items()
         if server.max_concurrency is not None
     )
     rates = tuple(
-        (name, Rate.parse(server.rate_limit))
+        (keys[name], Rate.parse(server.rate_limit))
         for name, server in config.servers.items()
         if server.rate_limit is not None
     )

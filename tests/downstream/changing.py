@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from plait.config import Config, ServerSettings
+from plait.config import ServerSettings
 from plait.core.tools.catalog import ServerInfo, Tool
 from plait.core.tools.server_notices import ServerNotice
 from plait.core.values.strict import Json
@@ -19,6 +20,7 @@ from plait.downstream.timings import ConnectTimings
 from plait.stores.listing_cache import ListingCache
 
 from ..fakes import a_call
+from .pools import ignore, open_pool
 
 SERVER = str(Path(__file__).with_name("changing_server.py"))
 QUICK = ConnectTimings(
@@ -60,18 +62,14 @@ class ChangingServer:
         return ServerSettings(command=sys.executable, args=(SERVER, str(self.folder)), **made)
 
 
-def ignore(notice: ServerNotice) -> None:
-    """Take a notice and do nothing."""
-
-
 def pool_of(
     state_folder: Path | None = None,
     first: anyio.Event | None = None,
     notify: Callable[[ServerNotice], None] = ignore,
     **servers: ServerSettings,
-) -> Pool:
+) -> AbstractAsyncContextManager[Pool]:
     listings = ListingCache(state_folder)
-    return Pool(Config(servers=servers), listings, timings=QUICK, first=first, notify=notify)
+    return open_pool(servers, QUICK, listings, first=first, notify=notify)
 
 
 async def until(is_so: Callable[[], object]) -> None:

@@ -14,7 +14,8 @@ from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.server_notices import Drift, ServerNotice, ToolsDrifted
 
 from ..fakes import FakeCaller, a_call
-from .changing import ChangingServer, call, described, ignore, info, pool_of, settled, until
+from .changing import ChangingServer, call, described, info, pool_of, settled, until
+from .pools import ignore
 
 
 @pytest.fixture

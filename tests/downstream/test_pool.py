@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ import anyio
 import mcp_types as types
 import pytest
 
-from plait.config import Config, ServerSettings
+from plait.config import ServerSettings
 from plait.core.ports import RelayRequest, RpcError
 from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.core.values.strict import JsonObject
-from plait.downstream.pool import Pool, stderr_logger
+from plait.downstream.pool import Pool
 from plait.downstream.timings import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
-from plait.stores.listing_cache import ListingCache
 
 from ..fakes import a_call
+from .pools import open_pool
 
 SERVER = str(Path(__file__).with_name("faulty_server.py"))
 SOON = 15.0
@@ -34,8 +35,8 @@ def faulty(*flags: str, **settings: Any) -> ServerSettings:
     return ServerSettings(command=sys.executable, args=(SERVER, *flags), **made)
 
 
-def pool_of(**servers: ServerSettings) -> Pool:
-    return Pool(Config(servers=servers), ListingCache(None), timings=QUICK)
+def pool_of(**servers: ServerSettings) -> AbstractAsyncContextManager[Pool]:
+    return open_pool(servers, QUICK)
 
 
 async def settled(pool: Pool, *names: str) -> Catalog:
@@ -161,24 +162,8 @@ async def test_the_stderr_of_a_server_is_logged_under_its_name(
     assert ("plait.server.a", logging.INFO, "I am dying") in caplog.record_tuples
 
 
-def test_control_characters_on_stderr_are_escaped_and_floods_are_cut(
-    caplog: pytest.LogCaptureFixture,
-):
-    caplog.set_level(logging.INFO)
-    hear = stderr_logger("loud", lines_per_s=5)
-    hear("\x1b[2Jred\u202e\ttab")
-    assert caplog.messages == ["\\x1b[2Jred\\u202e\ttab"]
-    for number in range(1_000):
-        hear(str(number))
-    assert len(caplog.messages) < 20
-
-
 async def test_an_unreachable_or_unknown_server_is_an_error_of_ours():
-    async with Pool(
-        Config(servers={"gone": ServerSettings(command="frobnicate")}),
-        ListingCache(None),
-        timings=QUICK,
-    ) as pool:
+    async with pool_of(gone=ServerSettings(command="frobnicate")) as pool:
         with anyio.fail_after(SOON):
             await pool.settled()
             for server, said in (
@@ -193,7 +178,7 @@ async def test_an_unreachable_or_unknown_server_is_an_error_of_ours():
 
 async def test_a_notification_that_is_not_strict_json_is_dropped():
     heard: list[JsonObject] = []
-    async with Pool(Config(servers={}), ListingCache(None)) as pool:
+    async with pool_of() as pool:
         pool.listen(lambda server, method, params: heard.append(params))
         pool.broadcast("s", "notifications/message", {"data": "\ud800"})
         pool.broadcast("s", "notifications/message", {"data": "x"})

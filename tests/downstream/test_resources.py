@@ -135,7 +135,7 @@ def test_only_files_of_this_machine_are_looked_up(
 
 def test_a_server_removed_from_the_settings_has_files_of_its_own(tree: Path):
     resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=tree)}))
-    resources.adopt(Config(servers={}))
+    resources.adopt([])
     assert resources.look_up(ResourceName("s", "file:a//b")) == "file@s:a/b"
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import anyio
 
-from plait.config import Config, ServerSettings
+from plait.config import ServerSettings
 from plait.core.ports import NO_CLIENT, Ask, Downstream, RelayRequest
 from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool
 from plait.downstream.timings import ConnectTimings
-from plait.stores.listing_cache import ListingCache
 
 from ..fakes import FakeCaller
+from .pools import open_pool
 
 SCRIPT = str(Path(__file__).with_name("raw_server.py"))
 WAYS = [
@@ -59,9 +59,7 @@ class Way:
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[Reached]:
-        async with Pool(
-            Config(servers={"raw": self.settings}), ListingCache(None), timings=QUICK
-        ) as pool:
+        async with open_pool({"raw": self.settings}, QUICK) as pool:
             with anyio.fail_after(SOON):
                 await pool.settled()
             assert pool.catalog().servers["raw"].error is None

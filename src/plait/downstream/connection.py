@@ -102,6 +102,7 @@ class Connection:
         name: str,
         settings: ServerSettings,
         *,
+        shared_as: str = "",
         max_message_bytes: int = 16 * 2**20,
         timings: ConnectTimings | None = None,
         remembered: CachedListing | None = None,
@@ -121,13 +122,20 @@ class Connection:
         server's, the system's or a library's. Results stay as they came.
         """
         self.name = name
+        self._shared_as = shared_as
         self.use = UsageTracker(settings.idle_s)
         self._timings = timings or ConnectTimings()
         self._availability = Availability(name, self._timings, self._report)
         self._remembered = remembered or CachedListing()
         self._era = EraCache(settings.protocol, self._remembered)
         self._lists = ServerLists(
-            name, settings, self._remembered, on_change, on_notification, self._report_drift
+            name,
+            settings,
+            self._remembered,
+            on_change,
+            on_notification,
+            self._report_drift,
+            shared_as=shared_as,
         )
         self._subscriptions = ServerSubscriptions()
         self._is_watched = False
@@ -182,6 +190,7 @@ class Connection:
             error=self.error,
             warnings=tuple(map(self._texts.clean, warnings)),
             pid=self._transport.pid if self._transport is not None else None,
+            shared_as=self._shared_as,
         )
 
     @property

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from urllib.parse import unquote
 from ..config import Config, ServerSettings
 from ..config.environment import home_of
 from ..core.tools.claims import MAX_KEY, ResourceName, key_of, plain
+from .server_keys import Keys, names_as_keys
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ class Resources:
 
     def __init__(
         self,
-        config: Config,
+        config: Config | None = None,
         *,
         lstat: Callable[[str], os.stat_result] = os.lstat,
         readlink: Callable[[str], str] = os.readlink,
@@ -79,12 +80,13 @@ class Resources:
     ) -> None:
         looks = Looks(now)
         self._places = _Places(partial(looks.at, lstat), partial(looks.at, readlink))
-        self.adopt(config)
+        self.adopt([] if config is None else [config])
 
-    def adopt(self, config: Config) -> None:
-        """Use the servers of *config* from now on."""
+    def adopt(self, configs: Iterable[Config], keys: Keys = names_as_keys) -> None:
+        """Use the servers of *configs* from now on; *keys* gives their unique names."""
         self._bases = {
-            name: _Base.of(server, config)
+            keys(config)[name]: _Base.of(server, config)
+            for config in configs
             for name, server in config.servers.items()
             if server.kind == "stdio"
         }

@@ -117,6 +117,13 @@ class Engine:
 
     async def __aexit__(self, *exc: object) -> None:
         assert self._tasks is not None
+        await self.end_runs()
+        self.lookups.close()
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    async def end_runs(self) -> None:
+        """Cancel all runs and wait until they have ended, within `STOP_S`."""
         self.cancel_all()
         left_s = max((self._stops_at or 0.0) - anyio.current_time(), LAST_S)
         with anyio.move_on_after(left_s, shield=True):
@@ -125,9 +132,6 @@ class Engine:
             self._runner.cancel(run_id, at_once=True)
         with anyio.move_on_after(LAST_S, shield=True):
             await self._runner.idle()
-        self.lookups.close()
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
 
     @property
     def scheduler(self) -> Scheduler:

@@ -107,7 +107,7 @@ class Gateway:
         self._policy = policy or Policy()
         self._limits = limits or GatewayLimits()
         self._resolver = resolver
-        self._desk = desk
+        self.desk = desk
         self._is_sharing = engine is not None
         self.engine = engine or Engine(
             call_tool,
@@ -129,16 +129,16 @@ class Gateway:
     async def __aenter__(self) -> Self:
         if self._is_sharing:
             limits = self._limits
-            self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self._desk)
+            self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self.desk)
         else:
             await self.engine.__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._is_sharing:
-            self.engine.forget_limits(self._desk)
-        else:
+        if not self._is_sharing:
             await self.engine.__aexit__(*exc)
+        elif self.desk != NO_DESK:
+            self.engine.forget_limits(self.desk)
         self._forget_index()
 
     def change(
@@ -151,7 +151,7 @@ class Gateway:
         self._call_requests = self._requests_now()
         if not self._is_sharing:
             self.engine.lookups.resolver = resolver or AS_WRITTEN
-        self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self._desk)
+        self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self.desk)
 
     async def call(
         self, server: str, tool: str, params: JsonObject, caller: Caller = NO_CLIENT
@@ -230,7 +230,7 @@ class Gateway:
             plan,
             principal=caller.principal,
             client=caller.connection,
-            desk=self._desk,
+            desk=self.desk,
             number=self.engine.next_number(),
             conflicts=conflicts,
             reused=reused,
@@ -359,7 +359,7 @@ class Gateway:
 
     def _requests_now(self) -> CallRequests:
         return CallRequests(
-            self._policy, detect_conflicts=self._resolver is not None, desk=self._desk
+            self._policy, detect_conflicts=self._resolver is not None, desk=self.desk
         )
 
     def _full_name(self, tool: str) -> str:

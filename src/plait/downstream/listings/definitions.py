@@ -98,6 +98,8 @@ def read_tools(
     definitions: list[Any],
     include: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
+    *,
+    shared_as: str = "",
 ) -> tuple[list[Tool], list[str]]:
     """Return the usable tools, sorted by name, and warnings about tools that are left out and
     values that cannot be checked."""
@@ -110,7 +112,7 @@ def read_tools(
             warnings.append(printable(f"tool {label} was left out: {complaints[0]}"))
         elif _is_included(definition["name"], include, exclude):
             usable, reason = _with_a_usable_output(definition)
-            tool = Tool(server, definition["name"], _shortened(usable))
+            tool = Tool(server, definition["name"], _shortened(usable), shared_as=shared_as)
             tools[tool.name] = tool
             if reason is not None:
                 warnings.append(f"the outputSchema of tool {tool.name} is not used: {reason}")

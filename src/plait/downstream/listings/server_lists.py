@@ -72,6 +72,8 @@ class ServerLists:
         on_change: Callable[[], None] = lambda: None,
         on_notification: OnNotification = lambda method, params: None,
         on_drift: Callable[[Drift], None] = lambda drift: None,
+        *,
+        shared_as: str = "",
     ) -> None:
         self.tools: tuple[Tool, ...] = ()
         self.warnings: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ class ServerLists:
         """None if nothing is known. The same object until something changes."""
         self.drift = DriftWatch(remembered, on_drift)
         self._name = name
+        self._shared_as = shared_as
         self._settings = settings
         self._remembered = remembered
         self._on_change = on_change
@@ -172,7 +175,11 @@ class ServerLists:
         """Take the tools of *definitions* that the settings include. Returns their definitions as
         listed."""
         tools, warnings = read_tools(
-            self._name, definitions, self._settings.include, self._settings.exclude
+            self._name,
+            definitions,
+            self._settings.include,
+            self._settings.exclude,
+            shared_as=self._shared_as,
         )
         for warning in warnings:
             if warning not in self.warnings:

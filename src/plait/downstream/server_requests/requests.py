@@ -31,6 +31,7 @@ from ...core.ports import Caller, RpcError
 from ...core.values.strict import JsonObject, NotStrict, measure
 from ...waiting import Signal
 from .origin import OpenRequests, RequestEnded, RequestOrigin, ServerRequest, stream_origin
+from .roots import NO_ROOTS
 
 MOST_QUESTIONS = 32
 """Most questions of one server that may be open at once."""
@@ -115,6 +116,8 @@ class ServerRequests:
         server, as the client gave it or with a refusal of ours."""
         if method not in _NEEDED:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
+        if method == LIST_ROOTS and self._roots_caller is NO_ROOTS:
+            return await NO_ROOTS.ask(method, params)
         origins = self._attribute(method)
         if self._count >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, f"More than {MOST_QUESTIONS} questions are open.")

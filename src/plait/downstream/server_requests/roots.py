@@ -80,3 +80,17 @@ class _OnlyClient(NoClient):
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
         return await self._roots.ask(self._server, method, params)
+
+
+class _NoRoots(NoClient):
+    """Answers that there are no roots."""
+
+    can_be_asked = True
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        return {"roots": []}
+
+
+NO_ROOTS: Final = _NoRoots()
+"""The caller who answers for roots of a server that several configurations share: it belongs to no
+client, and keeps to its arguments."""

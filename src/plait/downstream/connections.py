@@ -1,0 +1,223 @@
+"""The connections of a process, each in a task of its own. Pools that want the same server share
+its connection.
+
+A connection is found by its key: the name of the server, or a unique name where several pools mean
+different servers by one name. It ends once the last pool has given it back and its calls in flight
+have ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..config import Config
+from ..core.ports import Listings, ToolCall
+from ..core.tools.server_notices import ServerNotice
+from ..core.values.printable import printable
+from ..core.values.strict import JsonObject
+from ..errors import ServerUnavailable
+from ..redaction import Secrets
+from .connection import Connection
+from .listings.identity import identity_of
+from .server_requests.roots import NO_ROOTS, Roots
+from .timings import ConnectTimings
+from .transports.guard import Guard
+from .transports.transport import open_transport
+
+STDERR_LINES_PER_S = 100
+DRAIN_S = 30.0
+"""Longest wait for the calls in flight of a server that is removed or replaced."""
+
+
+class Holder(Protocol):
+    """Holds connections: a pool."""
+
+    def forget_lists(self) -> None:
+        """Note that the state or a list of one of its connections has changed. It must not
+        block."""
+        ...
+
+    def broadcast(self, server: str, method: str, params: JsonObject) -> None:
+        """Take a notification of the server of that name. It must not block or raise."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A connection, its holders, and the events that start and end it."""
+
+    name: str
+    key: str
+    holders: list[Holder]
+    begin: anyio.Event = field(default_factory=anyio.Event)
+    end: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    connection: Connection = field(init=False)
+
+    def forget_lists(self) -> None:
+        for holder in self.holders:
+            holder.forget_lists()
+
+    def broadcast(self, method: str, params: JsonObject) -> None:
+        for holder in list(self.holders):
+            holder.broadcast(self.name, method, params)
+
+    async def run(self) -> None:
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.connection.run, self.begin)
+                await self.end.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            self.ended.set()
+
+
+class Connections:
+    """All connections, by key: a `CallTool`. Use as an async context manager; leaving it ends them,
+    and the guard of their processes.
+
+    What servers listed is kept in *listings*. *notify* takes the notices for observers. If
+    *are_shared*, more than one pool may hold a connection, and servers that ask for roots get an
+    empty list.
+    """
+
+    def __init__(
+        self,
+        listings: Listings,
+        *,
+        timings: ConnectTimings | None = None,
+        notify: Callable[[ServerNotice], None] = lambda notice: None,
+        are_shared: bool = False,
+    ) -> None:
+        self._listings = listings
+        self._timings = timings
+        self._notify = notify
+        self._are_shared = are_shared
+        self._guard = Guard()
+        self._by_key: dict[str, Held] = {}
+        self._tasks: TaskGroup | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connections: {', '.join(self._by_key)}>"
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._listings.keep, name="listings")
+        for held in self._by_key.values():
+            self._tasks.start_soon(held.run, name=f"server {held.name}")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        with anyio.CancelScope(shield=True):
+            await self._guard.close()
+            await self._listings.save()
+
+    async def __call__(self, call: ToolCall) -> JsonObject:
+        held = self._by_key.get(call.tool.server_key)
+        if held is None:
+            raise ServerUnavailable(f"unknown server {call.tool.server}")
+        held.begin.set()
+        return await held.connection.call(call)
+
+    def take(
+        self,
+        key: str,
+        name: str,
+        config: Config,
+        holder: Holder,
+        *,
+        roots: Roots,
+        secrets: Secrets,
+        max_message_bytes: int,
+    ) -> Held:
+        """Return the connection of *key* to the server *name* of *config*, held by *holder* too; a
+        new one if there is none that fits its settings."""
+        settings = config.servers[name]
+        known = self._by_key.get(key)
+        if known is not None and known.connection.fits(settings):
+            known.holders.append(holder)
+            return known
+        held = self._by_key[key] = Held(name, key, [holder])
+        held.connection = Connection(
+            name,
+            settings,
+            shared_as=key if key != name else "",
+            max_message_bytes=max_message_bytes,
+            timings=self._timings,
+            remembered=self._listings.of(identity_of(name, settings)),
+            on_change=held.forget_lists,
+            observe=self._notify,
+            open_transport=partial(
+                open_transport,
+                guard=self._guard,
+                environment=config.environment,
+                folder=config.folder,
+            ),
+            on_stderr=stderr_logger(name),
+            on_notification=held.broadcast,
+            roots_caller=NO_ROOTS if self._are_shared else roots.caller_for(name),
+            secrets=secrets,
+        )
+        if self._tasks is not None:
+            self._tasks.start_soon(held.run, name=f"server {name}")
+        return held
+
+    async def recall(self, held: Iterable[Held]) -> None:
+        """Let connections list what their servers had at an earlier start."""
+        await self._listings.load()
+        for one in held:
+            one.connection.recall()
+
+    def give_back(self, held: Held, holder: Holder, successor: Held | None = None) -> None:
+        """Let *holder* not hold the connection any more. If it was the last one, the connection
+        ends, and *successor* starts: after it if no call is in flight, else next to it."""
+        held.holders.remove(holder)
+        if held.holders:
+            if successor is not None:
+                successor.begin.set()
+            return
+        if self._by_key.get(held.key) is held:
+            del self._by_key[held.key]
+        assert self._tasks is not None
+        self._tasks.start_soon(self._end, held, successor)
+
+    async def _end(self, held: Held, successor: Held | None) -> None:
+        held.connection.release_watched()
+        if successor is not None and held.connection.use.count:
+            successor.begin.set()
+        await held.connection.use.wait_unused(DRAIN_S)
+        held.end.set()
+        await held.ended.wait()
+        if successor is not None:
+            successor.begin.set()
+
+
+def stderr_logger(server: str, lines_per_s: int = STDERR_LINES_PER_S) -> Callable[[str], None]:
+    """Log the lines that *server* writes to stderr under its name, at most *lines_per_s*."""
+    log = logging.getLogger(f"plait.server.{server}")
+    second, lines = 0, 0
+
+    def write(line: str) -> None:
+        nonlocal second, lines
+        now = int(time.monotonic())
+        if now != second:
+            if lines > lines_per_s:
+                log.warning("%d more lines were dropped", lines - lines_per_s)
+            second, lines = now, 0
+        lines += 1
+        if lines <= lines_per_s:
+            log.info("%s", printable(line, "\t"))
+
+    return write
