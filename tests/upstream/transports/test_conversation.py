@@ -14,12 +14,13 @@ CALL = {"name": "anything"}
 async def test_nothing_more_is_read_while_the_handshake_is_answered():
     async with talking() as talk:
         id = talk.begin("initialize", HANDSHAKE)
-        assert talk.is_paused
+        paused = [talk.is_paused]
         await talk.turn()
         assert talk.answers(id)
-        assert not talk.is_paused
+        paused.append(talk.is_paused)
         talk.begin("tools/list")
-        assert not talk.is_paused
+        paused.append(talk.is_paused)
+    assert paused == [True, False, False]
 
 
 async def test_what_is_open_at_the_end_is_answered_with_an_error():
