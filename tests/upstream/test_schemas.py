@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 import pytest
 from jmespath.functions import Functions as JmespathFunctions
 
 from plait.core.expressions.functions import FUNCTIONS
+from plait.core.language.dag import Task
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.values.strict import dumps
 from plait.engine.gateway import Gateway
@@ -106,6 +107,9 @@ def test_what_models_read_names_every_function_and_every_field_that_they_are_off
     assert names
     for text in (EXECUTE, guide()):
         assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)] == []
+    rules = get_args(Task.model_fields["trigger_rule"].annotation)
+    assert [rule for rule in rules if f"`{rule}" not in guide()] == []
+    assert "not_null(" in guide()
     fields = TOOLS[0].input_schema["properties"]["tasks"]["items"]["properties"]
     assert [name for name in fields if name not in guide()] == []
 

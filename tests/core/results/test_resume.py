@@ -598,6 +598,33 @@ def test_a_task_that_may_not_be_repeated_and_is_not_sent_keeps_its_output_with_a
     assert sandwiched(middle, "amz", ())[0] == set()
 
 
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"select": "@"}, "only its select changed: s:t is called again"),
+        ({"when": "a", "select": "@"}, "only its select, when changed: s:t is called again"),
+        ({"arguments": {"x": "other"}}, None),
+        ({"select": "@", "arguments": {"x": "other"}}, None),
+        ({"timeout_s": 3}, "did not change; the outputs from there are reused"),
+    ],
+)
+def test_a_call_that_is_made_again_for_another_reason_than_its_work_is_noted(
+    change: dict[str, Any], note: str | None
+) -> None:
+    task = {"id": "m", "tool": "s:t", "arguments": {"x": "m"}, "depends_on": ["a"]}
+    tasks = [{"id": "a", "tool": "s:t", "arguments": {"x": "a"}}, task]
+    earlier = played(Run("r1", check(read_dag({"tasks": tasks}), CATALOG, Policy())))
+
+    def notes(repeatable: Collection[str] = (), **more: Any) -> tuple[str, ...]:
+        again = {"tasks": [{**task, **change, **more}]}
+        return from_record(again, earlier, repeatable).reading.notes
+
+    assert [str(note) in one for one in notes()] == ([True] if note else [])
+    if note and "again" in note:
+        assert notes()[0].startswith("resume_from: m succeeded in r1, and only its select")
+        assert notes(repeatable=["s:t"]) == notes(allow_repeat=True) == ()
+
+
 def test_a_value_is_made_again_and_what_may_be_repeated_is_said_by_the_task_too() -> None:
     assert sandwiched("value", "a", ()) == (
         {"z"},
@@ -689,7 +716,8 @@ def test_a_task_that_needed_one_of_the_run_before_runs_again_if_that_is_sent() -
 def test_at_most_twenty_tasks_that_keep_their_outputs_are_noted() -> None:
     needs: dict[str, list[str]] = {"a": [], **{f"t{n}": ["a"] for n in range(25)}}
     (a,) = tasks_of({"a": []})
-    notes = from_record({"tasks": [{**a, "select": "@"}]}, run_of(needs, set())).reading.notes
+    changed = {**a, "arguments": {"x": "other"}}
+    notes = from_record({"tasks": [changed]}, run_of(needs, set())).reading.notes
     assert len(notes) == 21
     assert notes[-1] == "resume_from: 5 more tasks keep their outputs likewise"
 

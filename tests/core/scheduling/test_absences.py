@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from plait.core.results.record import RunRecord, record_of
 from plait.core.scheduling.events import Key
 from plait.observers.records import RunRecords
@@ -116,6 +118,24 @@ def test_a_when_is_only_noted() -> None:
         played.answer("a", ROWS)
         assert played.statuses["w"] == status
         assert played.run.notes == [f"tasks.w.when: {NOTE}"]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"tool": "s:typed", "arguments": {"name": "$OUTPUT[a].gone"}},
+        {"value": "$OUTPUT[a].gone"},
+        {"for_each": "$OUTPUT[a].gone", "tool": "s:typed", "arguments": {"name": "x"}},
+        {"for_each": "$OUTPUT[a].gone", "value": 1},
+        {"for_each": "$OUTPUT[a].gone", "tasks": [{"id": "x", "value": 1}]},
+    ],
+)
+def test_the_note_on_a_when_stays_if_its_task_then_fails(task: dict[str, Any]) -> None:
+    played = Played({"id": "a"}, {"id": "w", "when": "!a[?archvied]", **task})
+    played.answer("a", ROWS)
+    assert played.codes["w"] == "reference_error"
+    assert f"tasks.w.when: {NOTE}" in played.run.notes
+    assert folded(played) == record_of(played.run, played.now)
 
 
 def test_all_items_are_noted_once_and_their_notices_give_the_record() -> None:

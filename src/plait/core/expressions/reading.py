@@ -167,7 +167,7 @@ class _Reader:
         if source is Source.ARGUMENTS:
             return "Only the expressions of repeat have the arguments of the call."
         if self._is_condition:
-            return "when is read once, before the items: filter their list with select."
+            return "when is read once, before the items: filter their list in for_each."
         return "There is one only with for_each."
 
     def read(self, node: Node, scope: Scope) -> Shape:

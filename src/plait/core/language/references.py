@@ -30,8 +30,8 @@ MAX_KNOWN_CHARS = 100
 """Most characters of a path that is remembered once it is split."""
 
 FROM_TEXT = (
-    'Refer to a list. To make one from text, use select in that task: "lines(@)", or '
-    '"lines(content)" for a field.'
+    "Refer to a list. To make one from text, write ${OUTPUT[id] | lines(@)}, or "
+    "${OUTPUT[id].content | lines(@)} for a field."
 )
 """The hint for text where a list is wanted."""
 

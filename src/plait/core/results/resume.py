@@ -33,6 +33,10 @@ MAX_NAMED = 20
 """Most tasks that one note names, and most notes on tasks that keep their outputs."""
 
 
+_WORK = frozenset(("tool", "arguments", "for_each", "repeat", "value", "tasks"))
+"""The fields of a task that say what it does; others say what is kept of it, and when it runs."""
+
+
 class Resumed(NamedTuple):
     """A document completed with the tasks of the run that it resumes."""
 
@@ -151,6 +155,8 @@ class _Choice:
         """The tasks that are not run, each with the one that would have to be sent for that."""
         self._again: list[str] = []
         """The tasks that are not sent and run again."""
+        self._once_more: list[str] = []
+        """The calls that are made once more though they do the same, and may not be repeated."""
         self._kept: list[str] = []
         """Why tasks that are not sent do not."""
 
@@ -172,6 +178,8 @@ class _Choice:
             self.running.add(id)
             if not is_sent and (is_well or task.attempts):
                 self._again.append(id)
+            elif is_sent and is_well and not changed:
+                self._note_once_more(id)
             return
         if found is not None and (is_whole or (id in self.items and not is_sent)):
             gone = changed if id in self._turned else ()
@@ -192,6 +200,19 @@ class _Choice:
             self.left[id] = lost
         elif not is_untaken:
             self.running.add(id)
+
+    def _note_once_more(self, id: str) -> None:
+        """Note that the calls of *id*, which succeeded, are made once more, if only what is kept of
+        them or when they run changed and they may not be repeated."""
+        now, before = (_what(tasks[id], self._tools) for tasks in (self.sent, self._written))
+        changes = sorted(name for name in now if now[name] != before[name])
+        tool = self._tools.only_once(self.sent[id])
+        if tool is not None and changes and _WORK.isdisjoint(changes):
+            self._once_more.append(
+                f"{id} succeeded in {self.earlier.id}, and only its {some_of(changes, 5)} changed: "
+                f"{tool} is called again, though it is not known to be safe to call twice; leave "
+                f"{changes[0]} as it was to reuse the output"
+            )
 
     def _why_not_again(self, id: str, changed: Collection[str]) -> str | None:
         """Say why *id*, which is not sent, cannot run again although the tasks *changed* do."""
@@ -241,6 +262,7 @@ class _Choice:
             notes.append(
                 f"{some_of(again, MAX_NAMED)} {verb} on what runs again, so {it} again too"
             )
+        notes += self._once_more[:MAX_NAMED]
         notes += self._kept[:MAX_NAMED]
         if (more := len(self._kept) - MAX_NAMED) > 0:
             notes.append(f"{more:,} more tasks keep their outputs likewise")

@@ -7,7 +7,8 @@ from ...errors import ExpressionFailed
 from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 
-_CONDITIONS = frozenset(("when", "repeat.while", "repeat.until"))
+CONDITIONS = frozenset(("when", "repeat.while", "repeat.until"))
+"""The places of expressions that decide and make no value."""
 
 
 def refuse_absent(planned: PlannedTask, scope: Scope, *, is_sent: bool) -> None:
@@ -15,7 +16,7 @@ def refuse_absent(planned: PlannedTask, scope: Scope, *, is_sent: bool) -> None:
     element has, and a call that changes something gets the result: the calls of *planned* itself
     if it *is_sent* there, or later ones. Conditions are only noted."""
     for lacking, absence in scope.absences.items() if scope.absences else ():
-        if lacking.where in _CONDITIONS or lacking.name in planned.known_names:
+        if lacking.where in CONDITIONS or lacking.name in planned.known_names:
             continue
         if planned.feeds_changes or (is_sent and planned.changes and lacking.where != "select"):
             raise ExpressionFailed(f"{lacking.where}: {absence.message}", hint=absence.hint)

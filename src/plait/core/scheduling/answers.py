@@ -59,9 +59,10 @@ class Answers:
                     self._kept(call, output, scope) if call.pages is None else joined(call.pages)
                 )
         except CallError as error:
-            self.fail(call, error, Failure.of(error), now)
+            notes = self._tasks.notes.on_absent(planned, scope, has_failed=True)
+            self.fail(call, error, Failure.of(error), now, notes)
         else:
-            notes = () if scope is None else self._tasks.notes.on_absent(planned, scope)
+            notes = self._tasks.notes.on_absent(planned, scope)
             notes += () if note is None else self._tasks.notes.add([note])
             self._end(call, output, now, cached=cached, notes=notes)
 
@@ -116,17 +117,24 @@ class Answers:
         if state.items.left == 0:
             self._tasks.end_items(frame, id, now)
 
-    def fail(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
+    def fail(
+        self,
+        call: TaskCall,
+        error: CallError,
+        failure: Failure,
+        now: float,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         frame, id, item = call.frame, call.planned.id, call.key.item
         state = frame.states[id]
         if item is None or state.items is None:
-            self.give_up(frame, id, error, failure, now, call)
+            self.give_up(frame, id, error, failure, now, call, notes)
             return
         state.items.errors.append((item, failure))
         state.items.left -= 1
         self._drop_pages(call)
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
-        self._tasks.moves.item(state, item, status, now, call, error=failure)
+        self._tasks.moves.item(state, item, status, now, call, error=failure, notes=notes)
         if state.items.left == 0 or self._tasks.ends_at_failure(call.planned):
             self._tasks.end_items(frame, id, now)
 
@@ -138,6 +146,7 @@ class Answers:
         failure: Failure,
         now: float,
         call: TaskCall | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         state = frame.states[id]
         state.error = failure
@@ -146,7 +155,8 @@ class Answers:
         if call is not None and call.pages:
             state.output = joined(call.pages)
         was_late = isinstance(error, CallTimeout) and state.status is RUNNING
-        self._tasks.moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
+        status = Status.TIMEOUT if was_late else Status.FAILED
+        self._tasks.moves.task(state, status, now, call, notes=notes)
         self._tasks.end(frame, id)
         self._tasks.after_failure(frame, id, now)
 

@@ -132,7 +132,8 @@ class Lifecycle:
                     calls = [call for call in calls if call.key.item not in reusable]
                 self._add_calls(calls)
         except CallError as error:
-            self.answers.give_up(frame, id, error, Failure.of(error), now)
+            notes = self.notes.on_absent(planned, scope, has_failed=True)
+            self.answers.give_up(frame, id, error, Failure.of(error), now, notes=notes)
             return
         if reason is not None:
             self._skip(frame, id, reason, now, self.notes.on_absent(planned, scope))

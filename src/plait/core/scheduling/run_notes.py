@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..values.problems import written
-from .absences import absent
+from .absences import CONDITIONS, absent
 from .state import TaskCall
 
 MAX_NOTES = 20
@@ -40,12 +40,17 @@ class RunNotes:
         self.all += notes
         return tuple(notes)
 
-    def on_absent(self, planned: PlannedTask, scope: Scope) -> tuple[str, ...]:
-        """Note what filters of *planned* looked for in *scope* and no element has, each once."""
-        if not scope.absences:
+    def on_absent(
+        self, planned: PlannedTask, scope: Scope | None, *, has_failed: bool = False
+    ) -> tuple[str, ...]:
+        """Note what filters of *planned* looked for in *scope* and no element has, each once. If it
+        *has_failed*, those of its conditions alone: others are in the error, or never counted."""
+        if scope is None or not scope.absences:
             return ()
         found = {
-            key: note for key, note in absent(planned, scope).items() if key not in self._absent
+            key: note
+            for key, note in absent(planned, scope).items()
+            if key not in self._absent and (key[1] in CONDITIONS or not has_failed)
         }
         self._absent |= found.keys()
         return self.add([*found.values()])
