@@ -47,6 +47,7 @@ def build_server(
     calls: OpenCalls | None = None,
     relaying: RelayConfig | None = None,
     principal_of: PrincipalOf | None = None,
+    connection: str | None = None,
 ) -> Server[Any]:
     """Build the server over *gateway*.
 
@@ -54,6 +55,7 @@ def build_server(
     as long as the client is known to wait. Calls are counted in *calls*, and refused once it is
     closed. With *relaying*, the tools, prompts and resources of its servers are served in addition
     to our own. *principal_of* gives the owner of the runs of a request; by default its session.
+    *connection* names the only client of this server, where one principal has several.
     """
     calls, principal_of = calls or OpenCalls(), principal_of or BySession()
 
@@ -91,7 +93,9 @@ def build_server(
     )
 
     passthrough = (
-        _relay(server, gateway, relaying, calls, principal_of) if relaying is not None else None
+        _relay(server, gateway, relaying, calls, principal_of, connection)
+        if relaying is not None
+        else None
     )
 
     async def introduce(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
@@ -125,6 +129,7 @@ def _relay(
     relaying: RelayConfig,
     calls: OpenCalls,
     principal_of: PrincipalOf,
+    connection: str | None,
 ) -> Passthrough:
     """Make *server* relay to the downstream servers. Returns the middleware for it, which is not
     added yet."""
@@ -136,7 +141,7 @@ def _relay(
         "prompts/list": _written(own_prompts()),
     }
     passthrough = Passthrough(
-        relaying, gateway.call, own, calls, principal_of, server.server_info_stamp
+        relaying, gateway.call, own, calls, principal_of, server.server_info_stamp, connection
     )
     schemas = {tool.name: tool.input_schema for tool in tools}
     server.lifespan = passthrough.lifespan

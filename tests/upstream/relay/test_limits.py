@@ -19,9 +19,13 @@ from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject
-from plait.engine.gateway import GatewayLimits
+from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ServerUnavailable
+from plait.stores.in_memory import InMemoryRuns
+from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
+from plait.upstream.relay.listings import RelayConfig
+from plait.upstream.server import build_server
 
 from ...fakes import FakeServers
 from ..conftest import LEGACY, MODERN
@@ -32,6 +36,7 @@ from .downstream import (
     RawClient,
     a_resource,
     a_tool,
+    by_origin,
     joined,
     relaying_server,
 )
@@ -115,6 +120,25 @@ async def test_clients_share_the_limits(downstream: FakeDownstream, era: str):
         tasks.start_soon(called, one)
         await downstream.until(lambda: len(downstream.requests) == 1)
         assert await called(other) == 2
+
+
+async def test_clients_of_one_user_take_turns(downstream: FakeDownstream, era: str):
+    call_tool = by_origin(FakeServers(), downstream)
+    limits = GatewayLimits(ONE_AT_A)
+    async with Gateway(FakeServers(), call_tool, InMemoryRuns(), limits=limits) as gateway:
+        relaying = RelayConfig(downstream, expose="all", denied_by=gateway.denied_by)
+        one, other = (
+            build_server(gateway, relaying=relaying, principal_of=always_user, connection=name)
+            for name in ("one", "other")
+        )
+        async with (
+            joined(one, era) as many,
+            joined(other, era) as few,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(all_called, many, {}, {}, {}, {})
+            await anyio.sleep(1.5)
+            assert await all_called(few, {}, {}) == [3, 5]
 
 
 async def test_a_call_by_name_waits_for_a_run_that_has_the_room(

@@ -67,8 +67,10 @@ class Passthrough:
         calls: OpenCalls,
         principal_of: PrincipalOf,
         server_info: Mapping[str, Any],
+        connection: str | None = None,
     ) -> None:
         self._config = config
+        self._connection = connection
         self._call = call
         self._own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
         self._own_prompts = frozenset(str(prompt["name"]) for prompt in own["prompts/list"])
@@ -294,7 +296,8 @@ class Passthrough:
     def _caller_of(self, ctx: RequestContext, modern: bool) -> RequestCaller:
         transport: TransportState = ctx.lifespan_context
         session = None if modern else self.subscriptions.session_of(ctx)
-        return RequestCaller(ctx, self._principal_of(ctx), transport.tasks, session)
+        principal = self._principal_of(ctx)
+        return RequestCaller(ctx, principal, transport.tasks, session, self._connection)
 
 
 def _name_in(ctx: RequestContext) -> str:

@@ -103,8 +103,10 @@ class RequestCaller(Caller):
         principal: Principal,
         tasks: TaskGroup,
         session: LegacySession | None,
+        connection: str | None = None,
     ) -> None:
         self._principal = principal
+        self._connection = connection
         self.session = session
         self._client = session or client_of(ctx)
         self._ctx: RequestContext | None = ctx
@@ -131,6 +133,10 @@ class RequestCaller(Caller):
     @property
     def principal(self) -> Principal:
         return self._principal
+
+    @property
+    def connection(self) -> str | None:
+        return self._connection
 
     @property
     def client(self) -> object:

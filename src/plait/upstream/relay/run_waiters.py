@@ -70,6 +70,7 @@ class RunWaiters(Caller):
     def __init__(self, principal: Principal, owner: object, request: RequestCaller | None) -> None:
         self._principal = principal
         self._owner = owner
+        self._connection = None if request is None else request.connection
         self._session = None if request is None else request.session
         self._capabilities = UNDECLARED if request is None else request.capabilities
         self._client_capabilities = None if request is None else request.client_capabilities
@@ -84,6 +85,10 @@ class RunWaiters(Caller):
     @property
     def principal(self) -> Principal:
         return self._principal
+
+    @property
+    def connection(self) -> str | None:
+        return self._connection
 
     @property
     def client(self) -> object:
