@@ -67,8 +67,6 @@ def startup_of(record: RunRecord) -> tuple[float, tuple[str, ...]]:
 
 def server_wait_s(task: TaskRecord) -> float:
     """Return the seconds in which *task* only waited for its server to be connected."""
-    if not task.waits:
-        return 0.0
     return sum(wait.seconds for wait in task.waits if wait.why == "server")
 
 

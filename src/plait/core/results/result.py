@@ -287,13 +287,15 @@ def inner_results(
 def _errors(record: RunRecord) -> Iterator[TaskError]:
     """List the errors of all tasks: those in a group before those of the group."""
     for task in record.tasks.values():
-        inner = [
-            _error(place, error)
-            for inner in record.inner
-            if inner.groups[0] == task.id
-            for place, error in inner.errors
-        ]
-        yield from inner
+        inner: list[TaskError] = []
+        if record.inner:
+            inner = [
+                _error(place, error)
+                for one in record.inner
+                if one.groups[0] == task.id
+                for place, error in one.errors
+            ]
+            yield from inner
         if not task.is_well or task.has_failed_items:
             yield from errors_of(task, without_inner=bool(inner))
 
@@ -358,13 +360,14 @@ def metrics_of(record: RunRecord) -> Metrics:
         for task in tasks
         if task.start_s is not None
     }
-    busy_s = sum(task.busy_s for task in tasks)
+    busy_s = sum([task.busy_s for task in tasks])
     path, path_s = _critical_path(record, durations)
     calling: list[TaskRecord | InnerRecord] = [*record.inner]
     calling += [task for task in tasks if task.tool != GROUP.full_name]
     sequential_s = max(sum(_alone_s(one, record.most_in_flight) for one in calling), path_s)
     took_ms, path_ms = milliseconds(execution), milliseconds(path_s)
-    starting_s = max((server_wait_s(task) for task in tasks), default=0.0) - startup_s
+    waits_s = [server_wait_s(task) for task in tasks if task.waits]
+    starting_s = max(waits_s, default=0.0) - startup_s
     is_telling = (
         execution >= LEAST_S
         and min(starting_s, execution - path_s) <= MOST_STARTING * execution
@@ -409,18 +412,19 @@ def _critical_path(
     output or for a resource that both use; and the seconds of its calls."""
     total: dict[str, float] = {}
     before: dict[str, str | None] = {}
-    for id in in_order({id: task.needs for id, task in record.tasks.items()}):
-        needs = record.tasks[id].needs
-        if waits := record.tasks[id].waits:
-            needs = (
-                *needs,
-                *[wait.on for wait in waits if wait.why == "conflict" and wait.on in total],
+    tasks = record.tasks
+    for id in in_order({id: task.needs for id, task in tasks.items()}):
+        needs, waits = tasks[id].needs, tasks[id].waits
+        if waits:
+            needs += tuple(
+                [wait.on for wait in waits if wait.why == "conflict" and wait.on in total]
             )
-        last = max(needs, key=total.__getitem__, default=None)
+        last = max(needs, key=total.__getitem__) if needs else None
         before[id] = last
-        total[id] = durations.get(id, 0.0) + (total[last] if last is not None else 0.0)
-    step = max(total, key=lambda id: (total[id], record.tasks[id].layer), default=None)
-    length = total[step] if step is not None else 0.0
+        total[id] = durations.get(id, 0.0) + (0.0 if last is None else total[last])
+    length = max(total.values(), default=0.0)
+    ends = [id for id, seconds in total.items() if seconds == length]
+    step = max(ends, key=lambda id: tasks[id].layer, default=None)
     chain: list[str] = []
     while step is not None:
         if step in durations:
