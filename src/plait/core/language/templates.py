@@ -323,15 +323,18 @@ def _collect(value: Json, place: Place, texts: list[tuple[Place, str]], keys: li
 def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:
     """Return a copy of *value* with *parts* filled in. Containers without any are not copied."""
     if not parts[0][0]:
-        return _piece(parts[0][1], scope)
+        first = parts[0][1]
+        return value_of(first, scope) if isinstance(first, Reference) else _joined(first, scope)
     whole: Any = _copy(value)
     copies = [whole]
     before: Place = ()
     for place, pieces in parts:
         if len(place) > 1 or len(copies) > 1:
             _open(copies, before, place)
-        piece: Any = _piece(pieces, scope)
-        if piece is Omitted.ARGUMENT:
+        piece: Any = (
+            value_of(pieces, scope) if isinstance(pieces, Reference) else _joined(pieces, scope)
+        )
+        if isinstance(piece, Omitted):
             del copies[-1][place[-1]]
         else:
             copies[-1][place[-1]] = piece
@@ -353,10 +356,6 @@ def _open(copies: list[Any], before: Place, place: Place) -> None:
 
 def _copy(value: Any) -> Any:
     return dict(value) if isinstance(value, dict) else list(value)
-
-
-def _piece(pieces: Reference | tuple[str | Reference, ...], scope: Scope) -> Json:
-    return value_of(pieces, scope) if isinstance(pieces, Reference) else _joined(pieces, scope)
 
 
 def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:

@@ -207,14 +207,13 @@ def lay_out(
     layer_of: dict[str, int] = {}
     for id in order:
         needs = tasks[id].needs
-        layer_of[id] = 1 + max([layer_of[need] for need in needs]) if needs else 0
+        layer_of[id] = 1 + max(map(layer_of.__getitem__, needs)) if needs else 0
     costs, untimed = _costs(tasks, cost)
     remaining: dict[str, float] = {}
     for id in reversed(order):
         followers = dependents[id]
-        remaining[id] = costs[id] + (
-            max([remaining[follower] for follower in followers]) if followers else 0.0
-        )
+        rest = max(map(remaining.__getitem__, followers)) if followers else 0.0
+        remaining[id] = costs[id] + rest
     layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
     for id in tasks:
         layers[layer_of[id]].append(id)
@@ -342,5 +341,7 @@ def _returned(dag: Dag, tasks: Mapping[str, PlannedTask], kept: Collection[str])
     if dag.return_ is not None:
         return tuple(tasks) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))
     ids = [id for id in tasks if id not in kept] or [*tasks]
-    drawn_on = {need for id in ids for need in (*tasks[id].needs, *tasks[id].reused_inputs)}
+    drawn_on: set[str] = set()
+    for id in ids:
+        drawn_on.update(tasks[id].needs, tasks[id].reused_inputs)
     return tuple([id for id in ids if id not in drawn_on])
