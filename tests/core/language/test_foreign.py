@@ -248,6 +248,7 @@ HANDLEBARS = "{{#each people}}{{this.name}} {{@index}} {{{../title}}}{{/each}} {
         'echo "${X:-a} ${Y:=b} ${Z-a} ${a%.txt} ${a//x/y} ${#a} ${a[@]}"',
         "const names = `${rows.map(row => row.name)} of ${JSON.stringify(rows)}`",
         'print(f"{len(rows)} rows, {rows[0]}")',
+        "`${escape(a)} after ${Date.now() - a} ms`",
         "`ls | grep a` and `a | keys(@)`",
         "const f = (a) => ({ a: a.x });",
         "[a]: https://example.org/a?x={y}",

@@ -84,7 +84,11 @@ _FORMAT = re.compile(
 _WORD = re.compile(
     r"(?<![\w.'\"\]-])[A-Za-z_][\w-]{0,63}(?:\??\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16}"
 )
-_CALL = re.compile(r"\s{0,9}[A-Za-z_][\w.]{0,63}\(")
+_CALL = re.compile(
+    r"\s{0,9}(?i:(?:json|object|array|math)\.\w{1,30}|string|number|boolean|len|length|count|size"
+    r"|sum|str|int|float|bool|keys|values|list|sorted|max|min|join|upper|lower)\("
+)
+"""Functions that are common in what other engines compute; any other may be of a program."""
 _QUOTED = re.compile(r"(?<!\[)(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")(?!\])")
 _COMPUTED = frozenset({"github", "mustache", "block", "section", "braced"})
 """Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`, `${a.x || 'none'}`. In

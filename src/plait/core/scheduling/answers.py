@@ -62,7 +62,7 @@ class Answers:
             notes = self._tasks.notes.on_absent(planned, scope, has_failed=True)
             self.fail(call, error, Failure.of(error), now, notes)
         else:
-            notes = self._tasks.notes.on_absent(planned, scope)
+            notes = () if scope is None else self._tasks.notes.on_absent(planned, scope)
             notes += () if note is None else self._tasks.notes.add([note])
             self._end(call, output, now, cached=cached, notes=notes)
 
