@@ -19,6 +19,8 @@ PlaitError
     ├── LimitExceeded       the run would make more calls than its limit
     ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to the value
     └── InternalError       our fault: the message has an id to find it in the log
+
+`RpcError` stands apart: an error that a server or a client sent, on its way to the other side.
 """
 
 from __future__ import annotations
@@ -27,7 +29,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from .core.ports import RpcError
     from .core.values.problems import Problem
     from .core.values.strict import Json
 
@@ -59,6 +60,16 @@ class UnknownRun(PlaitError):
     """No run has that id, or it is not kept any more."""
 
     code = "unknown_run"
+
+
+class RpcError(Exception):
+    """A JSON-RPC error as one side sent it, to be passed to the other unchanged."""
+
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
 
 
 class CallError(PlaitError):

@@ -16,7 +16,8 @@ import pytest
 
 from plait.app import Gateway
 from plait.config import Config, ServerSettings, load_config
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
+from plait.errors import RpcError
 from plait.observers.logs import configure_logging
 from plait.redaction import MARK, Secrets
 

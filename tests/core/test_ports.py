@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.ports import NO_CLIENT, RpcError, as_rpc_error
+from plait.core.ports import NO_CLIENT, as_rpc_error
 from plait.core.values.principal import USER
 from plait.core.values.strict import Json
 from plait.errors import (
@@ -16,6 +16,7 @@ from plait.errors import (
     InvalidOutput,
     PolicyDenied,
     ProtocolError,
+    RpcError,
     ServerUnavailable,
 )
 

@@ -10,12 +10,19 @@ import anyio
 import pytest
 from mcp import MCPError
 
-from plait.core.ports import NO_CLIENT, Caller, RelayRequest, RpcError
+from plait.core.ports import NO_CLIENT, Caller, RelayRequest
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import MOST_QUESTIONS, MOST_ROUNDS, call_tool, relay
 from plait.downstream.server_requests.naming import named
 from plait.downstream.subscriptions import ServerSubscriptions
-from plait.errors import CallError, ConnectionLost, InvalidOutput, ProtocolError, ToolError
+from plait.errors import (
+    CallError,
+    ConnectionLost,
+    InvalidOutput,
+    ProtocolError,
+    RpcError,
+    ToolError,
+)
 
 from ..fakes import FakeCaller, a_call, tool
 

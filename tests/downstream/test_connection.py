@@ -16,7 +16,7 @@ import mcp_types as types
 import pytest
 
 from plait.config import ServerSettings
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.tools.cached_listing import CachedListing
 from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.output import read_output
@@ -25,7 +25,14 @@ from plait.downstream.connection import Connection
 from plait.downstream.error_texts import MOST_DETAILS_BYTES
 from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.faults import Fault, made_error
-from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable, ToolError
+from plait.errors import (
+    CallError,
+    ConnectionLost,
+    ProtocolError,
+    RpcError,
+    ServerUnavailable,
+    ToolError,
+)
 from plait.redaction import Secrets
 
 from ..fakes import FakeCaller, a_call

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.ports import RpcError
 from plait.downstream.error_texts import MOST_DETAILS_BYTES, ErrorTexts
-from plait.errors import ToolError
+from plait.errors import RpcError, ToolError
 from plait.redaction import Secrets
 
 DIRTY = "\x1b[31mno s3cr3t-key\u202e, no Bearer ghp_0123456789\x1b[0m"

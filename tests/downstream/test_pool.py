@@ -15,12 +15,12 @@ import mcp_types as types
 import pytest
 
 from plait.config import ServerSettings
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool
 from plait.downstream.timings import ConnectTimings
-from plait.errors import CallError, ConnectionLost, ServerUnavailable
+from plait.errors import CallError, ConnectionLost, RpcError, ServerUnavailable
 
 from ..fakes import a_call
 from .pools import open_pool

@@ -13,10 +13,10 @@ import mcp_types as types
 import pytest
 from mcp.shared.inbound import decode_header_value
 
-from plait.core.ports import Ask, RelayRequest, RpcError, as_rpc_error
+from plait.core.ports import Ask, RelayRequest, as_rpc_error
 from plait.core.values.strict import JsonObject
 from plait.downstream.server_requests.naming import named
-from plait.errors import ProtocolError, ToolError
+from plait.errors import ProtocolError, RpcError, ToolError
 
 from ..fakes import FakeCaller, a_call
 from .ways import SOON, VERSIONS, WAYS, Way, served, until

@@ -12,12 +12,11 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 
-from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
 from plait.downstream.change_stream import ChangeStream
 from plait.downstream.eras.handshake import Era
 from plait.downstream.subscriptions import MOST_WATCHED, ServerSubscriptions
-from plait.errors import ServerUnavailable
+from plait.errors import RpcError, ServerUnavailable
 
 SUBSCRIBE, UNSUBSCRIBE = "resources/subscribe", "resources/unsubscribe"
 SET_LEVEL = "logging/setLevel"

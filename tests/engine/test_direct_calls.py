@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from plait.core.ports import NO_CLIENT, Caller, CallId, RpcError, ToolCall
+from plait.core.ports import NO_CLIENT, Caller, CallId, ToolCall
 from plait.core.scheduling.direct_calls import LONGEST_S
 from plait.core.scheduling.events import Changed, Notice, Progressed, Status
 from plait.core.scheduling.limits import Limits
@@ -29,6 +29,7 @@ from plait.errors import (
     InternalError,
     InvalidOutput,
     ProtocolError,
+    RpcError,
     ServerUnavailable,
 )
 from plait.stores.in_memory import InMemoryRuns

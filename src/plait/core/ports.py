@@ -18,6 +18,7 @@ from ..errors import (
     ConnectionLost,
     InvalidArguments,
     PolicyDenied,
+    RpcError,
     ServerUnavailable,
 )
 from .results.record import RunRecord
@@ -27,7 +28,7 @@ from .tools.catalog import Catalog, Tool
 from .tools.claims import ResourceName
 from .tools.output import Output
 from .values.principal import USER, Principal
-from .values.strict import Json, JsonObject
+from .values.strict import JsonObject
 
 OnProgress: TypeAlias = Callable[[JsonObject], None]
 """Takes the progress of a request: the params of a `notifications/progress` as the server sent
@@ -53,16 +54,6 @@ METHOD_NOT_FOUND: Final = -32601
 
 UNDECLARED: Final[JsonObject] = {}
 """The capabilities of a client that declared none. It is never changed."""
-
-
-class RpcError(Exception):
-    """A JSON-RPC error as one side sent it, to be passed to the other unchanged."""
-
-    def __init__(self, code: int, message: str, data: Json = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.data = data
 
 
 def as_rpc_error(error: CallError) -> RpcError:

@@ -9,9 +9,9 @@ from functools import partial
 import anyio
 from mcp import MCPError
 
-from ..core.ports import Caller, RelayRequest, RpcError, ToolCall
+from ..core.ports import Caller, RelayRequest, ToolCall
 from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
-from ..errors import InvalidArguments, InvalidOutput, ToolError
+from ..errors import InvalidArguments, InvalidOutput, RpcError, ToolError
 from .server_requests.naming import with_named_questions
 from .session import ProtocolSession
 from .subscriptions import ServerSubscriptions

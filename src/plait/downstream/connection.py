@@ -35,12 +35,12 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 
 from ..config import ServerSettings
-from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall, as_rpc_error
+from ..core.ports import Caller, RelayRequest, ServerListing, ToolCall, as_rpc_error
 from ..core.tools.cached_listing import CachedListing
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.tools.server_notices import Drift, ServerChanged, ServerNotice, ToolsDrifted
 from ..core.values.strict import JsonObject, NotStrict, measure
-from ..errors import CallError, InvalidArguments, ServerUnavailable
+from ..errors import CallError, InvalidArguments, RpcError, ServerUnavailable
 from ..redaction import Secrets
 from .availability import Availability
 from .calling import call_tool, relay

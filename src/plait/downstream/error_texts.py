@@ -7,10 +7,9 @@ other result passes unchanged, for it is data.
 
 from __future__ import annotations
 
-from ..core.ports import RpcError
 from ..core.values.printable import plain
 from ..core.values.strict import Json, JsonObject, NotStrict, measure
-from ..errors import CallError
+from ..errors import CallError, RpcError
 from ..redaction import Secrets
 
 MOST_DETAILS_BYTES = 64 * 1024

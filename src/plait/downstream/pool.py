@@ -27,12 +27,12 @@ from ..core.ports import (
     Ask,
     OnNotice,
     RelayRequest,
-    RpcError,
     ServerListing,
     ToolCall,
 )
 from ..core.tools.catalog import Catalog
 from ..core.values.strict import JsonObject, NotStrict, measure
+from ..errors import RpcError
 from .connection import Connection
 from .connections import Connections, Held
 from .server_keys import Keys, names_as_keys

@@ -20,8 +20,9 @@ import mcp_types as types
 from anyio.abc import TaskStatus
 from mcp import MCPError
 
-from ..core.ports import NO_CLIENT, Caller, RpcError
+from ..core.ports import NO_CLIENT, Caller
 from ..core.values.strict import JsonObject
+from ..errors import RpcError
 from ..waiting import Signal
 from .change_stream import ChangeStream
 from .dispatched import Dispatched

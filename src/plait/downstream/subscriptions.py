@@ -15,9 +15,8 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 
-from ..core.ports import RpcError
 from ..core.values.strict import JsonObject
-from ..errors import CallError
+from ..errors import CallError, RpcError
 from .change_stream import ChangeStream
 from .eras.handshake import Era
 

@@ -9,7 +9,7 @@ import anyio
 import mcp_types as types
 import pytest
 
-from plait.core.ports import Ask, RpcError
+from plait.core.ports import Ask
 from plait.core.values.strict import JsonObject
 from plait.downstream.server_requests.origin import (
     LONGEST_ASK_S,
@@ -17,6 +17,7 @@ from plait.downstream.server_requests.origin import (
     RequestOrigin,
     ServerRequest,
 )
+from plait.errors import RpcError
 
 from ...fakes import FakeCaller
 

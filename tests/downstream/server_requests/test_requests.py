@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.ports import NO_CLIENT, Ask, RpcError
+from plait.core.ports import NO_CLIENT, Ask
 from plait.core.values.strict import JsonObject
 from plait.downstream.server_requests.origin import OpenRequests, RequestOrigin, stream_origin
 from plait.downstream.server_requests.requests import MOST_QUESTIONS, ServerRequests
+from plait.errors import RpcError
 
 from ...fakes import FakeCaller
 

@@ -7,9 +7,10 @@ import anyio
 import mcp_types as types
 import pytest
 
-from plait.core.ports import Ask, RpcError
+from plait.core.ports import Ask
 from plait.core.values.strict import JsonObject
 from plait.downstream.server_requests.roots import TIMEOUTS_S, Roots
+from plait.errors import RpcError
 
 pytestmark = pytest.mark.virtual_time
 

@@ -22,7 +22,6 @@ from plait.core.ports import (
     CallTool,
     OnNotice,
     RelayRequest,
-    RpcError,
     ServerListing,
     ToolCall,
     as_rpc_error,
@@ -32,7 +31,7 @@ from plait.downstream.calling import call_tool, relay
 from plait.downstream.eras.handshake import Era
 from plait.downstream.subscriptions import ServerSubscriptions
 from plait.engine.gateway import Gateway
-from plait.errors import CallError
+from plait.errors import CallError, RpcError
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.principals import PrincipalOf

@@ -5,8 +5,8 @@ from __future__ import annotations
 import mcp_types as types
 import pytest
 
-from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
+from plait.errors import RpcError
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (

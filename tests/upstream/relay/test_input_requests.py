@@ -10,9 +10,10 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.values.strict import Json, JsonObject
 from plait.downstream.server_requests.naming import named
+from plait.errors import RpcError
 from plait.upstream.relay.input_requests import ASK_S, MOST_QUESTIONS
 
 from ..conftest import LEGACY, MODERN, in_memory

@@ -12,7 +12,7 @@ import mcp_types as types
 import pytest
 from mcp.server import Server
 
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.scheduling.direct_calls import LONGEST_S
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
@@ -20,7 +20,7 @@ from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
-from plait.errors import ServerUnavailable
+from plait.errors import RpcError, ServerUnavailable
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S

@@ -8,8 +8,8 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
+from plait.errors import RpcError
 from plait.upstream.relay.listings import PAGE, MergedListing, RelayConfig
 from plait.upstream.texts import MAX_TEXT
 

@@ -7,8 +7,9 @@ import mcp_types as types
 import pytest
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.values.strict import JsonObject
+from plait.errors import RpcError
 from plait.upstream.relay.outbox import PAUSE_S
 
 from ..conftest import LEGACY, MODERN

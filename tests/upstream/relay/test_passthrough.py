@@ -13,10 +13,11 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.tools.policy import Policy
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
+from plait.errors import RpcError
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.relay.listings import RelayConfig

@@ -12,9 +12,10 @@ import anyio
 import mcp_types as types
 import pytest
 
-from plait.core.ports import Ask, RelayRequest, RpcError
+from plait.core.ports import Ask, RelayRequest
 from plait.core.values.principal import USER, Principal
 from plait.core.values.strict import JsonObject
+from plait.errors import RpcError
 from plait.upstream.relay import pending
 from plait.upstream.relay.input_requests import ASK_S
 

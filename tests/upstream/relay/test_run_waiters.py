@@ -18,14 +18,13 @@ from plait.core.ports import (
     Caller,
     OnNotice,
     RelayRequest,
-    RpcError,
     ServerListing,
     ToolCall,
 )
 from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
-from plait.errors import PolicyDenied
+from plait.errors import PolicyDenied, RpcError
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import MCPError
 
-from plait.core.ports import RelayRequest, RpcError
+from plait.core.ports import RelayRequest
 from plait.core.tools.naming import Entry
 from plait.core.values.strict import JsonObject
+from plait.errors import RpcError
 from plait.upstream.relay import subscriptions
 from plait.upstream.relay.subscriptions import WatchedResources
 

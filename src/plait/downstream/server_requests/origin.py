@@ -12,8 +12,9 @@ from typing import TypeAlias
 import anyio
 import mcp_types as types
 
-from ...core.ports import Caller, RpcError
+from ...core.ports import Caller
 from ...core.values.strict import JsonObject
+from ...errors import RpcError
 
 log = logging.getLogger(__name__)
 

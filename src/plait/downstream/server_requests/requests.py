@@ -27,8 +27,9 @@ from typing import Final
 
 import mcp_types as types
 
-from ...core.ports import Caller, RpcError
+from ...core.ports import Caller
 from ...core.values.strict import JsonObject, NotStrict, measure
+from ...errors import RpcError
 from ...waiting import Signal
 from .origin import OpenRequests, RequestEnded, RequestOrigin, ServerRequest, stream_origin
 from .roots import NO_ROOTS

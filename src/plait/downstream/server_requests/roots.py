@@ -13,8 +13,9 @@ from typing import Final
 import anyio
 import mcp_types as types
 
-from ...core.ports import Ask, Caller, NoClient, RpcError
+from ...core.ports import Ask, Caller, NoClient
 from ...core.values.strict import JsonObject
+from ...errors import RpcError
 
 TIMEOUTS_S: Final = (2.0, 8.0)
 """Longest wait for an answer, of each try: over HTTP, a client may not listen yet at first."""

@@ -20,7 +20,6 @@ import httpx2
 import mcp_types as types
 from mcp import MCPError
 
-from ...core.ports import RpcError
 from ...core.values.printable import printable
 from ...core.values.strict import Json, TooManyValues, dumps
 from ...errors import (
@@ -29,6 +28,7 @@ from ...errors import (
     InvalidOutput,
     OutputTooLarge,
     ProtocolError,
+    RpcError,
     ServerUnavailable,
 )
 

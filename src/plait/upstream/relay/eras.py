@@ -42,8 +42,8 @@ from mcp import MCPError
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
+from ...errors import RpcError
 from ..mcp_sdk import RequestContext
 from ..resources import NOT_FOUND_BEFORE_2026
 

@@ -17,8 +17,8 @@ from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import BaseModel, RootModel, ValidationError
 
-from ...core.ports import RpcError
 from ...core.values.strict import Json, JsonObject
+from ...errors import RpcError
 from ..mcp_sdk import RequestContext, ServerMessageMetadata
 
 ASK_S = 600.0

@@ -14,9 +14,10 @@ from typing import Final
 from anyio import create_task_group
 from anyio.abc import TaskGroup
 
-from ...core.ports import RENEWED, Downstream, RpcError
+from ...core.ports import RENEWED, Downstream
 from ...core.tools.addresses import wrap
 from ...core.values.strict import Json, JsonObject
+from ...errors import RpcError
 from ..mcp_sdk import (
     InMemorySubscriptionBus,
     ListenHandler,

@@ -21,9 +21,9 @@ from mcp.server import Server
 from mcp_types import methods
 from pydantic import ValidationError
 
-from ...core.ports import Caller, RelayRequest, RpcError, as_rpc_error
+from ...core.ports import Caller, RelayRequest, as_rpc_error
 from ...core.values.strict import JsonObject
-from ...errors import CallError
+from ...errors import CallError, RpcError
 from ..calls import OpenCalls
 from ..links import with_addresses
 from ..mcp_sdk import CallNext, HandlerResult, RequestContext

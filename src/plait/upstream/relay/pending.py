@@ -30,9 +30,8 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 from mcp import MCPError
 
-from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
-from ...errors import CallError
+from ...errors import CallError, RpcError
 from ...waiting import Signal
 from ..mcp_sdk import RequestContext
 from .input_requests import ASK_S, MOST_QUESTIONS, InputRequest, checked_question, invalid_state

@@ -15,9 +15,10 @@ from contextvars import ContextVar
 import anyio
 import mcp_types as types
 
-from ...core.ports import UNDECLARED, Caller, RpcError
+from ...core.ports import UNDECLARED, Caller
 from ...core.values.principal import Principal
 from ...core.values.strict import JsonObject
+from ...errors import RpcError
 from ...waiting import Signal
 from ..mcp_sdk import RequestContext
 from ..principals import client_of, stands_alone

@@ -16,9 +16,10 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 
-from ...core.ports import Downstream, RelayRequest, RpcError, ServerListing
+from ...core.ports import Downstream, RelayRequest, ServerListing
 from ...core.tools.naming import Entry
 from ...core.values.strict import JsonObject
+from ...errors import RpcError
 from ..mcp_sdk import RequestContext, connection_of
 from ..resources import is_ours
 from .input_requests import ask_for_roots
