@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
+from mcp import Client
 
 from plait.calls.cache import Cache
 from plait.core.results.result import RunResult
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Policy, Rule
+from plait.core.tools.tool_stats import ToolStats
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ConnectionLost, InvalidDag
 from plait.stores.in_memory import InMemoryRuns
+from plait.upstream.server import build_server
 
 from ..fakes import FakeServers, text, tool
+from ..upstream.conftest import in_memory
 
 STRING, NUMBER = {"type": "string"}, {"type": "number"}
 
@@ -53,16 +59,33 @@ class House:
             tool("files:write", {"path": STRING, "text": {}, "name": STRING}, ["path"]), self._write
         )
 
-    def gateway(self, *rules: Rule, deny: Iterable[str] = (), **options: Any) -> Gateway:
+    def gateway(
+        self,
+        *rules: Rule,
+        deny: Iterable[str] = (),
+        server_timeouts: Mapping[str, float] | None = None,
+        **options: Any,
+    ) -> Gateway:
         limits = options.pop("limits", GatewayLimits(concurrency=Limits(options.pop("slots", 32))))
         return Gateway(
             self.servers,
             Cache(self.servers),
             InMemoryRuns(),
-            policy=Policy(rules, tuple(deny)),
+            policy=Policy(rules, tuple(deny), server_timeouts or {}),
             limits=limits,
             **options,
         )
+
+    @asynccontextmanager
+    async def client(
+        self, name: str = "test", learned: ToolStats | None = None, **options: Any
+    ) -> AsyncIterator[Client]:
+        """A client *name* of the real SDK; *options* are those of `build_server`."""
+        info = types.Implementation(name=name, version="1")
+        async with self.gateway(learned=learned) as gateway:
+            server = build_server(gateway, **options)
+            async with Client(in_memory(server), mode="legacy", client_info=info) as client:
+                yield client
 
     async def run(self, *tasks: dict[str, Any], **options: Any) -> RunResult:
         async with self.gateway() as gateway:

@@ -3,23 +3,52 @@ order."""
 
 from __future__ import annotations
 
+import json
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from plait.config import LimitSettings
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import Tool
 from plait.core.tools.policy import Rule
+from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.problems import Fix, Op
 from plait.engine.gateway import GatewayLimits
-from plait.errors import InvalidDag
+from plait.errors import ConnectionLost, InvalidDag
 from plait.upstream.schemas import TOOLS
 
+from ..cli.conftest import Plait
 from ..fakes import tool
 from .conftest import NUMBER, House, task
 
 pytestmark = pytest.mark.virtual_time
+
+
+def test_the_command_line_also_reads_a_document_as_toml(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "servers.toml").write_text("")
+    (tmp_path / "dag.toml").write_text(
+        """
+        return = ["b"]
+        [[tasks]]
+        id = "a"
+        tool = "s:echo"
+        arguments = { x = [1, 2.5, true] }
+        [[tasks]]
+        id = "b"
+        tool = "s:echo"
+        arguments.y = "$OUTPUT[a].x[1]"
+        """
+    )
+    run = Plait(house.servers)("run", "dag.toml", "--json", "--config", "servers.toml")
+    assert json.loads(run.stdout)["outputs"] == {"b": {"y": 2.5}}
 
 
 async def test_tasks_1_to_max_tasks_and_their_order_breaks_ties_only(house: House) -> None:
@@ -29,6 +58,21 @@ async def test_tasks_1_to_max_tasks_and_their_order_breaks_ties_only(house: Hous
     async with house.gateway(limits=GatewayLimits(max_tasks=1)) as gateway:
         with pytest.raises(InvalidDag, match="at most 1 fit"):
             await gateway.execute({"tasks": [task("a"), task("b")]})
+
+
+async def test_a_document_has_at_most_10000_tasks_and_a_list_1000_items_by_default(
+    house: House,
+) -> None:
+    """What servers.toml leaves out is the same in a gateway made in Python."""
+    ours, of_settings = GatewayLimits(), LimitSettings()
+    assert (ours.max_tasks, of_settings.max_tasks) == (10_000, 10_000)
+    assert (ours.max_items, of_settings.max_items) == (1_000, 1_000)
+    assert await house.refused(*[{}] * 10_001) == {"tasks": "limit_exceeded"}
+    items = task("a") | {"for_each": [*range(1_001)]}
+    assert await house.refused(items) == {"tasks[0].for_each": "limit_exceeded"}
+    async with house.gateway() as gateway:
+        most = await gateway.execute({"tasks": [task("a") | {"for_each": [*range(1_000)]}]})
+    assert most.status == "success"
 
 
 async def test_a_value_is_made_of_outputs_without_a_call(house: House) -> None:
@@ -89,6 +133,14 @@ async def test_max_concurrency_bounds_the_calls_of_a_run_and_1_is_sequential(hou
     tasks = [task(f"t{number}", "s:sleep") for number in range(6)]
     assert (await house.run(*tasks, max_concurrency=1)).metrics.execution_time_ms == 6_000
     assert (await house.run(*tasks, max_concurrency=3)).metrics.max_parallelism == 3
+
+
+async def test_max_concurrency_and_timeout_s_are_the_gateways_by_default(house: House) -> None:
+    limits = GatewayLimits(concurrency=Limits(gateway=2), timeout_s=3)
+    async with house.gateway(limits=limits) as gateway:
+        result = await gateway.execute({"tasks": [task(f"t{n}", "s:sleep") for n in range(8)]})
+    assert result.metrics.max_parallelism == 2
+    assert (result.status, result.metrics.execution_time_ms) == ("timeout", 3_000)
 
 
 async def test_timeout_s_ends_the_run_and_keeps_its_results(house: House) -> None:
@@ -185,6 +237,50 @@ async def test_references_to_an_earlier_runs_outputs_go_through_resume_from(hous
             {"tasks": [task("new", y="$OUTPUT[a].x[1]")], "resume_from": first.run_id}
         )
     assert second.outputs["new"] == {"y": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "document", "waited"),
+    [
+        ("anybody", None, {}, 50),
+        ("claude-code", None, {}, 1_500),
+        ("claude-code", 7, {}, 7),
+        ("claude-code", 7, {"wait_s": 3}, 3),
+    ],
+)
+async def test_wait_s_is_that_of_the_client_else_50(
+    house: House, name: str, setting: float | None, document: dict[str, Any], waited: float
+) -> None:
+    slow = task("a", "s:sleep", seconds=5_000) | {"timeout_s": 6_000}
+    async with house.client(name, wait_s=setting) as client:
+        began = anyio.current_time()
+        answer: Any = await client.call_tool(
+            "execute_dag", {"tasks": [slow], **document}, read_timeout_seconds=9e4
+        )
+        assert anyio.current_time() - began == waited
+    assert answer.structured_content["status"] == "running"
+
+
+@pytest.mark.parametrize("tasks", [{}, {"tasks": []}])
+async def test_with_resume_from_tasks_may_be_empty_or_absent(
+    house: House, tasks: dict[str, Any]
+) -> None:
+    """Then what was never sent runs."""
+    document = {"tasks": [task("done"), task("slow", "s:sleep"), task("left", x=1)]}
+    async with house.gateway() as gateway:
+        first = await gateway.execute({**document, "timeout_s": 0.5, "max_concurrency": 1})
+        again = await gateway.execute({**tasks, "resume_from": first.run_id})
+    assert (first.outputs, again.outputs) == ({"done": {}}, {"left": {"x": 1}})
+
+
+async def test_new_tasks_refer_to_any_task_of_the_run_that_kept_an_output(house: House) -> None:
+    """Also to one that failed, if its items did not all."""
+    each = task("a", "s:say", text="$ITEM") | {"for_each": "$OUTPUT[list].x"}
+    new = task("c", x="$OUTPUT[a]") | {"trigger_rule": "all_done"}
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [task("list", x=["one", 2]), each]})
+        result = await gateway.execute({"tasks": [new], "resume_from": first.run_id})
+    assert result.outputs["c"] == {"x": [{"said": "one"}, None]}
 
 
 async def test_dry_run_checks_and_plans_and_runs_nothing(house: House) -> None:
@@ -331,14 +427,19 @@ async def test_timeout_s_of_a_task_counts_for_each_attempt(house: House) -> None
     assert result.errors[0].code == "timeout"
 
 
-async def test_timeout_s_is_the_tasks_then_the_tools_then_60(house: House) -> None:
-    async with house.gateway(Rule("s:sleep", timeout_s=5)) as gateway:
+async def test_timeout_s_is_the_tasks_then_the_tools_then_the_servers_then_60(
+    house: House,
+) -> None:
+    house.servers.add(tool("s:other", closed=False), partial(anyio.sleep, 99))
+    rule = Rule("s:sleep", timeout_s=5)
+    async with house.gateway(rule, server_timeouts={"s": 7}) as gateway:
         tasks = [
             task("own", "s:sleep", seconds=99) | {"timeout_s": 3},
             task("tool", "s:sleep", seconds=99),
+            task("server", "s:other"),
         ]
         result = await gateway.execute({"tasks": tasks})
-    assert [task.duration_ms for task in result.tasks] == [3_000, 5_000]
+    assert [task.duration_ms for task in result.tasks] == [3_000, 5_000, 7_000]
     assert (await house.run(task("none", "s:sleep", seconds=99))).tasks[0].duration_ms == 60_000
 
 
@@ -347,6 +448,25 @@ async def test_retries_follow_a_failure_that_may_pass_after_pauses(house: House)
     assert result.outputs["a"] == {"tries": 3}
     assert result.tasks[0].attempts == 3
     assert result.metrics.execution_time_ms > 500
+
+
+async def test_the_pauses_of_retries_double_and_are_spread_by_half_as_much(house: House) -> None:
+    """Tasks that fail together are not tried again together."""
+    tried: dict[int, list[float]] = {}
+
+    def flaky(n: int) -> None:
+        tried.setdefault(n, []).append(anyio.current_time())
+        raise ConnectionLost("gone")
+
+    house.servers.add(tool("s:down", {"n": NUMBER}, readOnlyHint=True), flaky)
+    retries = {"retries": {"max": 3, "delay_s": 2}}
+    await house.run(*[task(f"t{n}", "s:down", n=n) | retries for n in range(3)])
+    pauses = [[later - earlier for earlier, later in pairwise(times)] for times in tried.values()]
+    for first, second, third in pauses:
+        assert 1 <= first <= 3
+        assert 2 <= second <= 6
+        assert 4 <= third <= 12
+    assert len({first for first, *_ in pauses}) == 3
 
 
 async def test_a_failure_that_cannot_pass_is_not_tried_again(house: House) -> None:
@@ -401,6 +521,23 @@ async def test_priority_goes_first_then_the_longer_way_then_document_order(house
         "last",
         "after",
     ]
+
+
+async def test_ties_of_priority_go_to_the_longer_remaining_path_by_past_durations(
+    house: House,
+) -> None:
+    """`b` is longer than `a` and what follows it: so much is known from the time before."""
+    learned = ToolStats()
+    house.servers.add(tool("s:brief", closed=False), partial(anyio.sleep, 1))
+    before = [task("long", "s:sleep", seconds=5), task("brief", "s:brief")]
+    chain = [task("a", "s:brief"), task("a2", "s:brief") | {"depends_on": ["a"]}]
+    document = {"tasks": [*chain, task("b", "s:sleep", seconds=5)], "max_concurrency": 1}
+    async with house.gateway(learned=learned) as gateway:
+        unknown = await gateway.execute(document)
+        await gateway.execute({"tasks": before})
+        known = await gateway.execute(document)
+    assert [task.start_ms for task in unknown.tasks] == [0, 1_000, 2_000]
+    assert [task.start_ms for task in known.tasks] == [5_000, 6_000, 0]
 
 
 @pytest.mark.parametrize(
@@ -606,6 +743,15 @@ async def test_weight_is_slots_and_never_more_than_there_are(house: House) -> No
     assert [task.start_ms for task in result.tasks] == [0, 1_000, 1_000]
 
 
+async def test_the_weight_of_a_task_goes_before_that_of_its_tools_policy(house: House) -> None:
+    tasks = [task("policy", "s:sleep"), task("own", "s:sleep") | {"weight": 1}]
+    async with house.gateway(Rule("s:sleep", weight=2), slots=2) as gateway:
+        result = await gateway.execute({"tasks": [*tasks, task("more", "s:sleep")]})
+        light = await gateway.execute({"tasks": [tasks[1], {**tasks[1], "id": "own2"}]})
+    assert result.metrics.max_parallelism == 1
+    assert light.metrics.max_parallelism == 2
+
+
 @pytest.mark.parametrize(
     "members",
     [
@@ -647,6 +793,51 @@ async def test_tasks_as_a_map_or_as_text_and_camel_case_are_understood(house: Ho
     assert text.notes
 
 
+@pytest.mark.parametrize(
+    ("spelt", "options"),
+    [
+        ({"failFast": True}, {"fail_fast": True}),
+        ({"maxConcurrency": 1}, {"max_concurrency": 1}),
+        ({"timeoutS": 9}, {"timeout_s": 9}),
+        ({"waitS": 9}, {"wait_s": 9}),
+        ({"cleanupS": 9}, {"cleanup_s": 9}),
+        ({"dryRun": False}, {"dry_run": False}),
+    ],
+)
+async def test_camel_case_options_are_understood_and_told(
+    house: House, spelt: dict[str, Any], options: dict[str, Any]
+) -> None:
+    async with house.gateway() as gateway:
+        plain, camel = [
+            await gateway.submit({"tasks": [task("a")], **more}) for more in (options, spelt)
+        ]
+    assert plain.dag == camel.dag
+    assert (plain.notes, len(camel.notes)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "fields"),
+    [
+        ({"forEach": [1]}, {"for_each": [1]}),
+        ({"onItemFailure": "skip", "for_each": [1]}, {"on_item_failure": "skip", "for_each": [1]}),
+        ({"timeoutS": 9}, {"timeout_s": 9}),
+        ({"triggerRule": "all_done"}, {"trigger_rule": "all_done"}),
+        ({"allowRepeat": True}, {"allow_repeat": True}),
+        ({"dependsOn": []}, {"depends_on": []}),
+        ({"repeat": {"until": "x", "everyS": 1}}, {"repeat": {"until": "x", "every_s": 1}}),
+    ],
+)
+async def test_camel_case_fields_of_a_task_are_understood_and_told(
+    house: House, spelt: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    async with house.gateway() as gateway:
+        plain, camel = [
+            await gateway.submit({"tasks": [task("a") | more]}) for more in (fields, spelt)
+        ]
+    assert plain.dag == camel.dag
+    assert (plain.notes, len(camel.notes)) == ((), 1)
+
+
 FIELDS = ["tasks", "return", "fail_fast", "resume_from", "dry_run", "wait_s"]
 TASK_FIELDS = [
     "id", "tool", "arguments", "value", "tasks", "depends_on", "for_each", "when", "select",
@@ -663,6 +854,22 @@ def test_the_schema_that_models_see_holds_the_fields_of_the_proven_core() -> Non
     for shown in (fields["tasks"]["items"], fields["repeat"], fields["value"]):
         assert {key: shown[key] for key in plain} == plain
         assert shown.keys() <= {*plain, "description"}
+
+
+async def test_all_others_are_accepted_too(house: House) -> None:
+    fields = {
+        "on_item_failure": "skip", "priority": 1, "retries": 1, "cache": False, "reads": ["db:a"],
+        "weight": 2, "allow_repeat": True, "literal": True,
+    }  # fmt: skip
+    options = {
+        "schedule": "layers", "max_concurrency": 2, "timeout_s": 9, "detail": "full", "name": "n",
+        "cleanup_s": 3,
+    }  # fmt: skip
+    tasks = [task("a", x="$ITEM") | fields | {"for_each": [1]}]
+    async with house.client() as client:
+        answer: Any = await client.call_tool("execute_dag", {"tasks": tasks, **options})
+    assert answer.structured_content["outputs"] == {"a": [{"x": 1}]}
+    assert answer.structured_content["notes"] == []
 
 
 DOCUMENT = '{"tasks": [{"id": "a", "tool": "s:echo"}]}'

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import anyio
 import pytest
 
 from plait.core.results.record import RunStatus
+from plait.core.scheduling.events import Changed, Notice, Status
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Rule
+from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.principal import Principal
 from plait.core.values.problems import Fix, Op
 from plait.core.values.strict import dumps
 from plait.engine.gateway import GatewayLimits
-from plait.errors import InvalidDag
+from plait.errors import InvalidDag, PolicyDenied
 from plait.upstream.answers import run_answer
 
-from ..fakes import FakeCaller
+from ..fakes import FakeCaller, text, tool
 from .conftest import House, task
 
 pytestmark = pytest.mark.virtual_time
@@ -284,6 +290,20 @@ async def test_cancelling_a_run_cancels_each_call_in_flight_and_leaves_nothing_r
     assert house.servers.aborted == ["s:sleep"] * 3
 
 
+async def test_the_clients_cancel_cancels_the_run_and_cancel_run_does(house: House) -> None:
+    async with house.client() as client:
+        with anyio.move_on_after(1):
+            await client.call_tool("execute_dag", {"tasks": [task("a", "s:sleep", seconds=99)]})
+        await anyio.sleep(1)
+        assert house.servers.aborted == ["s:sleep"]
+        document = {"tasks": [task("a", "s:sleep", seconds=99)], "wait_s": 1}
+        running: Any = await client.call_tool("execute_dag", document)
+        run_id = running.structured_content["run_id"]
+        cancelled: Any = await client.call_tool("cancel_run", {"run_id": run_id})
+        assert cancelled.structured_content["status"] == "cancelled"
+        assert house.servers.aborted == ["s:sleep"] * 2
+
+
 async def test_after_wait_s_the_answer_is_running_and_get_run_waits_for_the_rest(
     house: House,
 ) -> None:
@@ -301,6 +321,72 @@ async def test_progress_never_goes_backwards_and_shows_items(house: House) -> No
     assert [progress.settled for progress in told] == sorted(progress.settled for progress in told)
     assert told[-1].finished
     assert any("running each 1/3; failed bad" in str(progress) for progress in told)
+
+
+async def test_progress_comes_as_tasks_settle_every_5_s_and_at_most_ten_times_a_second(
+    house: House,
+) -> None:
+    """Forty tasks settle one after the other within half a second, then one takes a minute."""
+    heard: list[tuple[float, float]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((anyio.current_time(), progress))
+        assert total == 41
+
+    quick = [task(f"t{n}", "s:sleep", seconds=n / 80) for n in range(40)]
+    slow = task("slow", "s:sleep", seconds=60) | {"depends_on": ["t39"]}
+    async with house.client() as client:
+        began = anyio.current_time()
+        await client.call_tool(
+            "execute_dag",
+            {"tasks": [*quick, slow], "wait_s": 99},
+            progress_callback=note,
+            read_timeout_seconds=99,
+        )
+        assert anyio.current_time() - began == pytest.approx(60.5, abs=0.1)
+    times, values = zip(*heard, strict=True)
+    assert all(later > earlier for earlier, later in pairwise(values))
+    burst = [time for time in times if time - began <= 0.49]
+    assert 4 <= len(burst) <= 6
+    assert all(later - earlier >= 0.09 for earlier, later in pairwise(times[:-1]))
+    assert all(later - earlier <= 5.01 for earlier, later in pairwise([began, *times]))
+    assert len(times) - len(burst) == pytest.approx(13, abs=1)
+    assert values[-1] == 41
+
+
+async def test_the_message_of_progress_says_what_runs_what_failed_and_how_long_it_takes(
+    house: House,
+) -> None:
+    """With what a call says of its own progress. How long each takes is known from once before."""
+
+    async def report(on_progress: Any) -> None:
+        await anyio.sleep(1)
+        on_progress({"progress": 1, "total": 3, "message": "page 1"})
+        await anyio.sleep(4)
+
+    answers = iter([{}, text("gone", is_error=True)])
+    house.servers.add(tool("s:report"), report)
+    house.servers.add(tool("s:odd"), lambda: next(answers))
+    messages: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        messages.append(message)
+
+    tasks = [
+        task("deploys", "s:odd"),
+        task("trace", "s:report"),
+        task("blame", "s:sleep", seconds=3),
+    ]
+    async with house.client(learned=ToolStats()) as client:
+        for _ in range(2):
+            messages.clear()
+            await client.call_tool("execute_dag", {"tasks": tasks}, progress_callback=note)
+    assert messages == [
+        "1/3 done; running trace, blame; failed deploys; about 5 s left",
+        "1/3 done; running trace, blame; failed deploys; trace: page 1; about 4 s left",
+        "2/3 done; running trace; failed deploys; trace: page 1; about 2 s left",
+        "3/3 done; failed deploys",
+    ]
 
 
 # At most once, time, strict JSON
@@ -340,6 +426,22 @@ async def test_what_breaks_strict_json_is_refused_with_its_place(house: House, t
     assert refused.value.problems[0].code == "invalid_json"
 
 
+async def test_every_result_names_every_task_once_also_after_a_timeout_or_a_limit(
+    house: House,
+) -> None:
+    tasks = [task("a"), task("b", "s:sleep", seconds=9), task("c", x="$OUTPUT[b].slept")]
+    late = await house.run(*tasks, timeout_s=2)
+    assert [(one.id, one.status) for one in late.tasks] == [
+        ("a", "success"), ("b", "cancelled"), ("c", "skipped")
+    ]  # fmt: skip
+    async with house.gateway(limits=GatewayLimits(max_output_bytes=20)) as gateway:
+        tasks = [task("a", x="y" * 99), task("b", x="$OUTPUT[a].x"), task("c")]
+        limited = await gateway.execute({"tasks": tasks})
+    assert [(one.id, one.status) for one in limited.tasks] == [
+        ("a", "failed"), ("b", "skipped"), ("c", "success")
+    ]  # fmt: skip
+
+
 async def test_every_result_names_every_task_once_also_after_a_cancel(house: House) -> None:
     tasks = [task("a"), task("b", "s:sleep", seconds=9), task("c", x="$OUTPUT[b].slept")]
     async with house.gateway() as gateway:
@@ -349,6 +451,39 @@ async def test_every_result_names_every_task_once_also_after_a_cancel(house: Hou
     assert [(one.id, one.status) for one in result.tasks] == [
         ("a", "success"), ("b", "cancelled"), ("c", "cancelled")
     ]  # fmt: skip
+
+
+def nested(levels: int) -> Any:
+    """A list in a list in a list, with something in the innermost."""
+    value: Any = 0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(("levels", "is_read"), [(60, True), (61, False)])
+async def test_documents_have_64_levels(house: House, levels: int, is_read: bool) -> None:
+    """Four of them are around an argument."""
+    document = {"tasks": [task("a", x=nested(levels))]}
+    async with house.gateway() as gateway:
+        for written in (document, json.dumps(document)):
+            if is_read:
+                assert (await gateway.execute(written)).status == "success"
+                continue
+            with pytest.raises(InvalidDag, match="64") as refused:
+                await gateway.execute(written)
+            assert [problem.code for problem in refused.value.problems] == ["invalid_json"]
+
+
+@pytest.mark.parametrize(("levels", "status"), [(179, "success"), (180, "failed")])
+async def test_results_have_180_levels_and_what_is_deeper_fails_its_own_task_alone(
+    house: House, levels: int, status: str
+) -> None:
+    """One of them is around what the tool gives."""
+    house.servers.add("s:deep", lambda: {"structuredContent": {"x": nested(levels)}, "content": []})
+    result = await house.run(task("a", "s:deep"), task("b"))
+    assert [task.status for task in result.tasks] == [status, "success"]
+    assert [error.code for error in result.errors] == ["invalid_output"] * (status == "failed")
 
 
 async def test_integers_are_exact(house: House) -> None:
@@ -402,6 +537,39 @@ async def test_they_are_a_note_elsewhere_and_text_where_they_name_no_task(house:
     assert house.files == {"p": "{{b.x}}"}
     [note] = result.notes
     assert "$OUTPUT[a].x" in note
+
+
+# One road
+
+
+async def test_a_call_by_name_passes_what_a_task_passes(house: House) -> None:
+    """Policy, limits, conflicts, cache and notices."""
+    ended: Counter[str] = Counter()
+    rules = Rule("s:echo", cache_ttl_s=60), Rule("s:sleep", max_concurrency=1)
+
+    def observe(notice: Notice) -> None:
+        if isinstance(notice, Changed) and notice.after is Status.SUCCESS:
+            ended[notice.tool] += 1
+
+    async with house.gateway(*rules, deny=["s:say"], observers=[observe]) as gateway:
+
+        async def call(tool: str, **arguments: Any) -> None:
+            server, _, name = tool.partition(":")
+            await gateway.call(server, name, {"name": name, "arguments": arguments})
+
+        with pytest.raises(PolicyDenied):
+            await call("s:say", text="x")
+        for _ in range(2):
+            await call("s:echo", x=1)
+        assert house.called == ["s:echo"]
+        async with anyio.create_task_group() as calls:
+            for n in range(2):
+                calls.start_soon(partial(call, "s:sleep", name=f"s{n}"))
+                calls.start_soon(partial(call, "files:write", path="x", name=f"w{n}"))
+    assert sorted(house.spans.items()) == [
+        ("s0", (0, 1)), ("s1", (1, 2)), ("w0", (0, 1)), ("w1", (1, 2)),
+    ]  # fmt: skip
+    assert ended == {"s:echo": 2, "s:sleep": 2, "files:write": 2}
 
 
 # Weights and fairness
@@ -486,6 +654,24 @@ async def test_a_list_is_cut_to_its_first_elements_with_its_length_and_small_out
     [cut] = answer["truncated"]
     assert (cut["id"], cut["chars"]) == ("rows", len(dumps({"items": rows})))
     assert len(dumps(answer)) <= 24_000
+
+
+async def test_the_whole_is_at_the_resource_of_the_run_and_through_get_run(house: House) -> None:
+    rows = [{"number": n, "body": "x" * 200} for n in range(300)]
+    async with house.client(max_chars=4_000) as client:
+        cut: Any = await client.call_tool("execute_dag", {"tasks": [task("rows", items=rows)]})
+        run_id = cut.structured_content["run_id"]
+        [named] = cut.structured_content["truncated"]
+        found: Any = await client.call_tool("get_run", named["get_run"])
+        one = {"run_id": run_id, "task": "rows", "select": "items[299].number"}
+        last: Any = await client.call_tool("get_run", one)
+        whole: Any = await client.read_resource(f"plait://runs/{run_id}/tasks/rows")
+        run: Any = await client.read_resource(f"plait://runs/{run_id}")
+    assert cut.structured_content["outputs"]["rows"] != {"items": rows}
+    assert not found.is_error
+    assert last.structured_content["value"] == 299
+    assert json.loads(whole.contents[0].text) == {"items": rows}
+    assert json.loads(run.contents[0].text)["outputs"] == {"rows": {"items": rows}}
 
 
 async def test_the_outputs_of_a_run_have_a_limit_together(house: House) -> None:

@@ -292,6 +292,29 @@ async def test_an_item_fails_if_a_task_failed_that_value_a_leaf_or_another_neede
     assert result.tasks[0].status == status
 
 
+async def test_a_task_in_a_group_that_was_skipped_is_in_tasks_and_its_cause_in_errors(
+    house: House,
+) -> None:
+    """A step that fails for a thousand items brings a thousand errors, whatever follows it."""
+    steps = [
+        task("look", "s:say", text="$ITEM"),
+        task("note", x="$OUTPUT[look]"),
+        task("close", x="$OUTPUT[note]"),
+    ]
+    group = {"id": "g", "for_each": "$OUTPUT[l].x", "tasks": steps}
+    result = await house.run(task("l", x=["one", 2]), group, task("after", x="$OUTPUT[g]"))
+    document: Any = result.document()
+    assert [(error["id"], error["code"]) for error in document["errors"]] == [
+        ("g[1].look", "invalid_arguments"),
+        ("after", "dependency_failed"),
+    ]
+    assert {one["id"]: one["status"] for one in document["tasks"]} == {
+        "l": "success", "g": "failed", "after": "skipped",
+        "g[0].look": "success", "g[0].note": "success", "g[0].close": "success",
+        "g[1].look": "failed", "g[1].note": "skipped", "g[1].close": "skipped",
+    }  # fmt: skip
+
+
 async def test_the_rest_is_as_for_for_each(house: House) -> None:
     """A failed item is null, its group has failed and keeps its list, and items have a limit."""
     flaky = task("f", "s:flaky", key="$ITEM", times="$ITEM")

@@ -138,6 +138,55 @@ async def test_a_refused_dag_lists_errors_with_path_id_code_message_and_hint(hou
     assert (document["path"], document["code"]) == ("tasks[0].arguments.x", "unknown_task")
 
 
+async def test_the_text_block_of_a_refusal_says_the_same_in_sentences_to_act_on(
+    house: House,
+) -> None:
+    tasks = [task("a", "s:eco"), task("b", "s:say", txt="hi"), task("c", x="$OUTPUT[nobody]")]
+    async with house.client() as client:
+        answer: Any = await client.call_tool("execute_dag", {"tasks": tasks})
+    errors = answer.structured_content["errors"]
+    assert answer.is_error
+    assert answer.structured_content["status"] == "invalid"
+    assert [error["id"] for error in errors] == ["a", "b", "c"]
+    said = answer.content[0].text
+    first, *_, last = said.splitlines()
+    assert first == "DAG not run: 3 problems, nothing was executed."
+    assert last == "Fix these and call execute_dag again with the whole DAG."
+    for number, error in enumerate(errors, 1):
+        assert f'{number}. {error["path"]} "{error["id"]}": {error["message"]}' in said
+        assert error.get("hint", "") in said
+
+
+UNKNOWN = {"run_id": "r_nowhere"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("execute_dag", {}),
+        ("execute_dag", {"tasks": 1}),
+        ("execute_dag", {"tasks": "[{"}),
+        ("execute_dag", {"tasks": [task("a")], "resume_from": "r_nowhere"}),
+        ("get_run", {}),
+        ("get_run", {"run": "r_nowhere"}),
+        ("get_run", UNKNOWN),
+        ("get_run", {**UNKNOWN, "select": "["}),
+        ("cancel_run", {"run_id": 1}),
+        ("cancel_run", UNKNOWN),
+        ("describe_tools", {"names": 1}),
+        ("describe_tools", {"names": ["s:nowhere"]}),
+        ("search_tools", {"query": 1}),
+    ],
+)
+async def test_what_a_model_can_mend_is_never_a_json_rpc_error(
+    house: House, name: str, arguments: dict[str, Any]
+) -> None:
+    async with house.client() as client:
+        answer = await client.call_tool(name, arguments)
+    assert answer.is_error
+    assert answer.content
+
+
 async def test_a_dry_run_shows_layers_conflicts_writes_estimate_and_mermaid(house: House) -> None:
     async with house.gateway() as gateway:
         answer: Any = await gateway.plan(
@@ -212,6 +261,13 @@ async def test_skipped_tasks_say_why(house: House) -> None:
         "c": "fail_fast",
         "d": "fail_fast",
     }
+
+
+async def test_what_ran_when_its_run_was_cancelled_is_cancelled(house: House) -> None:
+    async with house.gateway() as gateway:
+        run = await gateway.submit({"tasks": [task("a", "s:sleep"), task("b", x="$OUTPUT[a]")]})
+        result = await gateway.cancel(run.run_id)
+    assert {error.id: error.code for error in result.errors} == {"a": "cancelled", "b": "cancelled"}
 
 
 async def test_what_the_policy_denies_is_policy_denied_before_anything_runs(house: House) -> None:
