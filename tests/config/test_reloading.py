@@ -271,6 +271,28 @@ async def test_a_file_has_changed_once_it_stays_as_it_is_now(looks: str, told: i
     assert len(changes) == told
 
 
+async def test_another_than_the_signal_may_ask_for_a_reload(tmp_path: Path):
+    file, asked, applied = tmp_path / "servers.toml", anyio.Event(), anyio.Event()
+    file.write_text("")
+
+    async def follow_requests(notify: Callable[[], None]) -> None:
+        await asked.wait()
+        notify()
+
+    async def apply(config: Config) -> None:
+        applied.set()
+
+    reloading = Reloading(lambda: load_config(file), follow_requests=follow_requests)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reloading.follow, load_config(file), apply)
+        await anyio.wait_all_tasks_blocked()
+        assert not applied.is_set()
+        asked.set()
+        with anyio.fail_after(20):
+            await applied.wait()
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_change_while_the_gateway_starts_is_not_missed(tmp_path: Path):
     file, applied = tmp_path / "servers.toml", list[int]()
     file.write_text("[gateway]\nmax_concurrency = 1\n")

@@ -79,3 +79,10 @@ async def test_a_hurried_drain_ends_at_once():
         await anyio.sleep(LAST_S + 1)
         assert ends == [pytest.approx(2 + LAST_S + WRITTEN_S)] * 2
         tasks.cancel_scope.cancel()
+
+
+def test_the_runs_that_calls_wait_for_are_known_meanwhile():
+    calls = OpenCalls()
+    with calls.waiting_for("r_1"), calls.waiting_for("r_2"):
+        assert calls.runs == {"r_1", "r_2"}
+    assert calls.runs == set()

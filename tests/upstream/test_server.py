@@ -11,11 +11,13 @@ from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
-from plait.upstream.server import build_server
+from plait.upstream.relay.listings import RelayConfig
+from plait.upstream.server import build_server, read_only_tools
 from plait.upstream.texts import INSTRUCTIONS
 
 from ..fakes import FakeServers
 from .conftest import LEGACY, MODERN, Connect, in_memory, task
+from .relay.downstream import FakeDownstream
 
 
 async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(connect: Connect):
@@ -90,3 +92,32 @@ async def test_a_client_that_connects_while_we_stop_is_refused(servers: FakeServ
             refused = (await read.receive()).message
     assert isinstance(refused, types.JSONRPCError)
     assert "shutting down" in refused.error.message
+
+
+@pytest.mark.parametrize("expose", ["all", "tools"])
+async def test_tools_that_change_nothing_are_known_by_the_names_that_clients_use(
+    servers: FakeServers, expose: str
+):
+    downstream = FakeDownstream()
+    downstream.add("s", tools=servers_tools("sleep", "echo"))
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        relaying = RelayConfig(downstream, expose=expose)  # type: ignore[arg-type]  # one of them
+        is_read_only = read_only_tools(build_server(gateway, relaying=relaying), gateway)
+        assert is_read_only("s__sleep")
+        assert not is_read_only("s__echo")
+        assert not is_read_only("s__unknown")
+        assert is_read_only("get_run") is (expose == "all")
+        assert not is_read_only("execute_dag")
+
+
+async def test_without_servers_by_name_only_our_own_tools_are_known(servers: FakeServers):
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        is_read_only = read_only_tools(build_server(gateway), gateway)
+        assert [is_read_only(name) for name in ("search_tools", "cancel_run", "s__sleep")] == [
+            True, False, False,
+        ]  # fmt: skip
+
+
+def servers_tools(*names: str) -> tuple[dict[str, object], ...]:
+    """What a server lists, in its own words."""
+    return tuple({"name": name, "inputSchema": {"type": "object"}} for name in names)

@@ -33,7 +33,6 @@ INSTEAD = {
     "search": "plait tools WORDS finds tools",
     "describe": "plait tools WORDS shows tools with their arguments",
     "status": "plait servers shows the state of each server",
-    "ps": "plait servers shows the state of each server",
     "doctor": "plait servers shows why a server does not start",
     "install": "docs/clients.md shows how each client starts plait serve",
     "start": "plait serve starts the gateway",
@@ -374,6 +373,36 @@ def servers(
 
     session = _session(ctx, config, log_level, debug, as_json)
     _end(session.perform(lambda gateway: list_servers(gateway, session)))
+
+
+@program.command()
+def ps(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """Show the shared gateway: its clients, servers and runs."""
+    from .machine import show_gateway
+
+    session = _session(ctx, None, None, debug, as_json)
+    _end(session.settle(lambda: show_gateway(session)))
+
+
+@program.command()
+def stop(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """End the shared gateway, once its calls have ended.
+
+    A client starts a new one with its next message.
+    """
+    from .machine import end_gateway
+
+    session = _session(ctx, None, None, debug, as_json)
+    _end(session.settle(lambda: end_gateway(session, "stop")))
+
+
+@program.command()
+def restart(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """End the shared gateway, once its calls have ended, and let its clients start a new one."""
+    from .machine import end_gateway
+
+    session = _session(ctx, None, None, debug, as_json)
+    _end(session.settle(lambda: end_gateway(session, "restart")))
 
 
 @program.command(epilog=EXITS)

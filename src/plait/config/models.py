@@ -159,6 +159,9 @@ class GatewaySettings(_Section):
     wait_s: Seconds | None = None
     """Seconds until an answer with `status: "running"`. None: as the client needs, else 50."""
     timeout_s: Seconds = 3600
+    idle_exit_s: Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False)] = 900
+    """Seconds without a client and a run after which a shared gateway closes these settings, and
+    ends with the last ones."""
     detect_conflicts: bool = True
     """Whether calls on one resource are kept from overlapping, if one of them writes."""
     learn: bool = True

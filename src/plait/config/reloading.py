@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 from anyio import to_thread
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 """Seconds between two looks at the file. If both see the same, the file is complete."""
 
-LIVE = frozenset({"max_concurrency", "timeout_s", "detect_conflicts"})
+LIVE = frozenset({"max_concurrency", "timeout_s", "idle_exit_s", "detect_conflicts"})
 LIVE_LIMITS = frozenset(
     {
         "max_tasks",
@@ -53,9 +53,12 @@ class Reloading:
     is_watching: bool = False
     known: Mapping[Path, Stamp] = field(default_factory=dict)
     """The stamps of what is watched, as `stamps_of` took them when the settings were loaded."""
+    follow_requests: Callable[[Callable[[], None]], Coroutine[Any, Any, None]] | None = None
+    """Calls a function whenever the settings are to be read anew, until cancelled; None: on each
+    SIGHUP."""
 
     async def follow(self, config: Config, apply: Callable[[Config], Awaitable[None]]) -> None:
-        """Load and apply the settings anew on each SIGHUP and, if watched, on each change of the
+        """Load and apply the settings anew on each request and, if watched, on each change of the
         file that *config* came from or of the decisions about trust, until cancelled."""
         asked = Signal()
 
@@ -67,7 +70,7 @@ class Reloading:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reload)
-            tasks.start_soon(on_hangup, asked.notify)
+            tasks.start_soon(self.follow_requests or on_hangup, asked.notify)
             for file in _watched(config) if self.is_watching else ():
                 known = self.known[file] if file in self.known else await look(file)
                 tasks.start_soon(watch, partial(look, file), asked.notify, known)

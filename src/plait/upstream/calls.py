@@ -26,6 +26,8 @@ class OpenCalls:
     def __init__(self) -> None:
         self.count = 0
         self.is_closed = False
+        self.runs: set[str] = set()
+        """The runs that open calls have begun and wait for."""
         self._changed = Signal()
         self._is_hurried = False
         self._cancelled_at_end: set[anyio.CancelScope] = set()
@@ -49,6 +51,15 @@ class OpenCalls:
             self.count -= 1
             if not self.count:
                 self._changed.notify()
+
+    @contextmanager
+    def waiting_for(self, run_id: str) -> Iterator[None]:
+        """Note, while the block runs, that a call which began the run waits for it."""
+        self.runs.add(run_id)
+        try:
+            yield
+        finally:
+            self.runs.discard(run_id)
 
     @contextmanager
     def counted_until_drained(self) -> Iterator[None]:

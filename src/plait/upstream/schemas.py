@@ -155,6 +155,7 @@ _RUN = _object(
                 "cancelled",
                 "timeout",
                 "running",
+                "interrupted",
                 "planned",
                 "invalid",
             ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -121,6 +121,22 @@ def build_server(
         server.middleware += [RequestStateBoundary(security, default_audience=NAME), passthrough]
     server.middleware.append(_take_any_arguments)
     return server
+
+
+def read_only_tools(server: Server[Any], gateway: Gateway) -> Callable[[str], bool]:
+    """Return whether a tool of *server*, which `build_server` built over *gateway*, changes
+    nothing, by the name that its clients know."""
+    relay = next((each for each in server.middleware if isinstance(each, Passthrough)), None)
+    own = {tool.name: tool.is_read_only for tool in TOOLS}
+
+    def is_read_only(name: str) -> bool:
+        if relay is None or name in relay.own_tools:
+            return own.get(name, False)
+        server_name, tool = relay.router.listing().tools.means.get(name, ("", ""))
+        found = gateway.catalog().tools.get(f"{server_name}:{tool}")
+        return found is not None and found.is_read_only
+
+    return is_read_only
 
 
 def _relay(

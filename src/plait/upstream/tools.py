@@ -127,7 +127,8 @@ class Tools:
             name = client.client_info.name.lower() if client is not None else ""
             seconds = WAIT_S.get(name, DEFAULT_WAIT_S)
         try:
-            result = await self._wait(ctx, principal, submitted.run_id, seconds)
+            with self._calls.waiting_for(submitted.run_id):
+                result = await self._wait(ctx, principal, submitted.run_id, seconds)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._gateway.cancel(submitted.run_id, principal)

@@ -32,6 +32,9 @@ class Talk:
         self.sent: list[Any] = []
         self.noticed: list[str] = []
         self.is_paused = False
+        self.announces = False
+        """Whether the server says that it announces changes of its tools."""
+        self.calls = 0
         self.blocked = anyio.Event()
         self.conversation: Conversation
         self._id = 0
@@ -50,13 +53,17 @@ class Talk:
             return types.ListToolsResult(tools=[])
 
         async def call(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            self.calls += 1
             await self.blocked.wait()
             return types.CallToolResult(content=[])
 
         async def note(ctx: Any, call_next: Any) -> Any:
             if ctx.request_id is None:
                 self.noticed.append(ctx.method)
-            return await call_next(ctx)
+            result = await call_next(ctx)
+            if ctx.method == "initialize" and self.announces:
+                result = {**result, "capabilities": {"tools": {"listChanged": True}}}
+            return result
 
         server: Server[Any] = Server("test", on_list_tools=list_tools, on_call_tool=call)
         server.middleware.append(note)

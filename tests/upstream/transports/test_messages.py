@@ -16,6 +16,7 @@ from plait.upstream.transports.messages import (
     Request,
     Unreadable,
     as_message,
+    id_at_start,
     is_flawed,
     read_json,
     written,
@@ -162,3 +163,17 @@ def test_a_message_of_too_many_values_is_refused_with_its_id_before_it_is_read(t
     assert refused.value.error.id == id
     assert refused.value.error.error.code == -32600
     assert "it holds more than 250,000 values" in refused.value.error.error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"x":"', 7),
+        (b'{"id":"a","method":"x"', "a"),
+        (b'{"method":"x","params":{"id":8}', None),
+        (b'{"method":"x","params":{"id":8}}', None),
+        (b"", None),
+    ],
+)
+def test_the_id_at_the_beginning_of_a_message_is_found(text: bytes, id: object):
+    assert id_at_start(text) == id

@@ -72,7 +72,7 @@ class Passthrough:
         self._config = config
         self._connection = connection
         self._call = call
-        self._own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
+        self.own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
         self._own_prompts = frozenset(str(prompt["name"]) for prompt in own["prompts/list"])
         self._calls = calls
         self._principal_of = principal_of
@@ -154,7 +154,7 @@ class Passthrough:
     async def _call_tool(
         self, ctx: RequestContext, modern: bool, call_next: CallNext
     ) -> HandlerResult:
-        if _name_in(ctx) in self._own_tools:
+        if _name_in(ctx) in self.own_tools:
             return await self._call_own(ctx, modern, call_next)
         params = checked_params(ctx, modern=modern)
         server, name = await self.router.tool(str(params["name"]))

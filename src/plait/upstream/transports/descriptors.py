@@ -75,8 +75,8 @@ async def open_both(in_fd: int, out_fd: int, limit: int) -> AsyncIterator[tuple[
     yield lines, await open_sink(out_fd, lines.close)
 
 
-def too_long(limit: int) -> Unreadable:
-    return Unreadable(types.INVALID_REQUEST, f"The message has more than {limit:,} bytes.", None)
+def too_long(limit: int, id: types.RequestId | None = None) -> Unreadable:
+    return Unreadable(types.INVALID_REQUEST, f"The message has more than {limit:,} bytes.", id)
 
 
 class _PipeLines(asyncio.Protocol):

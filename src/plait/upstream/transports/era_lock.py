@@ -43,6 +43,11 @@ class EraLock:
         self._era: _Handshake | _Modern | None = None
         self._early: list[tuple[Inbound, str, Params]] = []
 
+    @property
+    def is_handshake(self) -> bool:
+        """Whether the connection was opened in the handshake era."""
+        return isinstance(self._era, _Handshake)
+
     async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
         if self._era is None:
             is_modern = method != "initialize" and _is_enveloped(params)

@@ -186,6 +186,12 @@ def id_at_an_end(text: bytes) -> str | int | None:
     return None if found is None else _id_in({"id": json.loads(found[1])})
 
 
+def id_at_start(text: bytes) -> str | int | None:
+    """Find the id of a request of which *text* is the beginning, where clients write it."""
+    found = _ID_FIRST.match(text)
+    return None if found is None else _id_in({"id": json.loads(found[1])})
+
+
 def _id_in(value: object) -> str | int | None:
     match value:
         case {"id": bool()}:

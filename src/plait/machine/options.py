@@ -1,0 +1,35 @@
+"""The options of `plait serve` that a door was started with."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn, Self
+
+from ..upstream.transports.served import Refused
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise Refused("settings", f"plait serve: {message}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that decide how a client is served."""
+
+    config: str | None = None
+    is_watching: bool = False
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> Self:
+        """Parse *words*. Options of the log do not count: all clients share one log. Raises
+        `Refused`."""
+        parser = _Parser(prog="plait serve", add_help=False, allow_abbrev=False)
+        parser.add_argument("--config")
+        parser.add_argument("--watch", action="store_true")
+        parser.add_argument("--log-level")
+        parser.add_argument("--debug", action="store_true")
+        found = parser.parse_args(words)
+        return cls(found.config, found.watch)

@@ -1,0 +1,25 @@
+"""The answer to a call that an earlier gateway took and did not answer."""
+
+from __future__ import annotations
+
+from ..core.values.strict import JsonObject
+
+
+def lost_result(tool: str, *, is_modern: bool) -> JsonObject:
+    """Return the result of a lost call of *tool*, as its client knows it; *is_modern* if the client
+    speaks 2026-07-28. Whether the call reached its server is unknown."""
+    is_dag = tool == "execute_dag"
+    text = (
+        f"The gateway ended during this call of {tool or 'a tool'}. Whether it took effect is "
+        "unknown. Look at what it should have changed before you "
+        + ("run the DAG again." if is_dag else "call it again.")
+    )
+    result: JsonObject = {
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": {"status": "interrupted", "sent": "unknown", "notes": [text]},
+    }
+    if not is_dag:  # the result of a run is an answer about it
+        result |= {"isError": True}
+    if is_modern:
+        result |= {"resultType": "complete"}
+    return result

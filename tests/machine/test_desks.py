@@ -1,0 +1,154 @@
+"""One desk for all clients with the same settings, open for as long as it is used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from plait.machine.desks import Desks, variables_of
+from plait.redaction import Secrets
+from plait.upstream.transports.served import Hello, Refused
+
+SETTINGS = """\
+[gateway]
+learn = false
+idle_exit_s = 60
+
+[servers.{name}]
+command = "server-of-{number}"
+args = ["${{NAME:-none}}", "${{TOKEN:-none}}"]
+cwd = "/"
+lazy = true
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    file = tmp_path / "servers.toml"
+    write(file)
+    return file
+
+
+def write(file: Path, *, number: int = 1, name: str = "one") -> None:
+    file.write_text(SETTINGS.format(number=number, name=name))
+
+
+def hello(settings: Path, *, environ: dict[str, str] | None = None, folder: str = "/") -> Hello:
+    state = {"PLAIT_STATE_DIR": str(settings.parent / "state")}
+    arguments = ("--config", str(settings))
+    return Hello("1", "1", "d", Path(folder), arguments, {**state, **(environ or {})}, False)
+
+
+@asynccontextmanager
+async def desks() -> AsyncIterator[Desks]:
+    async with anyio.create_task_group() as tasks:
+        made = Desks(tasks, Secrets())
+        with anyio.fail_after(30):
+            yield made
+            made.close_all()
+
+
+async def test_clients_of_the_same_settings_share_a_desk(settings: Path):
+    values = {"PATH": "/bin", "TOKEN": "t"}
+    async with desks() as made:
+        async with (
+            made.open(hello(settings), values) as one,
+            made.open(hello(settings, folder="/tmp"), {**values, "TERM": "vt100"}) as other,
+        ):
+            assert one is other
+            assert one.clients == 2
+        assert one.clients == 0
+        assert len(made.open_ones) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "environ"),
+    [({"TOKEN": "other"}, {}), ({"TOKEN": "t"}, {"PLAIT_MAX_CONCURRENCY": "3"})],
+)
+async def test_another_value_of_a_variable_that_matters_is_another_desk(
+    settings: Path, values: dict[str, str], environ: dict[str, str]
+):
+    async with (
+        desks() as made,
+        made.open(hello(settings), {"TOKEN": "t"}) as one,
+        made.open(hello(settings, environ=environ), values) as other,
+    ):
+        assert one is not other
+
+
+async def test_changed_settings_without_a_reload_are_still_the_same_desk(settings: Path):
+    async with desks() as made, made.open(hello(settings), {}) as one:
+        write(settings, number=2)
+        async with made.open(hello(settings), {}) as other:
+            assert one is other
+
+
+async def test_wrong_settings_are_refused_with_every_mistake_and_harm_no_other_desk(
+    settings: Path, tmp_path: Path
+):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[gateway]\nwait = 3\n[servers.x]\n")
+    async with desks() as made, made.open(hello(settings), {}):
+        with pytest.raises(Refused) as refused:
+            async with made.open(hello(wrong), {}):
+                raise AssertionError
+        assert refused.value.code == "settings"
+        assert "gateway.wait" in str(refused.value)
+        assert "servers.x" in str(refused.value)
+        assert len(made.open_ones) == 1
+
+
+async def test_a_desk_is_closed_once_it_was_unused_for_its_time(
+    settings: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with desks() as made:
+        async with made.open(hello(settings), {}) as desk:
+            pass
+        made.close_unused()
+        assert list(made.open_ones.values()) == [desk]
+        later = anyio.current_time() + 61
+        monkeypatch.setattr("plait.machine.desks.anyio.current_time", lambda: later)
+        made.close_unused()
+        assert desk.is_closing
+        async with made.open(hello(settings), {}) as fresh:
+            assert fresh is not desk
+            while len(made.open_ones) > 1:
+                await anyio.lowlevel.checkpoint()
+        assert list(made.open_ones.values()) == [fresh]
+
+
+async def test_a_reload_reads_the_settings_of_all_desks_anew(settings: Path):
+    async with desks() as made, made.open(hello(settings), {}) as desk:
+        write(settings, name="two")
+        await anyio.wait_all_tasks_blocked()
+        made.reload()
+        while "two" not in desk.gateway.catalog().servers:
+            await anyio.sleep(0.01)
+
+
+async def test_what_serves_a_client_knows_its_limits_and_read_only_tools(settings: Path):
+    async with anyio.create_task_group() as tasks, desks() as made:
+        async with made.open(hello(settings), {}) as desk:
+            served = desk.serve_client(tasks, "d")
+        assert served.max_message_bytes == 16 * 2**20
+        assert served.is_read_only("search_tools")
+        assert not served.is_read_only("execute_dag")
+        assert not served.is_read_only("one__unknown")
+
+
+def test_the_variables_that_a_file_uses_are_found(settings: Path, tmp_path: Path):
+    assert variables_of(hello(settings)) == ["NAME", "TOKEN"]
+    other = tmp_path / "mcp.json"
+    other.write_text('{"mcpServers": {"x": {"command": "$BARE", "args": ["${input:my-key}"]}}}')
+    assert variables_of(hello(other)) == ["BARE", "MY_KEY", "input"]
+
+
+def test_without_a_file_no_variables_are_used(tmp_path: Path):
+    there: Any = hello(tmp_path / "missing.toml")
+    assert variables_of(there) == []

@@ -1,0 +1,51 @@
+"""Everything is loaded in advance, so that an upgrade of the files does not touch the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from plait.machine.loading import names
+
+PROBE = """
+import asyncio, sys
+from plait.config import Config
+from plait.machine import loading, serving
+from plait.app import open_gateway
+
+async def main():
+    loading.FIRST_S = loading.PAUSE_S = 0
+    await loading.load_everything()
+    before = set(sys.modules)
+    servers = {"w": {"builtin": "workspace", "root": "."}}
+    async with open_gateway(Config.model_validate({"servers": servers})) as gateway:
+        await gateway.settled()
+        await gateway.search("read a file")
+        task = {"id": "a", "tool": "w:find_files", "arguments": {"pattern": "*.nothing"}}
+        done = await gateway.execute({"tasks": [task]})
+        again = {"tasks": [task], "resume_from": done.run_id}
+        assert (await gateway.execute(again)).status == "success", done
+    print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+
+
+def test_all_modules_that_serve_are_named():
+    found = set(names())
+    assert {"plait.core.results.resume", "plait.downstream.transports.sse"} <= found
+    assert "plait.workspace.git" in found
+    assert not [name for name in found if name.startswith("plait.cli")]
+
+
+def test_nothing_is_left_to_import(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.stdout.strip() == "[]", done.stderr

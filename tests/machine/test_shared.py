@@ -1,0 +1,72 @@
+"""The shared gateway over its links: versions, retiring, commands and the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from plait import __version__
+from plait.machine.shared import SharedGateway
+from plait.redaction import Secrets
+from plait.upstream.stopping import Stop
+from plait.upstream.transports.served import Hello, Refused
+
+
+def hello(version: str = __version__, *, protocol: str = "1", is_isolated: bool = False) -> Hello:
+    return Hello(protocol, version, "d", Path("/nowhere"), (), {}, is_isolated)
+
+
+@asynccontextmanager
+async def gateways() -> AsyncIterator[tuple[SharedGateway, Stop]]:
+    stop = Stop(give_up=lambda code: None)
+    async with anyio.create_task_group() as tasks:
+        yield SharedGateway(tasks, stop, Secrets(), {}), stop
+    stop.done()
+
+
+@pytest.mark.parametrize("version", [__version__, "0.0.1"])
+async def test_a_door_of_the_same_or_an_older_version_is_served(version: str):
+    async with gateways() as (gateway, _):
+        assert (await gateway.greet(hello(version))).max_line_bytes > 0
+        assert not gateway.is_retiring
+
+
+@pytest.mark.parametrize("late", [hello("999.0"), hello(protocol="2")])
+async def test_a_newer_door_is_refused_and_the_gateway_ends_once_it_is_unused(late: Hello):
+    async with gateways() as (gateway, stop):
+        with pytest.raises(Refused, match="plait restart") as refused:
+            await gateway.greet(late)
+        assert refused.value.code == "version"
+        assert gateway.is_retiring
+        assert not stop.asked.is_set()
+        gateway.end_if_unused()
+        assert stop.asked.is_set()
+
+
+async def test_a_gateway_that_nobody_ever_used_ends_after_the_default_time(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with gateways() as (gateway, stop):
+        gateway.end_if_unused()
+        assert not stop.asked.is_set()
+        later = anyio.current_time() + 901
+        monkeypatch.setattr("plait.machine.shared.anyio.current_time", lambda: later)
+        gateway.end_if_unused()
+        assert stop.asked.is_set()
+
+
+@pytest.mark.parametrize("command", ["stop", "restart"])
+async def test_a_person_may_end_it(command: str):
+    async with gateways() as (gateway, stop):
+        assert (await gateway.control(command))["ends"] is True
+        assert stop.asked.is_set()
+
+
+async def test_an_unknown_command_does_nothing():
+    async with gateways() as (gateway, stop):
+        assert await gateway.control("halt") == {"error": "unknown command: halt"}
+        assert not stop.asked.is_set()
