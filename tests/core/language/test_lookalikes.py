@@ -186,7 +186,7 @@ def test_what_is_left_over_around_a_reference_is_refused_where_something_may_cha
     assert problem.fix == (None if meant is None else Fix(Op.REPLACE, meant))
     assert ("in braces" if meant is None else f"Write {meant}.") in str(problem.hint)
     [note] = planned(text, **of_ends(meant)).notes
-    assert "is taken as text" in note
+    assert ("is taken as text" if meant is None else "only the reference in") in note
     if meant is not None:
         assert planned(meant, tool="s:write", **of_ends(meant)).notes == ()
 
@@ -238,7 +238,7 @@ def test_a_function_behind_a_reference_in_a_text_needs_braces(text: str, fixed: 
     assert problem.fix == (None if fixed is None else Fix(Op.REPLACE, fixed))
     assert "in braces" in str(problem.hint) or "Write ${OUTPUT[a]" in str(problem.hint)
     [note] = planned(text).notes
-    assert "is taken as text" in note
+    assert "only the reference in" in note
     if fixed is not None:
         assert planned(fixed, tool="s:write").notes == ()
 
@@ -254,6 +254,7 @@ def test_a_function_behind_a_reference_in_a_text_needs_braces(text: str, fixed: 
         ("page ${ARGUMENTS.page}", None, "read in repeat"),
         ("$ARGUMENTS['x']", None, "read in repeat"),
         ("$ARGUMENTS", None, "read in repeat"),
+        ("$STATE[a]", None, "Write $STATUS[a] for how it ended, or $OUTPUT[a] for its output."),
     ],
 )
 def test_a_word_of_ours_that_has_no_meaning_there_is_no_text(

@@ -25,6 +25,8 @@ _OURS = re.compile(
     r"(?P<path>(?:\.[^\W\d]\w{0,63}|\[[0-9]{1,9}\]){0,16})\}?"
 )
 _NAME_IT = "Name the task: $OUTPUT[id]."
+_STATE = re.compile(r"\$STATES?\[([^\]]{1,128})\]")
+"""The end of a task or its output: unclear."""
 _NOT_IN_NAMES = "References are read in values, not in names of members."
 _NOT_IN_DEFAULTS = "A default is not read for references."
 _FUNCTIONS = "Write functions behind a bar, in braces: ${OUTPUT[id].path | length(@)}."
@@ -126,6 +128,8 @@ class Lookalike:
     fixed: str | None
     is_ours: bool = False
     """Whether it is our own form, misspelt: no other text looks like that."""
+    is_leftover: bool = False
+    """Whether a reference in it is filled in all the same, and only the rest is text."""
     reason: str = ""
     """The reason why it is not a reference, where that does not show."""
 
@@ -165,7 +169,10 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         shown = text[first.start : first.end]
         if not all(one.certain for one in found):
             reason = f"{first.meant} is the value. {_FUNCTIONS}"
-            return Lookalike(place, text, shown, None, None, is_ours, reason)
+            return Lookalike(place, text, shown, None, None, is_ours, reason=reason)
+        if (state := _STATE.fullmatch(shown)) is not None:
+            reason = f"Write $STATUS[{state[1]}] for how it ended, or {first.meant} for its output."
+            return Lookalike(place, text, shown, None, None, reason=reason)
         fixed += text[ends[-1] :]
         if (format := _F_STRING.fullmatch(text)) is not None:
             fixed = fixed[format.start("inside") : len(fixed) - len(text) + format.end("inside")]
@@ -283,7 +290,8 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
                 break
         meant = found.expand(new).rstrip(".") if new is not None else _unwrapped(found)
         meant = fixed if is_one(fixed) else meant
-        return Lookalike(place, text, found[0], meant, fixed + text[len(start) :])
+        fixed += text[len(start) :]
+        return Lookalike(place, text, found[0], meant, fixed, is_leftover=True)
     if (filtered := _FILTER.fullmatch(start)) is not None:
         rest = filtered[1].strip()
         return Lookalike(place, text, rest, None, None, reason=_FUNCTIONS)
@@ -312,8 +320,9 @@ def _piped(place: Place, text: str, start: str, *, items: bool) -> Lookalike | N
     try:
         parse(fixed, items=items)
     except BadReference:
-        return Lookalike(place, text, first[0], None, None, reason=_FUNCTIONS)
-    return Lookalike(place, text, first[0], meant, fixed + text[len(start) :])
+        return Lookalike(place, text, first[0], None, None, is_leftover=True, reason=_FUNCTIONS)
+    fixed += text[len(start) :]
+    return Lookalike(place, text, first[0], meant, fixed, is_leftover=True)
 
 
 def _without_references(text: str, *, items: bool) -> str:

@@ -115,9 +115,10 @@ class Fields:
                 continue
             self._lookalikes += 1
             if self._lookalikes <= MAX_LOOKALIKES:
-                self._notes.append(
-                    f"{place}: {short(found.found)} is taken as text. {found.advice}"
-                )
+                said = f"{short(found.found)} is taken as text"
+                if found.is_leftover:
+                    said = f"only the reference in {short(found.found)} is filled in"
+                self._notes.append(f"{place}: {said}. {found.advice}")
 
     def resources(self, task: Task, path: str) -> None:
         """Report references in `reads` and `writes`, which would be taken as they stand."""
