@@ -282,7 +282,7 @@ class Run:
         if self._tasks.postponed and not self._is_in_steps:
             self._is_in_steps = True
             self.commands.append(Sleep(self._next_step, pause_s))
-        if self.stopped_by is not None and self._cleanup_time not in self._sleeps:
+        if self._tasks.stopped_by is not None and self._cleanup_time not in self._sleeps:
             self._wake_no_more()
             self._sleep(self._cleanup_time, self.plan.dag.cleanup_s)
 

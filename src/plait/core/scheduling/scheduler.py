@@ -257,7 +257,8 @@ class Scheduler:
             self.limits.reacquire(lease)
 
     def _went_well(self, call: Waiting, output: Output | None, share_s: float, now: float) -> None:
-        tool, seconds = call.tool, _seconds(call, now)
+        tool, started = call.tool, now if call.started_at is None else call.started_at
+        seconds = now - started - call.paused_s  # without the time in which its client was asked
         is_alone = not call.paused_s and was_alone(share_s, seconds)
         if output is None:
             self._learned.took(tool, seconds, alone=is_alone)
@@ -454,11 +455,6 @@ class Scheduler:
         if not self.runs and not self.direct and self._watched:
             yield from [Abort(Key("", server)) for server in self._watched]
             self._watched.clear()
-
-
-def _seconds(call: Waiting, now: float) -> float:
-    """Return the duration of the call of *call*, except the time in which its client was asked."""
-    return now - (call.started_at if call.started_at is not None else now) - call.paused_s
 
 
 def _waited_for(
