@@ -19,7 +19,7 @@ from plait.core.planning.check import check
 from plait.core.results.record import record_of
 from plait.core.results.result import result_of
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
-from plait.core.scheduling.events import Call, Locate, Located, Succeeded
+from plait.core.scheduling.events import Call, Locate, Located, Sleep, Succeeded, Woke
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
@@ -135,4 +135,6 @@ def drive(run: Run, scheduler: Scheduler) -> None:
                 commands += scheduler.handle(Located(key, places), 0.0).commands
             case Call(key):
                 commands += scheduler.handle(Succeeded(key, ANSWER), 0.0).commands
+            case Sleep(key):  # between the steps of a large run
+                commands += scheduler.handle(Woke(key), 0.0).commands
     assert run.is_done

@@ -139,9 +139,10 @@ class Reference(NamedTuple):
     @property
     def last(self) -> Json | Missing | Omitted:
         """The value at the end of the chain, if there is one."""
-        *_, link = self.chain
-        assert not isinstance(link.default, Reference)
-        return link.default
+        default = self.default
+        while isinstance(default, Reference):
+            default = default.default
+        return default
 
     @property
     def is_item(self) -> bool:

@@ -6,7 +6,7 @@ Text that is filled in is never parsed for references.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
@@ -128,19 +128,27 @@ def compile_value(
     if len(plain) == len(texts):  # as in most tasks
         found = tuple(plain)
         return Template(value, found, keys=tuple(keys), found=found), []
-    return _compile_all(value, texts, keys, items)
+    return _compile_all(value, texts, keys, dict(plain), items)
 
 
 def _compile_all(
-    value: Json, texts: list[tuple[Place, str]], keys: list[Place], items: bool
+    value: Json,
+    texts: list[tuple[Place, str]],
+    keys: list[Place],
+    plain: Mapping[Place, Reference],
+    items: bool,
 ) -> tuple[Template, list[tuple[Place, BadReference]]]:
-    """Compile *value*, in which *texts* and *keys* were found, as `compile_value` does."""
+    """Compile *value*, in which *texts* and *keys* were found, as `compile_value` does. *plain* has
+    those of *texts* that are plain references."""
     rest: list[tuple[Place, str]] = []
     parts: list[Filling] = []
     literals: list[Filling] = []
     bad: list[tuple[Place, BadReference]] = []
     omitted: list[Place] = []
     for place, text in texts:
+        if place in plain:
+            parts.append((place, plain[place]))
+            continue
         if text.endswith(OMIT) and text in (OMIT, f"${OMIT}"):
             if text == OMIT:
                 omitted.append(place)
