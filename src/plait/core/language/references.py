@@ -217,9 +217,11 @@ def own_text(reference: Reference) -> str:
 def in_braces(reference: Reference, whole: str) -> str | None:
     """Return the text of *reference*, which stands in *whole* with an expression without `|` or
     without braces, as it would be with them; None if it is so written."""
-    text, own, pipe = reference.text, own_text(reference), reference.pipe
-    has_braces = text.startswith("${")
-    if pipe is None or (has_braces and text[2 + len(own) :].lstrip().startswith("|")):
+    text, pipe = reference.text, reference.pipe
+    if pipe is None:
+        return None
+    own, has_braces = own_text(reference), text.startswith("${")
+    if has_braces and text[2 + len(own) :].lstrip().startswith("|"):
         return None
     rest = text[pipe.start - whole.index(text) :]
     return f"${{{own} | {rest}{'' if has_braces else '}'}"
