@@ -8,9 +8,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from typer.testing import CliRunner
 
+from plait.cli.commands import program
 from plait.cli.exits import Exit
 from plait.cli.session import Session
+from plait.config import Config
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 
@@ -60,6 +63,45 @@ def test_an_error_of_the_program_itself_shows_no_secret(
     assert "ValueError: of a library: b'***" in said
     assert ("Traceback" in said) is debug
     assert "s3cr3t" not in said
+
+
+PROFILES = """
+[servers.a]
+command = "x"
+[servers.b]
+command = "x"
+[profiles.one]
+servers = ["b"]
+"""
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+@pytest.mark.parametrize(
+    "words", ["tools", "servers", "run -", "plan -", "explain -", "call s:echo"]
+)
+def test_a_profile_narrows_the_settings_of_every_command(
+    plait: Plait, tmp_path: Path, words: str, by_variable: bool
+):
+    (tmp_path / "some.toml").write_text(PROFILES)
+    seen: list[Config] = []
+
+    def opened(config: Config) -> Gateway:
+        seen.append(config)
+        return Gateway(FakeServers(), FakeServers(), InMemoryRuns())
+
+    line = [*words.split(), "--config", "some.toml"]
+    line += [] if by_variable else ["--profile", "one"]
+    environ = {"PLAIT_PROFILE": "one"} if by_variable else {}
+    CliRunner().invoke(program, line, obj=opened, input="{}", env=environ)
+    assert [list(config.servers) for config in seen] == [["b"]]
+
+
+def test_an_unknown_profile_is_an_error_of_the_settings(plait: Plait, tmp_path: Path):
+    (tmp_path / "some.toml").write_text(PROFILES)
+    result = plait("tools", "--config", "some.toml", "--profile", "onee")
+    assert result.exit_code == 4
+    assert 'unknown profile "onee"' in result.stderr
+    assert 'Did you mean "one"?' in result.stderr
 
 
 def test_a_refused_dag_is_one_document_too(plait: Plait):

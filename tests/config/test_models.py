@@ -14,6 +14,7 @@ from plait.config.models import (
     GatewaySettings,
     LimitSettings,
     PolicySettings,
+    ProfileSettings,
     ServerSettings,
     Settings,
     ToolSettings,
@@ -198,6 +199,8 @@ def test_the_example_file_holds_every_key():
         ToolSettings.model_fields
     )
     assert set(example["policy"]) == set(PolicySettings.model_fields)
+    [profile] = example["profiles"].values()
+    assert set(profile) == set(ProfileSettings.model_fields)
 
 
 def test_the_example_file_loads_and_shows_the_defaults():
@@ -205,6 +208,21 @@ def test_the_example_file_loads_and_shows_the_defaults():
     assert config.servers["github"].headers == {"Authorization": "Bearer t"}
     assert config.gateway.limits == LimitSettings()
     assert config.gateway.model_copy(update={"wait_s": None}) == GatewaySettings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "scope"),
+    [
+        ({"command": "x"}, "machine"),
+        ({"command": "npx", "args": ["@playwright/mcp@latest"]}, "client"),
+        ({"command": "npx", "args": ["@playwright/mcp"], "scope": "machine"}, "machine"),
+        ({"url": "http://h/mcp", "scope": "client"}, "client"),
+    ],
+)
+def test_a_server_is_shared_as_the_settings_say_or_as_its_command_is_known(
+    settings: Any, scope: str
+):
+    assert ServerSettings(**settings).kept_for == scope
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from plait.config import Config, Untrusted
 from plait.config.models import GatewaySettings
-from plait.config.read import load_config, without_servers
+from plait.config.read import load_config, names_of_variables, without_servers
 from plait.errors import ConfigError
 from plait.redaction import Secrets
 
@@ -288,3 +289,127 @@ def test_a_pattern_that_matches_no_server_is_noted(load: Load):
 def test_the_settings_are_read_without_the_sdk():
     script = "import sys, plait.config; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
+
+
+def test_the_variables_that_settings_name_are_known_without_their_values(tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text(
+        '[servers.a]\ncommand = "${A}"\nargs = ["${B:-x}", "$${C}", "$D", "${file:${E}}"]\n'
+        '[servers.off]\ncommand = "${F}"\nenabled = false\n'
+    )
+    assert names_of_variables(file, {}, tmp_path) == {"A", "B", "F"}
+
+
+def test_a_clients_file_names_variables_in_more_ways(tmp_path: Path):
+    file = tmp_path / "mcp.json"
+    server = {"command": "$A", "args": ["${env:B}", "${input:my-key}", "${userHome}"]}
+    server |= {"env_vars": ["C"], "bearer_token_env_var": "D", "url": "${workspaceFolder}"}
+    file.write_text(json.dumps({"mcpServers": {"a": server}}))
+    names = {"A", "B", "MY_KEY", "HOME", "C", "D"}
+    assert names_of_variables(file, {}, tmp_path) == names
+
+
+def test_no_file_is_read_for_the_names_of_variables(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.a]\ncommand = "${file:pipe} ${A}"\n')
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(pipe, b"value")
+        assert names_of_variables(file, {}, tmp_path) == {"A"}
+        assert os.read(pipe, 10) == b"value"
+    finally:
+        os.close(pipe)
+
+
+def test_settings_that_cannot_be_used_name_no_variables(tmp_path: Path):
+    assert names_of_variables(tmp_path / "none.toml", {}, tmp_path) == frozenset()
+    (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "${A:-x}"\n')
+    environ = {"PLAIT_STATE_DIR": str(tmp_path / "state")}
+    assert names_of_variables(None, environ, tmp_path) == frozenset()
+    trusted(tmp_path)
+    assert names_of_variables(None, environ, tmp_path) == {"A"}
+    (tmp_path / "broken.toml").write_text('a = "${A}\n')
+    environ["PLAIT_CONFIG"] = "broken.toml"
+    assert names_of_variables(None, environ, tmp_path) == frozenset()
+
+
+def test_what_is_named_is_all_that_is_asked_for(load: Load, tmp_path: Path):
+    text = '[servers.a]\ncommand = "${A} ${B:-x} ${file:~/none.txt}"\n'
+    (tmp_path / "none.txt").write_text("x")
+    config = load(text, A="1", HOME=str(tmp_path), PLAIT_MAX_CONCURRENCY="3", PLAIT_DEBUG="1")
+    variables = {"A": "1", "B": None, "HOME": str(tmp_path), "PLAIT_MAX_CONCURRENCY": "3"}
+    assert config.variables == variables
+    named = names_of_variables(tmp_path / "servers.toml", {}, tmp_path)
+    assert named == {"A", "B", "HOME"}
+
+
+PROFILES = """
+[gateway]
+expose = "dag"
+[servers.files]
+command = "x"
+[servers.web]
+url = "http://h/mcp"
+[policy]
+deny = ["*:delete_*"]
+[profiles.reading]
+servers = ["web"]
+expose = "all"
+policy = { deny = ["web:write_*"] }
+[profiles.whole]
+"""
+
+
+def test_a_profile_is_a_part_of_the_settings(load: Load):
+    load(PROFILES)
+    config = load(PROFILES, PLAIT_PROFILE="reading", PLAIT_EXPOSE="tools")
+    assert (list(config.servers), config.gateway.expose) == (["web"], "all")
+    assert config.policy.deny == ("*:delete_*", "web:write_*")
+    assert config.profile == "reading"
+    whole = load(PROFILES, PLAIT_PROFILE="whole")
+    assert (list(whole.servers), whole.gateway.expose) == (["files", "web"], "dag")
+    assert whole.policy.deny == ("*:delete_*",)
+
+
+def test_a_profile_that_is_asked_for_comes_before_the_variables(load: Load, tmp_path: Path):
+    load(PROFILES)
+    config = load_config(
+        tmp_path / "servers.toml", {"PLAIT_PROFILE": "none"}, tmp_path, profile="whole"
+    )
+    assert config.profile == "whole"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        (PROFILES, "readin", r'unknown profile "readin" \(.*toml\)\. Did you mean "reading"\?'),
+        (PROFILES, "x", r"\. Its profiles: reading, whole\.$"),
+        ("", "x", r"\. It has no profiles\.$"),
+    ],
+)
+def test_an_unknown_profile_is_refused(load: Load, text: str, name: str, reason: str):
+    with pytest.raises(ConfigError, match=reason):
+        load(text, PLAIT_PROFILE=name)
+
+
+def test_the_servers_of_a_profile_exist(load: Load):
+    wrong = PROFILES.replace('["web"]', '["wbe", "file", "web"]')
+    with pytest.raises(ConfigError) as refused:
+        load(wrong)
+    first, second = str(refused.value).splitlines()
+    assert first.startswith(
+        'profiles.reading.servers[0]: unknown server "wbe". Did you mean "web"?'
+    )
+    assert second.startswith('profiles.reading.servers[1]: unknown server "file". Did you mean "fi')
+
+
+def test_a_server_that_was_left_out_may_be_in_a_profile(load: Load):
+    text = '[servers.a]\ncommand = "${A}"\nenabled = false\n[profiles.p]\nservers = ["a"]\n'
+    config = load(text, PLAIT_PROFILE="p")
+    assert (dict(config.servers), len(config.notes)) == ({}, 1)
+
+
+def test_a_pattern_of_a_profile_that_matches_no_server_is_noted(load: Load):
+    [note] = load(PROFILES.replace("web:write", "wbe:write")).notes
+    assert note.startswith('profiles.reading.policy.deny[0]: "wbe:write_*" matches no server.')

@@ -23,6 +23,7 @@ ORDINARY = {"--http", "--allow-host", "--allow-origin", "--no-auth", "--isolated
         "--config -",
         "--watch --debug --log-level info",
         "--log-level=WARNING --config a=b",
+        "--profile reading",
     ],
 )
 def test_a_plain_command_line_is_for_a_door(line: str):

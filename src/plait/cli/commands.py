@@ -103,6 +103,15 @@ ConfigOption = Annotated[
         help="The settings file, instead of the servers.toml that would be found.",
     ),
 ]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        envvar="PLAIT_PROFILE",
+        metavar="NAME",
+        help="Only the part of the settings in [profiles.NAME].",
+    ),
+]
 LogLevelOption = Annotated[
     LogLevel | None,
     typer.Option(
@@ -175,6 +184,7 @@ def serve(
         bool, typer.Option("--watch", help="Reload the settings when their file changes.")
     ] = False,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -182,7 +192,7 @@ def serve(
     """Serve clients, over a pipe (stdin and stdout) or HTTP."""
     from .serving import serve
 
-    session = _session(ctx, config, log_level or LogLevel.INFO, debug)
+    session = _session(ctx, config, profile, log_level or LogLevel.INFO, debug)
     session.may_ask = sys.stdin is not None and sys.stdin.isatty()  # else a client started us
     hosts, origins = tuple(allow_host or ()), tuple(allow_origin or ())
     _end(
@@ -223,6 +233,7 @@ def run(
         typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run."),
     ] = None,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -235,7 +246,7 @@ def run(
     from .running import run_dag
 
     changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()))
-    session = _session(ctx, config, log_level, debug, as_json)
+    session = _session(ctx, config, profile, log_level, debug, as_json)
     source = _source(session, dag)
     is_whole = detail is Detail.FULL
     _end(
@@ -251,6 +262,7 @@ def plan(
     dag: DagArgument,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -261,7 +273,7 @@ def plan(
     """
     from .looking import plan_dag
 
-    session = _session(ctx, config, log_level, debug, as_json)
+    session = _session(ctx, config, profile, log_level, debug, as_json)
     source = _source(session, dag)
     _end(session.perform(lambda gateway: plan_dag(gateway, session, source)))
 
@@ -272,6 +284,7 @@ def explain(
     dag: DagArgument,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -283,7 +296,7 @@ def explain(
     """
     from .looking import explain_dag
 
-    session = _session(ctx, config, log_level, debug, as_json)
+    session = _session(ctx, config, profile, log_level, debug, as_json)
     source = _source(session, dag)
     _end(session.perform(lambda gateway: explain_dag(gateway, session, source)))
 
@@ -305,6 +318,7 @@ def tools(
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -315,7 +329,7 @@ def tools(
     """
     from .looking import list_tools
 
-    session = _session(ctx, config, log_level, debug, as_json)
+    session = _session(ctx, config, profile, log_level, debug, as_json)
     _end(
         session.perform(lambda gateway: list_tools(gateway, session, " ".join(words or ()), server))
     )
@@ -343,6 +357,7 @@ def call(
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -350,7 +365,7 @@ def call(
     """Call one tool and show its result."""
     from .calling import call_tool, read_words
 
-    session = _session(ctx, config, log_level, debug, as_json)
+    session = _session(ctx, config, profile, log_level, debug, as_json)
     words = read_words(arguments or ())
     _end(session.perform(lambda gateway: call_tool(gateway, session, tool, words, output)))
 
@@ -360,6 +375,7 @@ def servers(
     ctx: typer.Context,
     as_json: JsonOption = False,
     config: ConfigOption = None,
+    profile: ProfileOption = None,
     isolated: IsolatedOption = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -371,7 +387,7 @@ def servers(
     """
     from .looking import list_servers
 
-    session = _session(ctx, config, log_level, debug, as_json)
+    session = _session(ctx, config, profile, log_level, debug, as_json)
     _end(session.perform(lambda gateway: list_servers(gateway, session)))
 
 
@@ -417,7 +433,7 @@ def trust(
     """
     from .trusting import trust
 
-    session = _session(ctx, None, None, debug)
+    session = _session(ctx, None, None, None, debug)
     _end(session.settle(lambda: trust(session.console, file)))
 
 
@@ -437,6 +453,7 @@ def completion(
 def _session(
     ctx: typer.Context,
     config: Path | None,
+    profile: str | None,
     log_level: LogLevel | None,
     debug: bool,
     as_json: bool = False,
@@ -444,7 +461,8 @@ def _session(
     """Return the session of a command. *ctx.obj* may be another function that opens a gateway."""
     from .session import Session
 
-    return Session(ctx.obj, config, (log_level or LogLevel.ERROR).value, debug, as_json)
+    level = (log_level or LogLevel.ERROR).value
+    return Session(ctx.obj, config, profile, level, debug, as_json)
 
 
 def _source(session: Session, dag: str) -> Source:

@@ -60,7 +60,7 @@ def _known(ctx: typer.Context) -> list[str]:
     before = logging.root.manager.disable
     logging.disable()  # a log would be written into the line that is completed
     try:
-        config = load_config(ctx.params.get("config"))
+        config = load_config(ctx.params.get("config"), profile=ctx.params.get("profile"))
         names = [*config.servers, *anyio.run(remembered_tools, config)]
         return sorted(filter(_PLAIN.fullmatch, names))
     except ConfigError:

@@ -59,7 +59,7 @@ def serve(
     """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings file.
     If *is_open*, everybody may come in over HTTP."""
     from ..app import serve_http, serve_stdio
-    from ..config import Untrusted, load_config
+    from ..config import Untrusted
     from ..config.read import without_servers
     from ..config.reloading import Reloading, log_notes, stamps_of
     from ..upstream.transports.hosts import Allowed
@@ -71,7 +71,6 @@ def serve(
         config = without_servers(refused)
     known = stamps_of(config) if is_watching else {}
     log_notes(config)
-    load = partial(load_config, session.config_file, secrets=session.secrets)
     if http is None:
         if hosts or origins or is_open:
             raise _bad_address(
@@ -80,7 +79,7 @@ def serve(
         if sys.stdin.isatty():
             hint = "It speaks MCP on standard input. For people: plait tools, or --http 8420."
             session.console.err.line(hint)
-        fault = anyio.run(serve_stdio, config, Reloading(load, is_watching, known))
+        fault = anyio.run(serve_stdio, config, Reloading(session.load, is_watching, known))
         if fault is None:
             return Exit.SUCCESS
         session.console.complain(f"standard output cannot be written: {fault.strerror}")
@@ -90,7 +89,7 @@ def serve(
         Allowed(address.host, hosts, origins)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--allow-host, --allow-origin") from None
-    reloading = Reloading(lambda: load().over_http(), is_watching, known)
+    reloading = Reloading(lambda: session.load().over_http(), is_watching, known)
     listening = partial(
         serve_http,
         config.over_http(),

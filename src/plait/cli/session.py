@@ -41,6 +41,8 @@ class Session:
 
     open_gateway: OpenGateway | None = None
     config_file: Path | None = None
+    profile: str | None = None
+    """The profile of the settings that was asked for."""
     log_level: str = "warning"
     debug: bool = False
     as_json: bool = False
@@ -61,14 +63,20 @@ class Session:
     def config(self) -> Config:
         """The settings. If a file was found that is not trusted, a person at the terminal is asked.
         Raises `ConfigError`, and `Declined`."""
-        from ..config import Untrusted, load_config
+        from ..config import Untrusted
 
         try:
-            return load_config(self.config_file, secrets=self.secrets)
+            return self.load()
         except Untrusted as found:
             if not (self.may_ask and ask(self.console, found)):
                 raise
-            return load_config(self.config_file, secrets=self.secrets)
+            return self.load()
+
+    def load(self) -> Config:
+        """Load the settings that were asked for. Raises `ConfigError`."""
+        from ..config import load_config
+
+        return load_config(self.config_file, profile=self.profile, secrets=self.secrets)
 
     def perform(self, command: Command) -> int:
         """Run *command* on a gateway over the configured servers, and return the exit code. A

@@ -38,12 +38,14 @@ class Expander:
         secrets: Secrets,
         *,
         in_client_file: bool = False,
+        read: Callable[[Path, int], tuple[bytes, os.stat_result]] = read_named,
     ) -> None:
         self._environ = environ
         self._folder = folder
         self._report = report
         self._secrets = secrets
         self._in_client_file = in_client_file
+        self._read = read
 
     def expand(self, value: Any, steps: Steps = ()) -> Any:
         match value:
@@ -102,7 +104,7 @@ class Expander:
     def _file(self, name: str, steps: Steps) -> str:
         try:
             file = self._folder / expand_user(name, self._environ)
-            data, _ = read_named(file, MAX_SECRET_BYTES)
+            data, _ = self._read(file, MAX_SECRET_BYTES)
             text = data.decode()
         except (Unreadable, ValueError) as error:
             reason = error if isinstance(error, Unreadable) else "it is not UTF-8"

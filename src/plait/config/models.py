@@ -20,10 +20,13 @@ from pydantic import (
 
 from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
+from ..core.values.problems import nearest, some_of
+from ..errors import ConfigError
 from ..redaction import Secrets
 from ..workspace.allowed import AllowedCommand
 from .credentials import credentials_of, in_address
 from .environment import inherited
+from .scope import Scope, default_scope
 
 
 def _can_match(pattern: str) -> str:
@@ -148,10 +151,13 @@ class LimitSettings(_Section):
     """For the outputs of all runs that are kept."""
 
 
+Expose = Literal["dag", "all", "tools"]
+
+
 class GatewaySettings(_Section):
     """`[gateway]`"""
 
-    expose: Literal["dag", "all", "tools"] = "dag"
+    expose: Expose = "dag"
     """The tools in `tools/list`: our own, all, or only those of the servers."""
     types: Literal["declared", "seen"] = "declared"
     """Whether the descriptions of the servers' tools also have shapes that were seen."""
@@ -208,6 +214,8 @@ class ServerSettings(_Section):
     """Files that it never writes; the gateway's own settings are added to them."""
 
     protocol: Literal["auto", "legacy", "modern"] = "auto"
+    scope: Scope | None = None
+    """Whether all clients share it, or each has its own. None: as is known of its command."""
     enabled: bool = True
     lazy: bool = False
     """Started at first use, stopped after `idle_timeout_s` without one."""
@@ -227,6 +235,11 @@ class ServerSettings(_Section):
     def kind(self) -> Transport:
         """The transport: as set, else http for a `url` and stdio for the others."""
         return self.transport or ("http" if self.url is not None else "stdio")
+
+    @property
+    def kept_for(self) -> Scope:
+        """Who shares one process or session of it: as set, else by what it is known to keep."""
+        return self.scope or default_scope(self.command, self.args)
 
     @property
     def idle_s(self) -> float | None:
@@ -268,6 +281,17 @@ class PolicySettings(_Section):
     deny: tuple[ToolPattern, ...] = ()
 
 
+class ProfileSettings(_Section):
+    """`[profiles.NAME]`: a part of the settings, for one kind of work."""
+
+    servers: tuple[ServerName, ...] | None = None
+    """The servers that there are; None for all."""
+    expose: Expose | None = None
+    """As in `[gateway]`, in its place."""
+    policy: PolicySettings = Field(default_factory=PolicySettings)
+    """In addition to `[policy]`: it can deny more, and allow nothing."""
+
+
 class Settings(_Section):
     """The contents of a servers.toml."""
 
@@ -275,6 +299,7 @@ class Settings(_Section):
     servers: dict[ServerName, ServerSettings] = Field(default_factory=dict)
     tools: dict[ToolPattern, ToolSettings] = Field(default_factory=dict)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    profiles: dict[ServerName, ProfileSettings] = Field(default_factory=dict)
 
 
 RUN_CODE = ("run_tests", "format_code")
@@ -302,6 +327,13 @@ class Config(Settings):
     """The variables that every server gets, and by which commands and proxies are found."""
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
     """The folder of the client: where servers without `cwd` run."""
+    profile: str | None = Field(default=None, exclude=True)
+    """The profile that these settings are narrowed to."""
+    file: Path | None = Field(default=None, exclude=True)
+    """The file that the settings came from; None for the built-in defaults."""
+    variables: Mapping[str, str | None] = Field(default_factory=dict, exclude=True, repr=False)
+    """The variables that made these settings what they are, with their values; None for one that is
+    not set."""
 
     def over_http(self) -> Config:
         """Return these settings as they apply over HTTP: a bundled server runs no code of the
@@ -313,6 +345,22 @@ class Config(Settings):
             for name, server in self.servers.items()
         }
         return self.model_copy(update={"servers": servers})
+
+    def in_profile(self, name: str) -> Config:
+        """Return the part of these settings that the profile *name* is. Raises `ConfigError` for an
+        unknown one."""
+        if (chosen := self.profiles.get(name)) is None:
+            near = nearest(name, self.profiles)
+            known = f"Its profiles: {some_of(self.profiles, 20)}." if self.profiles else ""
+            hint = f'Did you mean "{near[0]}"?' if near else known or "It has no profiles."
+            raise ConfigError(f'unknown profile "{name[:80]}" ({self.source}). {hint}')
+        wanted = self.servers if chosen.servers is None else chosen.servers
+        servers = {name: server for name, server in self.servers.items() if name in wanted}
+        policy = PolicySettings(deny=(*self.policy.deny, *chosen.policy.deny))
+        expose = chosen.expose or self.gateway.expose
+        gateway = self.gateway.model_copy(update={"expose": expose})
+        parts = {"servers": servers, "policy": policy, "gateway": gateway, "profile": name}
+        return self.model_copy(update=parts)
 
     @model_validator(mode="after")
     def _has_credentials(self) -> Self:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,9 +18,11 @@ from .environment import config_folder_of, expand_user, inherited, state_folder_
 from .expand import Expander
 from .mistakes import message_of, steps_of
 from .models import Config, GatewaySettings, LimitSettings, ServerSettings, Settings
+from .named_files import Unreadable
 from .parse import is_json
 from .places import Steps, place
 from .trust import Decisions, SettingsFile, Untrusted, check_writers
+from .variables import Recording
 
 FILE_NAME = "servers.toml"
 PREFIX = "PLAIT_"
@@ -31,6 +33,7 @@ OTHER_VARIABLES = frozenset(
         "PLAIT_ISOLATED",
         "PLAIT_LOG_LEVEL",
         "PLAIT_LOG_FORMAT",
+        "PLAIT_PROFILE",
         "PLAIT_STATE_DIR",
         "PLAIT_TOKEN",
     }
@@ -42,12 +45,14 @@ def load_config(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     *,
+    profile: str | None = None,
     secrets: Secrets | None = None,
 ) -> Config:
     """Load the settings from *path*; else from PLAIT_CONFIG, servers.toml in *cwd* and its parents,
     or the user's folder.
 
-    Without a file, the only server is the bundled workspace server, rooted in *cwd*. Raises
+    Without a file, the only server is the bundled workspace server, rooted in *cwd*. The settings
+    are narrowed to *profile*, else to that of PLAIT_PROFILE. Raises
     `ConfigError` with every problem, one a line, and `Untrusted` for a file that was found in *cwd*
     or its parents and that the user does not trust. Secret values are added to *secrets*, even if
     the settings are refused.
@@ -55,20 +60,47 @@ def load_config(
     secrets = Secrets() if secrets is None else secrets
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
-    named, state_folder = path or _named(environ, cwd), state_folder_of(environ, cwd)
-    path = named or _find(cwd, environ)
-    if path is None:
+    file = _settings_file(path, environ, cwd)
+    if file is None:
         reader = _Reader("built-in defaults", cwd, environ, secrets)
         config = reader.read({"servers": {"workspace": {"builtin": "workspace"}}})
     else:
-        file = SettingsFile.read(path)
-        if named is None and not _is_users_own(path, environ):
-            check_writers(file)
-            if not (decisions := Decisions(state_folder)).trusts(file):
-                raise Untrusted(file, decisions)
-        reader = _Reader(str(path), path.absolute().parent, environ, secrets)
-        config = reader.read(file.values(), from_json=is_json(path))
-    return config.model_copy(update={"state_folder": state_folder, "folder": cwd})
+        reader = _Reader(str(file.path), file.path.parent, environ, secrets)
+        config = reader.read(file.values(), from_json=is_json(file.path))
+    update = {
+        "state_folder": state_folder_of(environ, cwd),
+        "folder": cwd,
+        "file": None if file is None else file.path,
+    }
+    config = config.model_copy(update=update)
+    chosen = profile or environ.get("PLAIT_PROFILE")
+    return config.in_profile(chosen) if chosen else config
+
+
+def names_of_variables(path: Path | None, environ: Mapping[str, str], cwd: Path) -> frozenset[str]:
+    """Return the names of all variables whose values `load_config` would ask for, without these
+    values. Empty if the settings cannot be used: loading them says why.
+
+    *environ* needs only what leads to the file: `PLAIT_CONFIG`, `PLAIT_STATE_DIR`, `HOME`, and the
+    `XDG_*` folders of settings and state.
+    """
+    recording = Recording({})
+    try:
+        file = _settings_file(path, environ, cwd.absolute())
+        values = {} if file is None else file.values()
+    except ConfigError:
+        return frozenset()
+    from_json = file is not None and is_json(file.path)
+    expander = Expander(
+        recording,
+        cwd,
+        lambda steps, message: None,
+        Secrets(),
+        in_client_file=from_json,
+        read=_read_nothing,
+    )
+    expander.expand(translate(values, is_json=from_json).values)
+    return frozenset(recording.used)
 
 
 def without_servers(
@@ -83,6 +115,25 @@ def without_servers(
     state_folder = state_folder_of(environ, cwd)
     update = {"state_folder": state_folder, "folder": cwd, "notice": str(refused)}
     return config.model_copy(update=update)
+
+
+def _settings_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> SettingsFile | None:
+    """Read the file of the settings, which is *path* or has to be found; None without one. Raises
+    `ConfigError`, and `Untrusted`."""
+    named = _named(environ, cwd) if path is None else cwd / path
+    found = named or _find(cwd, environ)
+    if found is None:
+        return None
+    file = SettingsFile.read(found)
+    if named is None and not _is_users_own(found, environ):
+        check_writers(file)
+        if not (decisions := Decisions(state_folder_of(environ, cwd))).trusts(file):
+            raise Untrusted(file, decisions)
+    return file
+
+
+def _read_nothing(file: Path, max_bytes: int) -> NoReturn:
+    raise Unreadable("it is not read for the names of variables")
 
 
 def _named(environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -113,6 +164,8 @@ class _Reader:
         self._secrets = secrets
         self._folder = folder
         self._environ = environ
+        self._recorded = Recording(environ)
+        """Records the variables that the file names."""
         self._problems: list[str] = []
         self._unfilled: set[Steps] = set()
         self._origins: dict[Steps, str] = {}
@@ -126,16 +179,18 @@ class _Reader:
                 self._folder.parent
             )  # in .vscode/mcp.json, paths start from the folder that .vscode is in
         expander = Expander(
-            self._environ,
+            self._recorded,
             self._folder,
             self._report_unfilled,
             self._secrets,
             in_client_file=from_json,
         )
+        known = [name for name in translation.values.get("servers") or () if isinstance(name, str)]
         notes = [*translation.notes, *self._leave_out_those_that_are_off(translation, from_json)]
         filled = expander.expand(translation.values)
         self._set_from_environment(filled)
         settings = self._validated(filled)
+        self._check_profiles(settings, known)
         if self._problems:
             raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
@@ -147,6 +202,7 @@ class _Reader:
             notes=shown,
             secrets=self._secrets,
             environment=inherited(self._environ),
+            variables=self._recorded.used | self._settings_variables(),
         )
 
     def _leave_out_those_that_are_off(
@@ -162,7 +218,7 @@ class _Reader:
                 continue
             missing: list[str] = []
             Expander(
-                self._environ,
+                self._recorded,
                 self._folder,
                 lambda steps, message, missing=missing: missing.append(message),  # type: ignore[misc]  # as it is now
                 self._secrets,
@@ -181,6 +237,16 @@ class _Reader:
                 if (steps := steps_of(detail)) not in self._unfilled:
                     self._report(steps, message_of(detail))
             return Settings()
+
+    def _check_profiles(self, settings: Settings, known: Sequence[str]) -> None:
+        """Report the servers of profiles that are not *known*."""
+        for name, profile in settings.profiles.items():
+            for index, server in enumerate(profile.servers or ()):
+                if server not in known:
+                    near = nearest(server, known)
+                    hint = f'. Did you mean "{near[0]}"?' if near else ""
+                    message = f'unknown server "{server}"{hint}'
+                    self._report(("profiles", name, "servers", index), message)
 
     def _rooted(self, server: ServerSettings) -> ServerSettings:
         """Resolve folders that are relative to the file's, and protect the settings: those that
@@ -212,10 +278,8 @@ class _Reader:
             for key in model.model_fields
             if key != "limits"
         }
-        for variable, value in self._environ.items():
+        for variable, value in self._settings_variables().items():
             key = variable.removeprefix(PREFIX).lower()
-            if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES or not value:
-                continue
             if key in places:
                 _put(values, (*places[key], key), value)
                 self._origins[*places[key], key] = f"the variable {variable}"
@@ -224,6 +288,14 @@ class _Reader:
                 self._problems.append(
                     f'the variable {variable}: unknown setting. Did you mean "{meant}"?'
                 )
+
+    def _settings_variables(self) -> dict[str, str]:
+        """Return the variables that stand for a setting."""
+        return {
+            variable: value
+            for variable, value in self._environ.items()
+            if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES and value
+        }
 
     def _report(self, steps: Steps, message: str) -> None:
         """Add a problem, with the place where a reader of the file or the environment finds it."""
@@ -248,8 +320,14 @@ class _Reader:
 def _idle_patterns(settings: Settings) -> Iterator[str]:
     """Yield a note for each tool pattern that matches no server: what it should deny is not
     denied."""
+    policies = {"policy": settings.policy} | {
+        place(("profiles", name, "policy")): profile.policy
+        for name, profile in settings.profiles.items()
+    }
     denied = [
-        (f"policy.deny[{index}]", pattern) for index, pattern in enumerate(settings.policy.deny)
+        (f"{origin}.deny[{index}]", pattern)
+        for origin, policy in policies.items()
+        for index, pattern in enumerate(policy.deny)
     ]
     for origin, pattern in (*denied, *(("tools", pattern) for pattern in settings.tools)):
         server, _, of_server = pattern.partition(":")

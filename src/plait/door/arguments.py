@@ -13,7 +13,7 @@ LEVELS = frozenset({"debug", "info", "warning", "error"})
 NO = frozenset({"", "0", "false", "f", "no", "n", "off"})
 YES = frozenset({"1", "true", "t", "yes", "y", "on"})
 FLAGS = frozenset({"--watch", "--debug"})
-WITH_VALUE = frozenset({"--config", "--log-level"})
+WITH_VALUE = frozenset({"--config", "--log-level", "--profile"})
 PLATFORMS = frozenset({"linux", "darwin"})
 
 

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from urllib import request
 from urllib.parse import urlsplit
 
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that name the certificates of authorities: a file, or else a folder."""
+
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     """Return the proxy that *environ*, or else the system, sets for *url*; None without one and
