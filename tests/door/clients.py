@@ -97,8 +97,13 @@ class Client:
         await self.write(method="notifications/initialized")
         return answer
 
+    async def introduce_unread(self) -> None:
+        """Open the session without a look at the answer."""
+        await self.send("initialize", **INITIALIZE)
+        await self.write(method="notifications/initialized")
+
     async def message(self, fits: Callable[[Message], bool]) -> Message:
-        await self._until(lambda: any(map(fits, self.messages)))
+        await self.until(lambda: any(map(fits, self.messages)))
         return next(message for message in self.messages if fits(message))
 
     async def notified(self, method: str, **params: Any) -> Message:
@@ -111,7 +116,7 @@ class Client:
 
     async def noted(self, text: str) -> None:
         """Wait until *text* is on the standard error of the process."""
-        await self._until(lambda: text in self.notes)
+        await self.until(lambda: text in self.notes)
 
     def answers_to(self, request: int) -> int:
         return sum(m.get("id") == request and "method" not in m for m in self.messages)
@@ -142,7 +147,8 @@ class Client:
         if len(self._tasks) == 1 and self._out >= 0:  # else the reader has closed it
             os.close(self._out)
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds. It is looked at with each message."""
         async with asyncio.timeout(LONGEST_S), self._news:
             await self._news.wait_for(holds)
 
@@ -221,13 +227,28 @@ class Machine:
             "XDG_RUNTIME_DIR": str(self.runtime),
         }
 
+    @property
+    def has_lock(self) -> bool:
+        """Whether a gateway was ever looked for."""
+        return os.path.exists(self.place.lock_path)
+
+    @property
+    def log(self) -> str:
+        return Path(self.place.log_path).read_text()
+
     def gateway(self) -> int:
         """The process of the gateway that answers."""
+        found = self.find_gateway()
+        assert found is not None
+        return found
+
+    def find_gateway(self) -> int | None:
         sock = self.place.connect()
-        assert sock is not None
-        with_process, _ = peer(sock)
+        if sock is None:
+            return None
+        process, _ = peer(sock)
         sock.close()
-        return with_process
+        return process
 
     def kill_gateway(self) -> int:
         process = self.gateway()

@@ -10,6 +10,8 @@ import os
 import select
 import shutil
 import signal
+from collections import Counter
+from random import Random
 
 import pytest
 
@@ -99,6 +101,50 @@ async def test_whenever_the_gateway_dies_a_call_is_answered_once_and_sent_at_mos
     assert await door.value("echo", value="on") == "on"
     assert (machine.state / "died").exists()
     assert (len(machine.rows("effects")), door.answers_to(call)) == (effects, 1)
+
+
+async def test_deaths_at_any_instant_lose_nothing_and_send_nothing_twice(machine: ScriptedMachine):
+    """Doors call without a pause, and the gateway is killed after some more answers. A third death
+    would isolate a door, so each two have doors of their own."""
+    random = Random(7)
+    for _ in range(4):
+        doors = await asyncio.gather(*(machine.door() for _ in range(4)))
+        calls: list[tuple[Client, int, str]] = []
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for door in doors:
+                tasks.create_task(write_without_pause(door, calls, done))
+            for _ in range(2):
+                await kill_after(random.randrange(2, 60), doors[0], machine)
+            done.set()
+        effects = Counter(machine.rows("effects"))
+        for door, call, value in calls:
+            sent = (await door.answer(call))["result"].get("sent")
+            assert effects[value] in {"no": {0}, "unknown": {0, 1}, None: {1}}[sent]
+            assert door.answers_to(call) == 1
+        for door in doors:
+            door.close_input()
+            assert await door.ended() == 0
+
+
+async def kill_after(count: int, door: Client, machine: ScriptedMachine) -> None:
+    """Kill the gateway when *count* more messages have come through *door*."""
+    enough = len(door.messages) + count
+    await door.until(lambda: len(door.messages) >= enough)
+    while (gateway := machine.find_gateway()) is None:
+        await door.value("echo", value="there is one again")
+    os.kill(gateway, signal.SIGKILL)
+
+
+async def write_without_pause(
+    door: Client, calls: list[tuple[Client, int, str]], done: asyncio.Event
+) -> None:
+    while not done.is_set():
+        values = [f"{door.process.pid}-{len(door.messages)}-{number}" for number in range(4)]
+        sent = [await door.call("write", value=value) for value in values]
+        calls += [(door, call, value) for call, value in zip(sent, values, strict=True)]
+        for call in sent:
+            await door.answer(call)
 
 
 async def test_reads_in_flight_are_answered_by_the_next_gateway(machine: ScriptedMachine):

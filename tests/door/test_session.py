@@ -126,8 +126,9 @@ def test_what_is_kept_but_not_answered_is_sent_as_a_request(session: Session):
 
 def test_what_was_taken_is_not_kept(session: Session):
     session.pass_on(CALL)
+    session.receive(KEEP, 1, b"earlier\0")
     session.receive(TAKEN, 1, b"7\0x")
-    session.receive(KEEP, 1, b"key\0")
+    session.receive(KEEP, 1, b"later\0")
     session.receive(DONE, 1, b"")
     assert session.reopen() == []
 
@@ -170,7 +171,7 @@ class Deaths(RuleBasedStateMachine):
     """A door's session and the gateways that it meets, one after the other.
 
     What a gateway reports waits in `unsent`, in its own memory, until it is flushed into the
-    socket, where it outlives the gateway. An effect waits until the word about it is there.
+    socket, where it outlives the gateway. An effect waits until the report of it is there.
     """
 
     def __init__(self) -> None:
@@ -179,7 +180,6 @@ class Deaths(RuleBasedStateMachine):
         self.requests: set[int] = set()
         self.answers: Counter[int] = Counter()
         self.effects: Counter[int] = Counter()
-        self.history: set[int] = set()
         self.taken: set[int] = set()
         """Those of which the door knows that they were taken."""
         self.count = 0
@@ -192,45 +192,44 @@ class Deaths(RuleBasedStateMachine):
     def begin(self) -> None:
         self.to_gateway = read(*self.session.reopen())
 
-    @rule(size=st.integers(1, 9))
-    def the_client_sends_a_request(self, size: int) -> None:
-        self.count += 1
-        self.requests.add(self.count)
-        self.to_gateway += read(self.session.pass_on(b"x" * size))
+    @rule(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    def the_client_sends_requests(self, sizes: list[int]) -> None:
+        for size in sizes:
+            self.count += 1
+            self.requests.add(self.count)
+            self.to_gateway += read(self.session.pass_on(b"x" * size))
 
-    @rule()
-    def the_gateway_reads(self) -> None:
+    @rule(data=st.data(), is_flushed=st.booleans())
+    def the_gateway_works(self, data: st.DataObject, is_flushed: bool) -> None:
+        self.read_lines()
+        open_ = sorted(number for number, kind in self.work.items() if kind != REPLAY)
+        for number in data.draw(st.lists(st.sampled_from(open_), unique=True)) if open_ else ():
+            steps = ["answer"]
+            if self.work[number] == MESSAGE:
+                steps += ["safe", "keep", "take"]
+            match data.draw(st.sampled_from(steps)):
+                case "safe":
+                    self.unsent.append((SAFE, number, b"1"))
+                case "keep":
+                    self.unsent.append((KEEP, number, b"k%d\0" % number))
+                case "take":
+                    self.unsent.append((TAKEN, number, b"1\0tool"))
+                    self.flush()
+                    self.effects[number] += 1
+                    self.work[number] = TAKEN
+                case "answer":
+                    del self.work[number]
+                    self.unsent.append((MESSAGE, number, b"answer"))
+        if is_flushed:
+            self.flush()
+
+    def read_lines(self) -> None:
         for kind, number, _ in self.to_gateway:
             assert number not in self.taken or kind == LOST
             self.work[number] = kind
         self.to_gateway.clear()
 
-    @rule(data=st.data(), kind=st.sampled_from(["safe", "take", "answer", "keep", "effect"]))
-    def the_gateway_works(self, data: st.DataObject, kind: str) -> None:
-        if not self.work:
-            return
-        number = data.draw(st.sampled_from(sorted(self.work)))
-        if self.work[number] == REPLAY:
-            return
-        if kind == "answer":
-            del self.work[number]
-            self.unsent.append((MESSAGE, number, b"answer"))
-        elif self.work[number] == MESSAGE:
-            match kind:
-                case "safe":
-                    self.unsent.append((SAFE, number, b"1"))
-                case "take":
-                    self.unsent.append((TAKEN, number, b"1\0tool"))
-                case "keep":
-                    self.unsent.append((KEEP, number, b"k%d\0" % number))
-                case "effect" if number in self.history:
-                    del self.work[number]
-                    self.effects[number] += 1
-                    self.unsent.append((MESSAGE, number, b"answer"))
-
-    @rule()
-    def the_gateway_flushes(self) -> None:
-        self.history |= {number for kind, number, _ in self.unsent if kind == TAKEN}
+    def flush(self) -> None:
         self.wire += self.unsent
         self.unsent.clear()
 
@@ -265,11 +264,10 @@ class Deaths(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.the_gateway_dies()
-        self.the_gateway_reads()
-        for number, kind in self.work.items():
-            if kind != REPLAY:
-                self.unsent.append((MESSAGE, number, b"answer"))
-        self.the_gateway_flushes()
+        self.read_lines()
+        answered = [number for number, kind in self.work.items() if kind != REPLAY]
+        self.unsent += [(MESSAGE, number, b"answer") for number in answered]
+        self.flush()
         self.the_door_reads()
         assert self.answers == Counter(self.requests)
         assert not self.session.is_waiting

@@ -253,7 +253,8 @@ class Door:
         """Begin with the first step of the hello."""
         sock.setblocking(False)
         self._sock = sock
-        self._deadline = time.monotonic() + self._startup_s
+        patience_s = STARTUP_S if self._is_isolated else self._startup_s
+        self._deadline = time.monotonic() + patience_s
         hello = [*self._hello, ("isolated", str(int(self._is_isolated)))]
         self._to_gateway.add(frame(frames.HELLO, record(hello)))
         self._write_gateway()
@@ -288,11 +289,12 @@ class Door:
 
     def _stop_waiting(self) -> None:
         """Go on without a gateway that does not answer the hello."""
-        text = f"the gateway has not answered in {self._startup_s:g} s"
         if self._is_isolated:
+            text = f"an isolated gateway has not answered in {STARTUP_S:g} s"
             _note(text)
             self._give_up(text, _FAILED)
         else:
+            text = f"the gateway has not answered in {self._startup_s:g} s"
             _note(f"{text}; {self._log_tail()}going on isolated")
             self._isolate()
 

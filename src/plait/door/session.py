@@ -96,6 +96,8 @@ class Session:
                 self._note_read(line)
                 if kind == TAKEN:
                     line.taken, line.text = payload, b""
+                    for key in [key for key, kept in self._kept.items() if kept[0] == number]:
+                        del self._kept[key]
         return None
 
     def reopen(self) -> list[bytes]:
