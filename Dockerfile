@@ -34,6 +34,7 @@ RUN apt-get update \
 COPY --from=build /opt/plait /opt/plait
 ENV PATH=/opt/plait/bin:$PATH \
     PLAIT_CONFIG=/etc/plait/servers.toml \
+    PLAIT_ISOLATED=1 \
     PYTHONUNBUFFERED=1
 USER 10001
 WORKDIR /workspace

@@ -1,26 +1,47 @@
-"""The command `plait`, and `python -m plait`."""
+"""The command `plait`, and `python -m plait`.
+
+`plait serve` on a pipe is a door, which starts in the time of a bare interpreter. So nothing is
+imported here before it is known whether it is one.
+"""
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
 import sys
-from contextlib import suppress
 
 from . import __version__
-from .cli.streams import with_lasting_streams
 
 
 def main() -> None:
-    """Run the command line. Ends the process with one of the codes in `cli/exits.py`."""
+    """Be a door or run the command line. Ends the process with one of the codes in
+    `cli/exits.py`."""
+    if _is_door():
+        from .door.door import main as serve
+
+        sys.exit(serve(sys.argv[2:]))
+    from .cli.streams import with_lasting_streams
+
     with_lasting_streams(_main)
+
+
+def _is_door() -> bool:
+    """Return whether this is `plait serve` for a client that reaches us over a pipe: a person at a
+    terminal may be asked something."""
+    if sys.argv[1:2] != ["serve"] or None in (sys.stdin, sys.stdout, sys.stderr):
+        return False
+    from .door.arguments import is_for_door
+
+    return is_for_door(sys.argv[2:], os.environ) and not os.isatty(0)
 
 
 def _main() -> None:
     if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
+    import gc
+    import signal
+    from contextlib import suppress
+
     from .cli.exits import INTERRUPTED
 
     def end(number: int, frame: object) -> None:
