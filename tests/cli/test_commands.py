@@ -13,7 +13,7 @@ from plait.cli.exits import Exit
 from .conftest import Plait, task
 
 COMMANDS = ("serve", "run", "plan", "explain", "tools", "call", "servers")
-WITHOUT_SETTINGS = ("trust", "completion")
+WITHOUT_SETTINGS = ("ps", "stop", "restart", "trust", "completion")
 
 
 def test_help_names_every_command(plait: Plait):

@@ -99,3 +99,13 @@ def test_it_shows_no_value(file: Path, tmp_path: Path):
 def test_a_digest_does_not_depend_on_the_order():
     assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
     assert digest({"a": "1"}) != digest({"a": 1})
+
+
+@pytest.mark.parametrize(("scope", "are_apart"), [("machine", False), ("client", True)])
+def test_a_client_with_a_server_of_its_own_has_a_desk_of_its_own(
+    file: Path, tmp_path: Path, scope: str, are_apart: bool
+):
+    file.write_text(FILE.replace('"http://h/mcp"', f'"http://h/mcp"\nscope = "{scope}"'))
+    config = load_config(file, ENVIRON, tmp_path)
+    one, other = (config.model_copy(update={"client": client}) for client in ("one", "other"))
+    assert (desk_key(one) != desk_key(other)) is are_apart

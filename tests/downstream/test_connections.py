@@ -75,6 +75,16 @@ async def test_a_server_that_several_share_is_told_that_there_are_no_roots(tmp_p
         await way.noted(["roots", {"roots": []}])
 
 
+async def test_a_server_that_is_kept_for_one_client_is_given_its_roots(tmp_path: Path):
+    way = Way("stdio", "legacy", tmp_path / "journal", None, flags=("--roots",))
+    settings = way.settings.model_copy(update={"scope": "client"})
+    roots = {"roots": [{"uri": "file:///a"}]}
+    async with shared() as connections, pool_over(connections, settings, "a@1") as pool:
+        pool.join(Person(roots))
+        await settled(pool)
+        await way.noted(["roots", roots])
+
+
 def test_control_characters_on_stderr_are_escaped_and_floods_are_cut(
     caplog: pytest.LogCaptureFixture,
 ):

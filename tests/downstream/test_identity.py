@@ -97,3 +97,10 @@ def test_a_command_is_another_where_the_path_finds_another(tmp_path: Path):
 
 def test_it_shows_no_value():
     assert "s3cr3t" not in identity(PROCESS | {"env": {"A": "s3cr3t"}})
+
+
+@pytest.mark.parametrize("settings", [PROCESS, BUNDLED, WEB])
+def test_a_server_that_each_client_has_for_itself_depends_on_the_client(settings: dict[str, Any]):
+    own = settings | {"scope": "client"}
+    assert identity(own, client="one") != identity(own, client="other")
+    assert identity(settings, client="one") == identity(settings, client="other")

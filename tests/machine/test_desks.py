@@ -11,7 +11,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plait.machine.desks import Desks, variables_of
+from plait.app import Parts
+from plait.config import GatewaySettings
+from plait.machine.desks import Desks, server_keys, variables_of
 from plait.redaction import Secrets
 from plait.upstream.transports.served import Hello, Refused
 
@@ -24,6 +26,7 @@ idle_exit_s = 60
 command = "server-of-{number}"
 args = ["${{NAME:-none}}", "${{TOKEN:-none}}"]
 cwd = "/"
+scope = "{scope}"
 lazy = true
 """
 
@@ -35,20 +38,33 @@ def settings(tmp_path: Path) -> Path:
     return file
 
 
-def write(file: Path, *, number: int = 1, name: str = "one") -> None:
-    file.write_text(SETTINGS.format(number=number, name=name))
+def write(file: Path, *, number: int = 1, name: str = "one", scope: str = "machine") -> None:
+    file.write_text(SETTINGS.format(number=number, name=name, scope=scope))
 
 
-def hello(settings: Path, *, environ: dict[str, str] | None = None, folder: str = "/") -> Hello:
+def write_text(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def hello(
+    settings: Path,
+    *,
+    environ: dict[str, str] | None = None,
+    folder: str = "/",
+    door: str = "d",
+) -> Hello:
     state = {"PLAIT_STATE_DIR": str(settings.parent / "state")}
     arguments = ("--config", str(settings))
-    return Hello("1", "1", "d", Path(folder), arguments, {**state, **(environ or {})}, False)
+    return Hello("1", "1", door, Path(folder), arguments, {**state, **(environ or {})}, False)
 
 
 @asynccontextmanager
 async def desks() -> AsyncIterator[Desks]:
-    async with anyio.create_task_group() as tasks:
-        made = Desks(tasks, Secrets())
+    async with (
+        Parts(GatewaySettings(learn=False), None, keys=server_keys) as parts,
+        anyio.create_task_group() as tasks,
+    ):
+        made = Desks(tasks, parts, Secrets())
         with anyio.fail_after(30):
             yield made
             made.close_all()
@@ -59,7 +75,7 @@ async def test_clients_of_the_same_settings_share_a_desk(settings: Path):
     async with desks() as made:
         async with (
             made.open(hello(settings), values) as one,
-            made.open(hello(settings, folder="/tmp"), {**values, "TERM": "vt100"}) as other,
+            made.open(hello(settings, folder="/tmp"), {**values, "OTHER": "x"}) as other,
         ):
             assert one is other
             assert one.clients == 2
@@ -142,13 +158,50 @@ async def test_what_serves_a_client_knows_its_limits_and_read_only_tools(setting
         assert not served.is_read_only("one__unknown")
 
 
+@pytest.mark.parametrize(("scope", "count"), [("machine", 1), ("client", 2)])
+async def test_equal_servers_of_two_desks_are_one_unless_each_client_has_its_own(
+    tmp_path: Path, scope: str, count: int
+):
+    file = tmp_path / "servers.toml"
+    server = f'builtin = "workspace"\nroot = "/"\nscope = "{scope}"\n'
+    write_text(file, f"[gateway]\nlearn = false\n[servers.w]\n{server}")
+    one_at_a_time = {"PLAIT_MAX_CONCURRENCY": "1"}
+    values = {"PATH": "/bin", "HOME": str(tmp_path)}
+    async with (
+        desks() as made,
+        made.open(hello(file, door="d1"), values) as one,
+        made.open(hello(file, door="d2", environ=one_at_a_time), values) as other,
+    ):
+        assert one is not other
+        pids = set()
+        for desk in (one, other):
+            await desk.gateway.settled()
+            pids.add(desk.gateway.catalog().servers["w"].pid)
+        assert None not in pids
+        assert len(pids) == count
+
+
+async def test_a_client_with_a_server_of_its_own_has_a_desk_that_is_closed_when_it_leaves(
+    settings: Path,
+):
+    write(settings, scope="client")
+    async with desks() as made:
+        async with (
+            made.open(hello(settings, door="d1"), {}) as one,
+            made.open(hello(settings, door="d2"), {}) as other,
+        ):
+            assert one is not other
+        assert one.is_closing
+        assert other.is_closing
+
+
 def test_the_variables_that_a_file_uses_are_found(settings: Path, tmp_path: Path):
-    assert variables_of(hello(settings)) == ["NAME", "TOKEN"]
+    assert variables_of(hello(settings)) == {"NAME", "TOKEN"}
     other = tmp_path / "mcp.json"
     other.write_text('{"mcpServers": {"x": {"command": "$BARE", "args": ["${input:my-key}"]}}}')
-    assert variables_of(hello(other)) == ["BARE", "MY_KEY", "input"]
+    assert variables_of(hello(other)) == {"BARE", "MY_KEY"}
 
 
 def test_without_a_file_no_variables_are_used(tmp_path: Path):
     there: Any = hello(tmp_path / "missing.toml")
-    assert variables_of(there) == []
+    assert variables_of(there) == set()

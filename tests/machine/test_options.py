@@ -14,6 +14,7 @@ from plait.upstream.transports.served import Refused
         ([], Options()),
         (["--config", "a.toml"], Options("a.toml")),
         (["--config=a=b.toml", "--watch"], Options("a=b.toml", is_watching=True)),
+        (["--profile", "docs"], Options(profile="docs")),
         (["--log-level", "debug", "--debug"], Options()),
     ],
 )

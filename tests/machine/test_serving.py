@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 
 from plait.door import frames
 from plait.door.place import start_isolated
+from plait.machine.serving import MOST_FILES
 
 from .gateways import LONGEST_S, Door, home
 
@@ -32,10 +34,9 @@ def test_sigterm_lets_calls_end_and_then_sends_doors_away():
         made.start()
         door = made.door()
         door.open(made)
-        slow = door.send(
-            "tools/call", name="execute_dag",
-            arguments={"tasks": [{"id": "a", "tool": "w:find_files", "arguments": {"pattern": "*"}}]},
-        )  # fmt: skip
+        door.request("tools/call", name="search_tools", arguments={"query": "find files"})
+        task = {"id": "a", "tool": "w:find_files", "arguments": {"pattern": "*"}}
+        slow = door.send("tools/call", name="execute_dag", arguments={"tasks": [task]})
         door.until(frames.TAKEN, slow)
         os.kill(made.pid(), signal.SIGTERM)
         assert "result" in door.answer(slow)
@@ -62,6 +63,32 @@ def test_a_second_signal_ends_it_at_once():
         door.open(made)
         os.kill(pid, signal.SIGTERM)
         os.kill(pid, signal.SIGTERM)
+        made.wait_end()
+
+
+def test_it_may_have_as_many_open_files_as_the_system_allows():
+    with home() as made:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+        try:
+            pid = made.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        door = made.door()
+        door.open(made)  # by now everything has been done that comes first
+        if hasattr(resource, "prlimit"):
+            assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, MOST_FILES)
+
+
+def test_a_newer_door_goes_its_own_way_and_the_gateway_ends_after_its_clients():
+    with home() as made:
+        made.start()
+        client, newer = made.door(), made.door()
+        client.open(made)
+        kind, _, payload = newer.hello(made.folder, version="999.0")
+        assert (kind, payload.partition(b"\0")[0]) == (frames.REFUSED, b"version")
+        assert "result" in client.request("ping")
+        client.close()
         made.wait_end()
 
 

@@ -10,6 +10,9 @@ import anyio
 import pytest
 
 from plait import __version__
+from plait.app import Parts
+from plait.config import GatewaySettings
+from plait.machine.desks import server_keys
 from plait.machine.shared import SharedGateway
 from plait.redaction import Secrets
 from plait.upstream.stopping import Stop
@@ -23,8 +26,11 @@ def hello(version: str = __version__, *, protocol: str = "1", is_isolated: bool 
 @asynccontextmanager
 async def gateways() -> AsyncIterator[tuple[SharedGateway, Stop]]:
     stop = Stop(give_up=lambda code: None)
-    async with anyio.create_task_group() as tasks:
-        yield SharedGateway(tasks, stop, Secrets(), {}), stop
+    async with (
+        Parts(GatewaySettings(learn=False), None, keys=server_keys) as parts,
+        anyio.create_task_group() as tasks,
+    ):
+        yield SharedGateway(tasks, stop, parts, Secrets(), {}), stop
     stop.done()
 
 

@@ -396,7 +396,7 @@ def ps(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = Fal
     """Show the shared gateway: its clients, servers and runs."""
     from .machine import show_gateway
 
-    session = _session(ctx, None, None, debug, as_json)
+    session = _session(ctx, None, None, None, debug, as_json)
     _end(session.settle(lambda: show_gateway(session)))
 
 
@@ -408,7 +408,7 @@ def stop(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = F
     """
     from .machine import end_gateway
 
-    session = _session(ctx, None, None, debug, as_json)
+    session = _session(ctx, None, None, None, debug, as_json)
     _end(session.settle(lambda: end_gateway(session, "stop")))
 
 
@@ -417,7 +417,7 @@ def restart(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption 
     """End the shared gateway, once its calls have ended, and let its clients start a new one."""
     from .machine import end_gateway
 
-    session = _session(ctx, None, None, debug, as_json)
+    session = _session(ctx, None, None, None, debug, as_json)
     _end(session.settle(lambda: end_gateway(session, "restart")))
 
 

@@ -26,6 +26,8 @@ class DeskKey:
     the environment that servers get."""
     folder: Path | None
     """The client's folder, if anything of the desk depends on it."""
+    client: str
+    """The client, if it has a server of its own there; else empty."""
 
 
 def desk_key(config: Config) -> DeskKey:
@@ -35,6 +37,7 @@ def desk_key(config: Config) -> DeskKey:
         config.profile,
         digest({"named": config.variables, "inherited": config.environment}),
         config.folder if _depends_on_folder(config) else None,
+        config.client if _has_own_server(config) else "",
     )
 
 
@@ -46,6 +49,10 @@ def _depends_on_folder(config: Config) -> bool:
         for server in config.servers.values()
         if server.enabled
     )
+
+
+def _has_own_server(config: Config) -> bool:
+    return any(server.kept_for == "client" for server in config.servers.values() if server.enabled)
 
 
 def digest(values: Mapping[str, object]) -> str:

@@ -325,6 +325,9 @@ class Config(Settings):
         default_factory=lambda: inherited(os.environ), exclude=True, repr=False
     )
     """The variables that every server gets, and by which commands and proxies are found."""
+    client: str = Field(default="", exclude=True)
+    """The client that these settings were loaded for. Only servers that are kept for each client
+    depend on it."""
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
     """The folder of the client: where servers without `cwd` run."""
     profile: str | None = Field(default=None, exclude=True)

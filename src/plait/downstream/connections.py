@@ -86,7 +86,7 @@ class Connections:
 
     What servers listed is kept in *listings*. *notify* takes the notices for observers. If
     *are_shared*, more than one pool may hold a connection, and servers that ask for roots get an
-    empty list.
+    empty list, unless they are kept for one client.
     """
 
     def __init__(
@@ -150,6 +150,7 @@ class Connections:
             known.holders.append(holder)
             return known
         held = self._by_key[key] = Held(name, key, [holder])
+        is_shared = self._are_shared and settings.kept_for == "machine"
         held.connection = Connection(
             name,
             settings,
@@ -167,7 +168,7 @@ class Connections:
             ),
             on_stderr=stderr_logger(name),
             on_notification=held.broadcast,
-            roots_caller=NO_ROOTS if self._are_shared else roots.caller_for(name),
+            roots_caller=NO_ROOTS if is_shared else roots.caller_for(name),
             secrets=secrets,
         )
         if self._tasks is not None:

@@ -1,29 +1,31 @@
 """The desks: one for each set of settings that clients come with, shared by all clients with the
 same ones.
 
-A desk is opened by its first client. It is closed once neither a client nor a run has needed it for
-the time of its `idle_exit_s`.
+A desk is opened by its first client, and closed once neither a client nor a run has needed it for
+the time of its `idle_exit_s`. All desks share the scheduler, and the servers that are equal
+(`app.Parts`). A client that has a server of its own has a desk of its own.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
+from itertools import count
 
 import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from ..app import DRAIN_S, Gateway
+from ..app import DRAIN_S, Gateway, Parts
 from ..config import Config, Untrusted, load_config
-from ..config.read import without_servers
+from ..config.desk import DeskKey, desk_key
+from ..config.read import names_of_variables, without_servers
 from ..config.reloading import Reloading, log_notes, stamps_of
 from ..core.scheduling.run import Run
 from ..core.values.principal import USER
+from ..downstream.identity import process_identity
 from ..errors import ConfigError
 from ..redaction import Secrets
 from ..upstream.calls import OpenCalls
@@ -35,21 +37,22 @@ from .options import Options
 
 log = logging.getLogger(__name__)
 
-_VARIABLE = re.compile(r"\$\{?(?:env:)?([A-Za-z_][A-Za-z0-9_]*)")
-_INPUT = re.compile(r"\$\{input:([^}]+)\}")
-
 
 class Desk:
-    """The gateway of some clients with the same settings. It is open while `run` runs."""
+    """The gateway of some clients with the same settings, among others over *parts*. It is open
+    while `run` runs."""
 
-    def __init__(self, config: Config, options: Options, load: Callable[[], Config]) -> None:
+    def __init__(
+        self, name: str, config: Config, options: Options, load: Callable[[], Config], parts: Parts
+    ) -> None:
+        self.name = name
         self.config = config
         self.clients = 0
         self.opened = anyio.Event()
         self.error = ""
         """The reason why it could not be opened."""
         self._first_answer = anyio.Event()
-        self.gateway = Gateway.from_config(config, first=self._first_answer)
+        self.gateway = Gateway.from_config(config, first=self._first_answer, parts=parts, desk=name)
         self._options = options
         self._load = load
         self._closing = anyio.Event()
@@ -66,7 +69,7 @@ class Desk:
     @property
     def runs(self) -> list[Run]:
         """The runs that have not ended."""
-        return self.gateway.engine.active(USER)
+        return [run for run in self.gateway.engine.active(USER) if run.desk == self.name]
 
     @property
     def is_closing(self) -> bool:
@@ -83,8 +86,13 @@ class Desk:
         now = anyio.current_time()
         if self.is_used:
             self._unused_since = now
-        elif now - self._unused_since >= self.config.gateway.idle_exit_s:
+        elif now - self._unused_since >= self._idle_s:
             self.close()
+
+    @property
+    def _idle_s(self) -> float:
+        """Seconds for which it is kept open unused: a client that had it alone does not return."""
+        return 0.0 if desk_key(self.config).client else self.config.gateway.idle_exit_s
 
     def close(self) -> None:
         self._closing.set()
@@ -142,13 +150,15 @@ class Desk:
 
 
 class Desks:
-    """The open desks, each in a task of *tasks*. All *secrets* of their settings are kept out of
-    the log."""
+    """The open desks, each in a task of *tasks*, over *parts*. All *secrets* of their settings are
+    kept out of the log."""
 
-    def __init__(self, tasks: TaskGroup, secrets: Secrets) -> None:
-        self.open_ones: dict[Hashable, Desk] = {}
+    def __init__(self, tasks: TaskGroup, parts: Parts, secrets: Secrets) -> None:
+        self.open_ones: dict[tuple[DeskKey, Options], Desk] = {}
         self._tasks = tasks
+        self._parts = parts
         self._secrets = secrets
+        self._numbers = count(1)
 
     def __repr__(self) -> str:
         return f"<Desks: {len(self.open_ones)} open>"
@@ -161,14 +171,15 @@ class Desks:
         load = partial(_load, hello, options, values)
         try:
             config = await to_thread.run_sync(load)
-            named = await to_thread.run_sync(variables_of, hello)
         except ConfigError as error:
             raise Refused("settings", str(error)) from error
         self._secrets.take_in(config.secrets)
-        key = _key(hello, options, {name: values.get(name) for name in named}, config)
+        key = desk_key(config), options
         desk = self.open_ones.get(key)
         if desk is None or desk.is_closing:
-            desk = self.open_ones[key] = Desk(config, options, load)
+            desk = self.open_ones[key] = Desk(
+                f"desk{next(self._numbers)}", config, options, load, self._parts
+            )
             self._tasks.start_soon(self._run, key, desk)
         desk.clients += 1
         try:
@@ -192,7 +203,7 @@ class Desks:
         for desk in self.open_ones.values():
             desk.reload()
 
-    async def _run(self, key: Hashable, desk: Desk) -> None:
+    async def _run(self, key: tuple[DeskKey, Options], desk: Desk) -> None:
         try:
             await desk.run()
         except Exception:  # the other desks go on
@@ -204,24 +215,11 @@ class Desks:
             desk.opened.set()
 
 
-def variables_of(hello: Hello) -> list[str]:
-    """Return the names of the variables that the settings of a client may use."""
+def variables_of(hello: Hello) -> frozenset[str]:
+    """Return the names of the variables that the settings of a client use."""
     options = Options.parse(hello.arguments)
-    named = options.config or hello.environ.get("PLAIT_CONFIG")
-    found = (
-        [Path(named)]
-        if named
-        else [folder / "servers.toml" for folder in (hello.folder, *hello.folder.parents)]
-    )
-    names: set[str] = set()
-    for file in found:
-        try:
-            text = (hello.folder / file).read_text(errors="replace")
-        except OSError:
-            continue
-        names |= set(_VARIABLE.findall(text))
-        names |= {re.sub(r"[^A-Z0-9_]", "_", id.upper()) for id in _INPUT.findall(text)}
-    return sorted(names)
+    path = None if options.config is None else hello.folder / options.config
+    return names_of_variables(path, hello.environ, hello.folder)
 
 
 def _load(hello: Hello, options: Options, values: Mapping[str, str]) -> Config:
@@ -229,25 +227,18 @@ def _load(hello: Hello, options: Options, values: Mapping[str, str]) -> Config:
     environ = {**values, **hello.environ}
     path = None if options.config is None else hello.folder / options.config
     try:
-        return load_config(path, environ, hello.folder, secrets=Secrets())
+        config = load_config(
+            path, environ, hello.folder, profile=options.profile, secrets=Secrets()
+        )
     except Untrusted as refused:
         log.warning("config.untrusted", extra={"reason": str(refused)})
-        return without_servers(refused, environ, hello.folder)
+        config = without_servers(refused, environ, hello.folder)
+    return config.model_copy(update={"client": hello.door})
 
 
-def _key(
-    hello: Hello, options: Options, named: Mapping[str, str | None], config: Config
-) -> Hashable:
-    """Return the same key for clients that may share a desk; *named* are the variables that the
-    settings use."""
-    is_local = config.source == "built-in defaults" or any(
-        server.command is not None and server.cwd is None for server in config.servers.values()
-    )
-    return (
-        config.source,
-        options,
-        config.notice,
-        frozenset(hello.environ.items()),
-        frozenset(named.items()),
-        hello.folder if is_local else None,
-    )
+def server_keys(config: Config) -> Mapping[str, str]:
+    """Return the unique names of the servers of *config* among those of all desks."""
+    return {
+        name: f"{name}@{process_identity(name, server, config)}"
+        for name, server in config.servers.items()
+    }

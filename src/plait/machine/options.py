@@ -20,6 +20,7 @@ class Options:
     """The options that decide how a client is served."""
 
     config: str | None = None
+    profile: str | None = None
     is_watching: bool = False
 
     @classmethod
@@ -28,8 +29,9 @@ class Options:
         `Refused`."""
         parser = _Parser(prog="plait serve", add_help=False, allow_abbrev=False)
         parser.add_argument("--config")
+        parser.add_argument("--profile")
         parser.add_argument("--watch", action="store_true")
         parser.add_argument("--log-level")
         parser.add_argument("--debug", action="store_true")
         found = parser.parse_args(words)
-        return cls(found.config, found.watch)
+        return cls(found.config, found.profile, found.watch)

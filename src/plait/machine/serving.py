@@ -15,15 +15,18 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import anyio
 
-from ..app import settle_memory
+from ..app import Parts, settle_memory
+from ..config import GatewaySettings
 from ..core.values.strict import JsonObject
 from ..door.place import NoPlace, Place
 from ..observers.logs import configure_logging
 from ..redaction import Secrets
 from ..upstream.stopping import Stop, stopped_by_signals
+from .desks import server_keys
 from .listening import BACKLOG, Listening
 from .loading import load_everything
 from .shared import SharedGateway
@@ -53,7 +56,10 @@ def serve_one(place: Place, fd: int) -> int:
 
 async def _serve(listening: Listening, sock: _socket.socket, secrets: Secrets) -> None:
     where: JsonObject = {"socket": listening.path, "log": listening.place.log_path}
-    async with stopped_by_signals() as stop, _open(stop, secrets, where) as gateway:
+    async with (
+        stopped_by_signals() as stop,
+        _open(listening.place, stop, secrets, where) as gateway,
+    ):
         log.info("serving", extra=where)
         server = await _accept(gateway, sock)
         while not stop.asked.is_set():
@@ -81,7 +87,7 @@ async def _serve(listening: Listening, sock: _socket.socket, secrets: Secrets) -
 
 async def _serve_one(place: Place, fd: int, secrets: Secrets) -> None:
     where: JsonObject = {"log": "standard error"}
-    async with stopped_by_signals() as stop, _open(stop, secrets, where) as gateway:
+    async with stopped_by_signals() as stop, _open(place, stop, secrets, where) as gateway:
         stream = gateway.accept()
         await asyncio.get_running_loop().create_unix_connection(
             lambda: stream, sock=socket.socket(fileno=fd)
@@ -99,12 +105,15 @@ async def _serve_one(place: Place, fd: int, secrets: Secrets) -> None:
 
 
 @asynccontextmanager
-async def _open(stop: Stop, secrets: Secrets, where: JsonObject) -> AsyncIterator[SharedGateway]:
+async def _open(
+    place: Place, stop: Stop, secrets: Secrets, where: JsonObject
+) -> AsyncIterator[SharedGateway]:
     """Open the gateway. At the end of the block the doors are sent away, and everything is
     stopped."""
     loop = asyncio.get_running_loop()
-    async with anyio.create_task_group() as tasks:
-        gateway = SharedGateway(tasks, stop, secrets, where)
+    parts = Parts(GatewaySettings(), Path(place.state), keys=server_keys)
+    async with parts, anyio.create_task_group() as tasks:
+        gateway = SharedGateway(tasks, stop, parts, secrets, where)
         loop.add_signal_handler(signal.SIGHUP, gateway.desks.reload)
         settle_memory()
         async with anyio.create_task_group() as loading:

@@ -14,6 +14,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from .. import __version__
+from ..app import Parts
 from ..config.models import GatewaySettings, LimitSettings
 from ..core.values.strict import JsonObject
 from ..redaction import Secrets
@@ -35,11 +36,16 @@ class SharedGateway:
     """Serves doors in *tasks* until *stop* is asked for. A `Host`."""
 
     def __init__(
-        self, tasks: TaskGroup, stop: Stop, secret_values: Secrets, where: JsonObject
+        self,
+        tasks: TaskGroup,
+        stop: Stop,
+        parts: Parts,
+        secret_values: Secrets,
+        where: JsonObject,
     ) -> None:
         self.instance = secrets.token_hex(4)
         self.links: set[Link] = set()
-        self.desks = Desks(tasks, secret_values)
+        self.desks = Desks(tasks, parts, secret_values)
         self.where = where
         """The places of its files, as `plait ps` shows them."""
         self.since = time.time()
@@ -47,6 +53,7 @@ class SharedGateway:
         """Whether a newer door has asked it to end as soon as it is unused."""
         self._tasks = tasks
         self._stop = stop
+        self._parts = parts
         self._word = "stop"
         self._had_desks = False
         self._unused_since = anyio.current_time()
@@ -94,6 +101,7 @@ class SharedGateway:
         with anyio.move_on_after(FLUSH_S):
             for link in links:
                 await link.stream.wait_lost()
+        await self._parts.engine.end_runs()  # their servers are still there
         self.desks.close_all()
 
     # As a `Host`.
@@ -107,7 +115,7 @@ class SharedGateway:
                 "when no client uses it any more (or at once with: plait restart)",
             )
         names = await to_thread.run_sync(variables_of, hello)
-        return Greeting(LimitSettings().max_message_bytes, names)
+        return Greeting(LimitSettings().max_message_bytes, sorted(names))
 
     @asynccontextmanager
     async def open(self, hello: Hello, values: dict[str, str]) -> AsyncIterator[Served]:
