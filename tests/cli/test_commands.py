@@ -33,7 +33,7 @@ def test_every_command_has_help_and_takes_settings_and_a_level_of_the_log(
 ):
     result = plait(command, "--help")
     assert result.exit_code == 0
-    for option in ("--config", "--isolated", "--log-level", "--debug"):
+    for option in ("--config", "--profile", "--isolated", "--log-level", "--debug"):
         assert option in result.stdout
 
 
