@@ -414,7 +414,10 @@ def stop(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = F
 
 @program.command()
 def restart(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """End the shared gateway, once its calls have ended, and let its clients start a new one."""
+    """End the shared gateway; its clients start a new one at once.
+
+    Its calls may end first.
+    """
     from .machine import end_gateway
 
     session = _session(ctx, None, None, None, debug, as_json)
