@@ -435,6 +435,19 @@ async def test_what_was_asked_before_the_client_closed_its_end_is_answered(
     assert [has_ended for _, has_ended in machine.rows("closed")] == [True]
 
 
+async def test_a_client_that_has_closed_its_end_is_answered_by_the_next_gateway(
+    machine: ScriptedMachine,
+):
+    door, other = await machine.door(), await machine.door()
+    write = await door.call("write", value="a", is_held=True)
+    await door.notified("notifications/message", data="wrote a")
+    door.close_input()
+    assert await other.value("echo", value=1) == 1
+    machine.kill_gateway()
+    assert (await door.answer(write))["result"] == {"sent": "unknown"}
+    assert await door.ended() == 0
+
+
 async def test_a_killed_door_has_not_ended_its_session(machine: ScriptedMachine):
     door, other = await machine.door(), await machine.door()
     await door.call("write", value="a", is_held=True)
