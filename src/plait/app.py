@@ -101,6 +101,7 @@ class Parts:
     def adopt(self, config: Config, desk: str) -> None:
         """Use the servers of *config* for the desk of that name from now on."""
         self._configs[desk] = config
+        self.engine.learned.is_enabled = all(one.gateway.learn for one in self._configs.values())
         self._adopt_servers()
 
     def forget(self, desk: str) -> None:

@@ -31,7 +31,18 @@ def test_what_programs_need_is_safe(name: str):
 
 @pytest.mark.parametrize(
     "name",
-    ["GITHUB_TOKEN", "AWS_PROFILE", "PLAIT_TOKEN", "Path", "LC", "SSH_AUTH_SOCK", "PYTHONPATH"],
+    [
+        "GITHUB_TOKEN",
+        "AWS_PROFILE",
+        "PLAIT_TOKEN",
+        "Path",
+        "LC",
+        "SSH_AUTH_SOCK",
+        "PYTHONPATH",
+        "TERM",
+        "XDG_SESSION_ID",
+        "XDG_VTNR",
+    ],
 )
 def test_everything_else_has_to_be_named(name: str):
     assert not is_safe(name)

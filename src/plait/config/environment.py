@@ -13,10 +13,6 @@ from pathlib import Path
 
 from ..door.variables import is_safe
 
-OF_ONE_LOGIN = frozenset({"XDG_SESSION_ID", "XDG_VTNR"})
-"""Safe variables that number a login or its terminal. No server needs them, and with them servers
-of two logins would never be equal."""
-
 
 def home_of(environ: Mapping[str, str]) -> str:
     """Return the user's home: HOME, or else what the system knows."""
@@ -69,5 +65,5 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if is_safe(name) and name not in OF_ONE_LOGIN and not value.startswith("()")
+        if is_safe(name) and not value.startswith("()")
     }

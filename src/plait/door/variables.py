@@ -20,14 +20,20 @@ CERTIFICATES = frozenset(
 """Variables that name additional certificates, as companies use them: of OpenSSL and Python,
 requests, curl and Node. Without them no server could connect."""
 SAFE = (
-    frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM"})
+    frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"})
     | {"DBUS_SESSION_BUS_ADDRESS"}
     | PROXIES
     | CERTIFICATES
 )
 SAFE_PREFIXES = ("LC_", "XDG_")
+OF_ONE_LOGIN = frozenset(
+    f"XDG_{name}"
+    for name in ("SESSION_ID", "SESSION_PATH", "SESSION_CLASS", "SEAT", "SEAT_PATH", "VTNR")
+)
+"""Variables that differ from one login or terminal to the next. With them, as with TERM, no two
+could share a server; and servers, which have no terminal, need none of them."""
 
 
 def is_safe(name: str) -> bool:
     """Return whether the variable *name* belongs to the safe set."""
-    return name in SAFE or name.startswith(SAFE_PREFIXES)
+    return name in SAFE or (name.startswith(SAFE_PREFIXES) and name not in OF_ONE_LOGIN)

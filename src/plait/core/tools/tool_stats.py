@@ -137,7 +137,7 @@ class ToolStats:
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
-        self._is_enabled = enabled
+        self.is_enabled = enabled
         self._tools: OrderedDict[str, _OneTool] = OrderedDict()
         self.seen = 0
         """The number of calls recorded. While it stays the same, there is nothing new to save."""
@@ -163,7 +163,7 @@ class ToolStats:
 
     def took(self, tool: Tool, seconds: float, *, alone: bool = False) -> None:
         """Record the duration of a call of *tool* whose output was not read."""
-        if not self._is_enabled or len(tool.full_name) > MAX_NAME_CHARS:
+        if not self.is_enabled or len(tool.full_name) > MAX_NAME_CHARS:
             return
         self.seen += 1
         self._of(tool.full_name).took(seconds, alone=alone)
@@ -198,7 +198,7 @@ class ToolStats:
 
     def take_in(self, other: ToolStats) -> None:
         """Add the statistics of *other*, as if seen before those that are new here."""
-        if not self._is_enabled:
+        if not self.is_enabled:
             return
         for name, theirs in reversed(other._tools.items()):
             if (ours := self._tools.get(name)) is None:
