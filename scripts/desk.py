@@ -80,7 +80,7 @@ async def measure(folder: Path, clients: int, servers: int, *words: str) -> Desk
         writers_s = time.perf_counter() - began
     if not words:
         await stop(environ)
-    later = statistics.median(firsts[FIRST:]) * 1000
+    later = statistics.median(firsts[FIRST:] or firsts) * 1000
     return Desk(len(pids), round(memory, 1), round(later, 1), round(writers_s, 2))
 
 
@@ -99,7 +99,9 @@ async def call_all(client: LeanClient, servers: int) -> None:
 
 async def stop(environ: dict[str, str]) -> None:
     """End the shared gateway."""
-    ending = await asyncio.create_subprocess_exec(PLAIT, "stop", env={**os.environ, **environ})
+    ending = await asyncio.create_subprocess_exec(
+        PLAIT, "stop", env={**os.environ, **environ}, stdout=asyncio.subprocess.DEVNULL
+    )
     if await ending.wait():
         raise SystemExit("plait stop failed")
 
