@@ -34,7 +34,7 @@ with open({file!r}, "w") as file:
     print(*sys.modules, file=file)
 sys.exit(code)
 """
-LONGEST_S = 30.0
+LONGEST_S = 60.0
 
 
 class Client:

@@ -17,6 +17,8 @@ import pytest
 
 from .clients import LONGEST_S, Client, ScriptedMachine, memory_kb, state_of
 
+pytestmark = pytest.mark.timeout(180)  # processes start slowly on a busy machine
+
 
 @pytest.fixture
 def machine(scripted: ScriptedMachine) -> ScriptedMachine:

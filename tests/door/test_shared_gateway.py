@@ -18,6 +18,7 @@ from ..downstream.changing import ChangingServer, described, until
 from .clients import Client, Machine, memory_kb
 
 READ_ONLY = {"readOnlyHint": True}
+pytestmark = pytest.mark.timeout(180)  # a gateway takes seconds to start, or many on a busy machine
 
 
 class Desk:
