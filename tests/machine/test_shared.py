@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +16,7 @@ import pytest
 from plait import __version__
 from plait.app import Parts
 from plait.config import GatewaySettings
+from plait.door.frames import CONTROL, HELLO, MESSAGE, frame
 from plait.machine.desks import server_keys
 from plait.machine.shared import SharedGateway
 from plait.redaction import Secrets
@@ -76,3 +81,38 @@ async def test_an_unknown_command_does_nothing():
     async with gateways() as (gateway, stop):
         assert await gateway.control("halt") == {"error": "unknown command: halt"}
         assert not stop.asked.is_set()
+
+
+async def test_a_door_of_another_user_is_not_served(monkeypatch: pytest.MonkeyPatch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    ours.setblocking(False)
+    user = os.geteuid()
+    async with gateways() as (gateway, _):
+        monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+        loop = asyncio.get_running_loop()
+        await loop.create_unix_connection(gateway.accept, sock=theirs)
+        with anyio.fail_after(10), contextlib.suppress(ConnectionResetError):
+            assert await loop.sock_recv(ours, 100) == b""
+        assert not gateway.links
+    ours.close()
+
+
+async def test_a_door_that_breaks_the_protocol_is_sent_away_and_harms_no_other():
+    ends = [socket.socketpair(socket.AF_UNIX) for _ in range(2)]
+    loop = asyncio.get_running_loop()
+    async with gateways() as (gateway, _):
+        for ours, theirs in ends:
+            ours.setblocking(False)
+            await loop.create_unix_connection(gateway.accept, sock=theirs)
+        (bad, _), (good, _) = ends
+        await loop.sock_sendall(bad, frame(CONTROL, b"stop the world"))
+        await loop.sock_sendall(good, frame(CONTROL, b"ps"))
+        with anyio.fail_after(10):
+            assert b"unknown command" in await loop.sock_recv(bad, 1000)
+            assert b"desks" in await loop.sock_recv(good, 1000)
+            await loop.sock_sendall(bad, frame(HELLO, b"hello=1") + frame(MESSAGE, b"{}"))
+            while await loop.sock_recv(bad, 1000):
+                pass
+        assert len(gateway.links) == 1
+        bad.close()
+        good.close()

@@ -1,7 +1,7 @@
 """The life of the process: it accepts doors, looks after its socket, and ends in order.
 
 Every five seconds, its only work when idle, it looks whether its socket is still there and its lock
-still the one that doors find, and closes what is unused.
+still the one that doors find, closes what is unused, and keeps its log short.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..upstream.stopping import Stop, stopped_by_signals
 from .desks import server_keys
 from .listening import BACKLOG, Listening
 from .loading import load_everything
+from .log_file import limit_log
 from .shared import SharedGateway
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ async def _serve(listening: Listening, sock: _socket.socket, secrets: Secrets) -
                 await stop.asked.wait()
             if stop.asked.is_set():
                 break
+            with suppress(OSError):
+                limit_log(listening.place.log_path)
             if not listening.is_ours:
                 log.warning("lock.lost", extra={"file": listening.place.lock_path})
                 gateway.end("restart")
