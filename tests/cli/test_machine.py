@@ -42,7 +42,7 @@ def test_without_a_gateway_there_is_nothing_to_do(plait: Plait, command: str):
 def test_the_gateway_is_shown_with_its_servers_and_clients(plait: Plait, running: Home):
     door = running.door()
     door.open(running)
-    door.request("tools/call", name="search_tools", arguments={"query": "read a file"})
+    running.wait_ready()
     shown = plait("ps").stdout
     document = json.loads(plait("ps", "--json").stdout)
     assert document["running"] is True

@@ -77,6 +77,18 @@ class Home:
         self.pids.add(pid)
         return pid
 
+    def wait_ready(self) -> None:
+        """Wait until the servers of all desks are ready."""
+        deadline = time.monotonic() + LONGEST_S
+        person = self.door()
+        while True:
+            desks = person.command("ps")["desks"]
+            states = {server["state"] for desk in desks for server in desk["servers"]}
+            if states == {"ready"}:
+                return
+            assert time.monotonic() < deadline, states
+            select.select([], [], [], 0.05)
+
     def wait_end(self) -> None:
         """Wait until no gateway holds the lock."""
         deadline = time.monotonic() + LONGEST_S

@@ -34,7 +34,7 @@ def test_sigterm_lets_calls_end_and_then_sends_doors_away():
         made.start()
         door = made.door()
         door.open(made)
-        door.request("tools/call", name="search_tools", arguments={"query": "find files"})
+        made.wait_ready()
         task = {"id": "a", "tool": "w:find_files", "arguments": {"pattern": "*"}}
         slow = door.send("tools/call", name="execute_dag", arguments={"tasks": [task]})
         door.until(frames.TAKEN, slow)
@@ -90,6 +90,21 @@ def test_a_newer_door_goes_its_own_way_and_the_gateway_ends_after_its_clients():
         assert "result" in client.request("ping")
         client.close()
         made.wait_end()
+
+
+def test_settings_are_read_anew_on_sighup():
+    with home() as made:
+        os.kill(made.start(), signal.SIGHUP)
+        door, person = made.door(), made.door()
+        door.open(made)
+        made.write('[servers.added]\nurl = "http://127.0.0.1:9/mcp"')
+        os.kill(made.pid(), signal.SIGHUP)
+        deadline = time.monotonic() + LONGEST_S
+        names: set[str] = set()
+        while "added" not in names:
+            assert time.monotonic() < deadline
+            [desk] = person.command("ps")["desks"]
+            names = {server["name"] for server in desk["servers"]}
 
 
 def test_it_ends_after_its_last_client_when_its_settings_say_so():

@@ -10,7 +10,7 @@ def test_a_gateway_shows_its_desks_servers_runs_and_clients():
         pid = made.start()
         door, person = made.door(), made.door()
         door.open(made)
-        door.request("tools/call", name="search_tools", arguments={"query": "read a file"})
+        made.wait_ready()
         status = person.command("ps")
         assert status["pid"] == pid
         assert status["log"] == made.place.log_path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 from ..door.place import NoPlace, Place
@@ -16,6 +17,8 @@ NO_SOCKET = 73
 
 def main(words: list[str]) -> int:
     """Serve doors, and return the exit code."""
+    # It asks for the settings to be read anew: before any are read there is nothing to do.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     options = dict(zip(words[::2], words[1::2], strict=True))
     # Importing leaves no garbage, and looking for it takes a fifth of the start.
     gc.disable()
