@@ -42,14 +42,11 @@ class Process:
         return {"command": program, "args": args, "cwd": str(self.cwd), "env": dict(self.env)}
 
     def transport(self) -> Any:
-        program, *args = self.command
-        env = {
-            **inherited(os.environ),
-            **self.env,
-        }  # what the gateway gives it, so that the two can be compared
-        return stdio_client(
-            StdioServerParameters(command=program, args=args, cwd=self.cwd, env=env)
-        )
+        # What the gateway gives it, in that order and nothing else, so that the two can be
+        # compared: the SDK alone would add variables.
+        given = {**inherited(os.environ), **self.env}
+        words = ["-i", *(f"{name}={value}" for name, value in given.items()), *self.command]
+        return stdio_client(StdioServerParameters(command="/usr/bin/env", args=words, cwd=self.cwd))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,18 +69,26 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where clients find a gateway: over stdio each starts its own, in one project, while others
-    share one over HTTP, which works in another; so the two may be used at the same time."""
+    """Where clients find a gateway: over stdio through doors to one that they share, in one
+    project, and over HTTP one that works in another; so the two may be used at the same time."""
 
-    alone: Project
-    shared: Project
+    by_doors: Project
+    by_http: Project
     url: str
+    state: Path
+    """The state folder of the gateway behind the doors, whose path is short."""
+
+    @property
+    def shared(self) -> list[str]:
+        """The words before a command that uses the gateway behind the doors: not every client
+        passes variables on."""
+        return ["/usr/bin/env", f"PLAIT_STATE_DIR={self.state}", "PLAIT_ISOLATED=0", *PLAIT]
 
     def target(self, transport: str) -> list[str]:
         """How a client reaches the gateway: a command for stdio, else a URL."""
         match transport:
             case "stdio":
-                return [*PLAIT, "serve", "--isolated", "--config", str(self.alone.settings)]
+                return [*self.shared, "serve", "--config", str(self.by_doors.settings)]
             case "http":
                 return [f"{self.url}/mcp"]
         return [f"{self.url}/sse"]
@@ -96,7 +106,7 @@ class Places:
         """Do *check*, given a transport and a target, over each of *transports*."""
 
         async with asyncio.TaskGroup() as tasks:
-            for project in (self.alone, self.shared):
+            for project in (self.by_doors, self.by_http):
                 tasks.create_task(self._one_by_one(project, transports, check))
 
     async def _one_by_one(
@@ -106,7 +116,7 @@ class Places:
         check: Callable[[str, list[str]], Awaitable[None]],
     ) -> None:
         for transport in transports:
-            if (transport == "stdio") == (project is self.alone):
+            if (transport == "stdio") == (project is self.by_doors):
                 project.begin_anew()
                 await check(transport, self.target(transport))
 
@@ -114,11 +124,17 @@ class Places:
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     folder = tmp_path_factory.mktemp("projects").resolve()
-    alone, shared = Project.made_in(folder / "alone"), Project.made_in(folder / "shared")
-    with gateway_over_http(shared.settings) as url:
-        places = Places(alone, shared, url)
-        asyncio.run(places.all_reached())
-        yield places
+    doors, http = Project.made_in(folder / "doors"), Project.made_in(folder / "http")
+    with (
+        tempfile.TemporaryDirectory(prefix="pi", dir="/tmp") as state,
+        gateway_over_http(http.settings) as url,
+    ):
+        places = Places(doors, http, url, Path(state))
+        try:
+            asyncio.run(places.all_reached())
+            yield places
+        finally:
+            subprocess.run([*places.shared, "stop"], check=True, capture_output=True)
 
 
 def installed(settings: str, folder: Path) -> str:
