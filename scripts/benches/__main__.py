@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import bombs, dag, eager, http, memory, relay, scheduling, soak, start
+from . import bombs, dag, doors, eager, http, memory, relay, scheduling, soak, start
 from .figures import Figure, keep, table
 
 GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -19,6 +19,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     soak.GROUP: soak.figures,
     start.GROUP: start.figures,
     bombs.GROUP: bombs.figures,
+    doors.GROUP: doors.figures,
 }
 
 

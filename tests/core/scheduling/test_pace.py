@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from plait.core.scheduling import pace
 from plait.core.scheduling.events import Abort, Key, Sleep
 from plait.core.scheduling.pace import PAUSE_S
 
@@ -16,6 +17,12 @@ NEXT_STEP = Key("r", "", 0)
 
 def large() -> Played:
     return Played(*({"id": f"t{number}", "for_each": [*range(1_000)]} for number in range(5)))
+
+
+@pytest.fixture
+def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the room of each step, so that a tenth of the work fills it."""
+    monkeypatch.setattr(pace, "MAX_CALLS_AT_ONCE", pace.MAX_CALLS_AT_ONCE // 10)
 
 
 COSTLY = "${OUTPUT[big].items | group_by(@, &to_string(@)) | length(@)}"
@@ -33,6 +40,7 @@ def test_many_calls_are_made_in_several_steps():
     assert set(played.statuses.values()) == {"ready"}
 
 
+@pytest.mark.usefixtures("short_steps")
 @pytest.mark.parametrize(
     ("tasks", "outputs"),
     [
@@ -48,7 +56,7 @@ def test_expressions_over_large_outputs_are_evaluated_in_several_steps(
     tasks: list[dict[str, Any]], outputs: list[Any]
 ):
     played = Played({"id": "big"}, *tasks)
-    played.answer("big", {"items": [*range(50)] * 400})
+    played.answer("big", {"items": [*range(50)] * 40})
     steps = 0
     while not played.run.is_done:
         steps += 1
@@ -77,10 +85,11 @@ def test_large_outputs_that_many_items_refer_to_are_put_in_in_several_steps(task
     assert not played.run.is_done
 
 
+@pytest.mark.usefixtures("short_steps")
 def test_calls_with_costly_arguments_are_made_in_several_steps_and_sent_meanwhile():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY, "n": "$ITEM"}}
     played = Played({"id": "big"}, each)
-    played.answer("big", {"items": [*range(50)] * 400})
+    played.answer("big", {"items": [*range(50)] * 40})
     assert 0 < len(played.ready) < 9
     sent = 0
     while not played.run.is_done:
@@ -92,20 +101,22 @@ def test_calls_with_costly_arguments_are_made_in_several_steps_and_sent_meanwhil
     assert played.run.outputs["c"].value == [*range(9)]
 
 
+@pytest.mark.usefixtures("short_steps")
 def test_items_that_were_left_to_another_step_are_not_made_after_a_stop():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY}}
     played = Played({"id": "big"}, each, timeout_s=5)
-    played.answer("big", {"items": [*range(50)] * 400})
+    played.answer("big", {"items": [*range(50)] * 40})
     played.run.stop("timeout", played.now)
     assert played.statuses["c"] == "skipped"
     played.run.wake(NEXT_STEP, played.now)
     assert played.run.ready == []
 
 
+@pytest.mark.usefixtures("short_steps")
 def test_the_calls_of_a_run_are_limited_also_where_they_are_made_in_several_steps():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY}}
     played = Played({"id": "big"}, each, max_calls=5)
-    played.answer("big", {"items": [*range(50)] * 400})
+    played.answer("big", {"items": [*range(50)] * 40})
     while any(isinstance(one, Sleep) for one in played.run.commands):
         played.run.commands.clear()
         played.run.wake(NEXT_STEP, played.now)
