@@ -172,9 +172,11 @@ async def test_a_dry_run_says_what_would_happen_and_does_nothing(servers: FakeSe
     document = {"tasks": [sleep("a"), {"id": "b", "tool": "s:echo", "depends_on": ["a"]}]}
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         plan = await gateway.plan(document)
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({**document, "dry_run": True})
     assert (plan["status"], plan["layers"]) == ("planned", [["a"], ["b"]])
     assert plan["writes"] == [{"id": "b", "tool": "s:echo"}]
-    assert servers.calls == []
+    assert (refused.value.problems[0].code, servers.calls) == ("not_run", [])
 
 
 async def test_resuming_runs_only_what_was_mended_and_what_waited_for_it(servers: FakeServers):

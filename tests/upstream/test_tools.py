@@ -73,7 +73,14 @@ async def test_a_dry_run_shows_the_layers_and_runs_nothing_however_it_is_spelt(
     async with connect() as client:
         plain = await client.call_tool("execute_dag", {"tasks": tasks, "dry_run": True})
         camel = await client.call_tool("execute_dag", {"tasks": json.dumps(tasks), "dryRun": True})
-    for result in (plain, camel):
+        nested = [
+            await client.call_tool("execute_dag", {"tasks": whole})
+            for whole in (
+                {"tasks": tasks, "dry_run": True},
+                json.dumps({"tasks": tasks, "dry_run": True}),
+            )
+        ]
+    for result in (plain, camel, *nested):
         assert structured(result)["status"] == "planned"
         assert structured(result)["layers"] == [["a"], ["b"]]
     assert not servers.calls

@@ -222,8 +222,12 @@ class Gateway:
 
     async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
-        the run belongs to its principal. Raises `InvalidDag`."""
+        the run belongs to its principal. Raises `InvalidDag`, also for a dry run, which `plan`
+        answers."""
         plan, conflicts, reused, items = await self._prepare(document, caller.principal)
+        if plan.dag.dry_run:
+            message = "A dry run was asked for, and nothing was run."
+            raise InvalidDag([Problem("dry_run", "not_run", message, "Gateway.plan answers it.")])
         self._check_share(caller.principal, len(plan.tasks))
         run = Run(
             _new_id(),

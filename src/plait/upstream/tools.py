@@ -208,6 +208,11 @@ class Tools:
 
 
 def _is_dry_run(document: object) -> bool:
-    if isinstance(document, dict) and document.keys() <= DAG_FIELDS:
-        return document.get("dry_run") is True
+    if (
+        isinstance(document, dict)
+        and document.keys() <= DAG_FIELDS
+        and isinstance(document.get("tasks"), list)
+        and not document.get("dry_run")
+    ):
+        return False  # as most: a document within it may ask for a dry run
     return read_dag(document).dag.dry_run

@@ -19,7 +19,7 @@ from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
-from plait.core.values.strict import dumps, loads
+from plait.core.values.strict import JsonObject, dumps, loads
 from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
 
@@ -798,3 +798,37 @@ def test_a_task_that_its_condition_skips_again_makes_nothing_run_again(is_whole:
     assert len(found.reading.notes) == is_whole
     changed = {"tasks": [{**tasks[0], "select": "@"}, tasks[-1]]}
     assert from_record(changed, earlier, READ).taken_over == {}
+
+
+@table(
+    "arguments",
+    [
+        {"x": ["${OUTPUT[a]}"]},
+        {"x": ["$OUTPUT[a]"], "y": None},
+        {"x": ["$OUTPUT[a]"], "y": "$OMIT"},
+    ],
+)
+def test_a_call_that_is_the_same_in_other_words_is_not_made_again(arguments: JsonObject) -> None:
+    earlier = run_of(CHAIN, {"c"})
+    tasks = tasks_of(CHAIN)
+    tasks[1]["arguments"] = arguments
+    reading, taken_over, _, _ = from_record({"tasks": tasks}, earlier)
+    assert set(taken_over) == {"a", "b", "d", "e"}
+    assert "b" not in str([note for note in reading.notes if "again" in note])
+
+
+def test_a_number_is_the_same_however_it_is_written() -> None:
+    def going_on(number: float) -> set[str]:
+        tasks = [{"id": "a", "tool": "s:t", "arguments": {"n": number}}, {"id": "b", "tool": "s:t"}]
+        return set(from_record({"tasks": tasks}, earlier).taken_over)
+
+    first = {
+        "tasks": [{"id": "a", "tool": "s:t", "arguments": {"n": 1}}, {"id": "b", "tool": "s:t"}]
+    }
+    earlier = Run("r1", check(read_dag(first), CATALOG, Policy()))
+    scheduler = Scheduler(Limits())
+    scheduler.submit(earlier, 0.0)
+    for id in ("a", "b"):
+        scheduler.handle(answer(Key("r1", id), {"b"}), 1.0)
+    assert going_on(1.0) == {"a"}
+    assert going_on(1.5) == set()

@@ -17,6 +17,7 @@ from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
 from ..expressions.problems import InvalidExpression
 from ..language.dag import HOW_IT_RUNS, Task
+from ..language.meaning import meant, meant_arguments
 from ..language.reader import Reading
 from ..language.templates import compile_value
 from ..planning.places import mentions, paths_of
@@ -324,6 +325,9 @@ def _canonical(task: Task, tools: Tools) -> str:
 
 def _what(task: Task, tools: Tools) -> dict[str, Any]:
     members = {name: value for name, value in task.model_dump().items() if name not in HOW_IT_RUNS}
+    members["arguments"] = meant_arguments(task.arguments)
+    for name in ("value", "for_each"):
+        members[name] = meant(members[name])
     if task.tool is not None:
         members["tool"] = tools.full_name(task.tool)
     if task.tasks is not None:

@@ -15,6 +15,7 @@ from itertools import chain, islice, repeat
 
 from ...errors import CallError
 from ..language.dag import HOW_IT_RUNS, Task
+from ..language.meaning import meant, meant_arguments
 from ..language.references import INDEX, OUTPUT, Reference
 from ..language.scope import Scope
 from ..language.templates import compile_value, follow, items_in
@@ -98,7 +99,8 @@ def items_to_reuse(
 def work_of(task: Task) -> tuple[object, ...]:
     """Return what *task* does for each item, as it is written, without what only says how."""
     inner = [_inner_work(one) for one in task.tasks or ()]
-    return task.arguments, task.value, task.select, task.repeat, inner
+    arguments = meant_arguments(task.arguments)
+    return arguments, meant(task.value), task.select, task.repeat, inner
 
 
 def _inner_work(task: Task) -> dict[str, object]:
@@ -107,6 +109,8 @@ def _inner_work(task: Task) -> dict[str, object]:
         for name in type(task).model_fields
         if name not in HOW_IT_RUNS and name != "tasks"
     }
+    kept["arguments"] = meant_arguments(task.arguments)
+    kept["value"] = meant(task.value)
     return kept | {"tasks": [_inner_work(one) for one in task.tasks or ()]}
 
 
