@@ -57,6 +57,9 @@ class Desk:
         return self.server.asked.count("tools/call")
 
 
+RIGHT = "[gateway]\nlearn = false\n"
+
+
 @pytest.fixture
 def desk(machine: Machine) -> Desk:
     return Desk(machine)
@@ -114,6 +117,19 @@ async def test_settings_that_are_wrong_end_their_door_alone(machine: Machine):
     assert "gateway.expose" in wrong.notes
     assert "servers.A" in wrong.notes
     assert "result" in await fine.request("ping")
+
+
+async def test_settings_that_become_wrong_end_no_session(machine: Machine):
+    file = machine.folder / "mine.toml"
+    file.write_text(RIGHT)
+    door = await machine.door("--config", "mine.toml")
+    file.write_text(f"{RIGHT}[oops")
+    machine.kill_gateway()
+    await door.noted("is not TOML")
+    refused = await door.request("tools/list")
+    assert "is not TOML" in refused["error"]["message"]
+    file.write_text(RIGHT)
+    assert "result" in await door.request("tools/list")
 
 
 # Death.

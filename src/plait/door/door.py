@@ -275,6 +275,10 @@ class Door:
         _note(text)
         if code == "version" and not self._is_isolated:
             self._isolate()
+        elif code == "settings" and self._session.has_begun and not self._has_ended:
+            # They became wrong while the session went on: its next message tries them again.
+            self._send_client(*self._session.give_up(text))
+            self._close()
         else:
             self._give_up(text, _WRONG_SETTINGS if code == "settings" else _FAILED)
 

@@ -63,6 +63,11 @@ class Session:
         return f"<Session: {open_} open, {kept} kept, {self.unread_bytes} bytes unread>"
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a gateway has served it: the next one has lines to replay."""
+        return bool(self._kept)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the gateway still owes something about a line."""
         return bool(self._open)

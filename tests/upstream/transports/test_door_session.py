@@ -43,6 +43,24 @@ async def test_requests_without_effects_are_safe():
             assert await end.until(frames.SAFE, number) == str(number).encode()
 
 
+async def test_no_more_requests_are_begun_than_one_client_may_have_open(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("plait.upstream.transports.door_session.MOST_BEGUN", 2)
+    async with door() as end:
+        await end.handshake()
+        for number in (3, 4, 5):
+            await end.request(number, "tools/call", WRITE)
+        for number in (3, 4):
+            await end.until(frames.TAKEN, number)
+        await end.line(6, method="notifications/progress", params={"progressToken": 1})
+        await end.until(frames.DONE, 6)
+        assert (frames.TAKEN, 5) not in {(kind, number) for kind, number, _ in end.frames}
+        end.house.talk.blocked.set()
+        for number in (3, 4, 5):
+            assert "result" in await end.answer(number)
+
+
 async def test_notifications_and_replies_are_done():
     async with door() as end:
         await end.handshake()

@@ -12,8 +12,8 @@ replayed.
 2. The answer to a line carries its number, so that an answer cannot be sent without the report that
    it was.
 3. Every line gets exactly one frame that settles it, an answer or `DONE`, unless the gateway ends.
-4. For a client that does not read, no request is begun. Its replies and cancellations are taken, or
-   calls that wait for them would never end.
+4. For a client that does not read, or of which `MOST_BEGUN` are open, no request is begun. Its
+   replies and cancellations are taken, or calls that wait for them would never end.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import mcp_types as types
 
 from ...core.values.strict import JsonObject, encode, loads
 from ...door import frames
+from ...waiting import Signal
 from ..lost_calls import lost_result
 from ..mcp_sdk import cancelled_request_id_from_params, coerce_request_id
 from .conversation import Conversation
@@ -52,6 +53,9 @@ from .served import Served
 log = logging.getLogger(__name__)
 
 MOST_NOTE_CHARS = 200
+MOST_BEGUN = 128
+"""Most requests of one client that are begun and not answered: the next ones wait at its door, so
+that a client which does not read its answers fills no memory with them."""
 _CLIENT = "io.modelcontextprotocol/clientInfo"
 
 
@@ -87,6 +91,7 @@ class DoorSession:
         self._waiting: deque[tuple[int, Request]] = deque()
         """Requests that are not begun yet. The door takes them for unread."""
         self._is_held = False
+        self._settled = Signal()
         self._listens: tuple[str, ...] = ()
         """The notifications about changed lists that this server may send to a client of an earlier
         gateway."""
@@ -98,10 +103,15 @@ class DoorSession:
     def hold(self) -> None:
         """Begin no more requests: the next gateway gets them."""
         self._is_held = True
+        self._settled.notify()
 
     def begin_waiting(self) -> None:
         """Begin the requests that wait, as long as the client reads what it is sent."""
-        while self._waiting and not (self._is_held or self._stream.is_crowded):
+        while (
+            self._waiting
+            and len(self._lines) < MOST_BEGUN
+            and not (self._is_held or self._stream.is_crowded)
+        ):
             number, request = self._waiting.popleft()
             self._begin(_Line(number, request.method, request.params), request)
 
@@ -109,7 +119,10 @@ class DoorSession:
         """Wait until all requests are begun: until the client has read enough, or has gone."""
         with suppress(anyio.BrokenResourceError):
             while self._waiting and not self._is_held:
-                await self._stream.flushed()
+                if self._stream.is_crowded or not self._stream.is_open:
+                    await self._stream.flushed()
+                else:
+                    await self._settled.wait()
 
     # From the door.
 
@@ -179,6 +192,8 @@ class DoorSession:
         line = self._lines.pop(task, None)
         if line is not None and line.kept_note is None:
             self._stream.put(frames.DONE, number=line.number)
+        self.begin_waiting()
+        self._settled.notify()
 
     def _refuse(self, number: int, why: Unreadable) -> None:
         self._stream.put(frames.MESSAGE, why.as_json(), number)
