@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..values.problems import REMOVE, Fix, Op, Problem, Problems, nearest, slip_of, written
+from .deciding import decides, hint_for
 
 LEFT_OUT = frozenset(
     [
@@ -38,72 +39,6 @@ NAMES_OF_ITEMS = frozenset({"as", "item_name", "item_var", "iterator", "loop_var
 """Fields of other engines that name the item of a loop: texts use that name."""
 _PROMISES = frozenset({"literal", "allow_repeat"})
 """Fields that switch a check off: a name that is only near to one is not taken for it."""
-_DECIDING = frozenset(
-    [
-        "if",
-        "unless",
-        "when",
-        "while",
-        "until",
-        "skip",
-        "only",
-        "on",
-        "off",
-        "before",
-        "after",
-        "next",
-        "then",
-        "finally",
-        "always",
-        "fail",
-        "failed",
-        "failure",
-        "error",
-        "errors",
-        "success",
-        "allow",
-        "continue",
-        "stop",
-        "abort",
-        "enabled",
-        "enable",
-        "disabled",
-        "disable",
-        "ignore",
-        "optional",
-        "required",
-        "manual",
-        "approve",
-        "approval",
-        "confirm",
-        "dry",
-        "preview",
-        "simulate",
-        "validate",
-        "plan",
-        "rollback",
-        "compensate",
-        "fallback",
-        "default",
-        "sequential",
-        "parallel",
-        "order",
-        "repeat",
-        "delay",
-        "sleep",
-        "not",
-        "except",
-        "run",
-    ]
-)
-"""Words in names of fields that decide whether something runs, when or for how long. Such a field
-is not left out, and is not taken for another that is only near: something else would run."""
-_ALWAYS = 'Write "trigger_rule": "always" for a task that runs also once the rest is stopped.'
-_CLEANING: Mapping[str, str] = {
-    **dict.fromkeys(("always", "finally", "cleanup", "always_run", "run_always"), _ALWAYS),
-    "cleanup_s": "It is for all that cleans up: write it next to tasks.",
-}
-"""Hints for fields of a task that are about cleaning up."""
 _OTHER_UNITS = ("_ms", "_msec", "_millis", "_milliseconds", "_min", "_minutes", "_hours")
 """Ends of names in other units than seconds: none of them is a slip of `_s`."""
 
@@ -162,24 +97,28 @@ def spelled(
             spelling.problems.append(_given_twice(name, usual, spelling, value, path, id))
             spelling.strays[name] = Stray(value)
             continue
-        may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
+        is_label = snake in LEFT_OUT
+        own = None if usual else hint_for(snake, value, known, members, is_label=is_label)
+        may_guess = not usual and len(spelling.problems) < guesses and not is_label and own is None
         may_guess = may_guess and not snake.endswith(_OTHER_UNITS)
         near = nearest(name, known, 2) if may_guess else []
-        decides = not _DECIDING.isdisjoint(snake.split("_"))
+        is_decision = decides(snake)
         near = [
-            one for one in near if (not decides and one not in _PROMISES) or slip_of(name, [one])
+            one
+            for one in near
+            if (not is_decision and one not in _PROMISES) or slip_of(name, [one])
         ]
         if len(near) == 1 and near[0] not in spelling.members:
             usual = near[0]
-        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess and not decides)
-        if decides and not usual and "trigger_rule" in known:
+        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess and not is_decision)
+        if own is not None:
+            hint = own
+        elif is_decision and not usual and "trigger_rule" in known:
             hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
-        if snake in LEFT_OUT and not usual:
+        elif is_label and not usual:
             hint, fix = REMOVE.advice, REMOVE
         if snake in NAMES_OF_ITEMS and not usual:
             hint, fix = "The item is $ITEM: leave this out and write that.", None
-        elif snake in _CLEANING and "trigger_rule" in known and not usual:
-            hint, fix = _CLEANING[snake], None
         message = f'Unknown field "{name[:80]}".'
         spelling.problems.append(
             Problem(_place(path, name), "unknown_field", message, hint, id, fix)
