@@ -157,7 +157,7 @@ def test_without_any_gateway_each_request_gets_an_answer_that_says_whether_it_wa
     ping, unsent, taken = (json.loads(answer) for answer in session.give_up("It cannot start"))
     assert ping["id"] == "p"
     assert ping["error"]["data"] == {"sent": "no"}
-    assert ping["error"]["message"] == "It cannot start. Nothing was sent."
+    assert ping["error"]["message"] == "It cannot start."
     assert unsent["id"] == 7
     assert unsent["result"]["isError"] is True
     assert unsent["result"]["structuredContent"]["sent"] == "no"

@@ -163,8 +163,9 @@ def _last_answer(line: _Line, reason: str) -> bytes | None:
             is_call = method == "tools/call"
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    known = "Nothing was sent." if sent == "no" else "Whether it was sent is not known."
-    text = f"{reason}. {known}"
+    text = f"{reason.rstrip('.')}."
+    if is_call:
+        text += " Nothing was sent." if sent == "no" else " Whether it was sent is not known."
     answer = {"jsonrpc": "2.0", "id": request_id}
     if is_call:
         content = [{"type": "text", "text": text}]
