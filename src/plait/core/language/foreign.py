@@ -38,7 +38,7 @@ _FOREIGN = re.compile(
             rf"(?<![${{#])(?:(?<![\w%])%)?\{{(?P<single>{_INSIDE})\}}(?!\}})",
             rf"(?<!\$)\$ref:(?P<ref>{_NAMED})",
             rf"(?<![\w$])\$(?!(?:OUTPUT|STATUS|ERROR)\[|(?:ITEM|INDEX)(?!\w)|{_PRICE})(?P<bare>\.?{_NAMED})",
-            r"(?<![\w#&])#(?P<rewoo>E[0-9]{1,4})(?!\w)",
+            r"(?<![\w#&])#(?P<rewoo>E[0-9]{1,4}(?:\.[^\W\d][\w-]{0,63}|\[[0-9]{1,9}\]){0,16})(?!\w)",
             r"(?<![\w$\[.{])(?P<undollared>(?:OUTPUT|RESULT)S?\[[A-Za-z0-9_.-]{1,128}\](?:\.\w{1,64}){0,16})",
             rf"<<\s{{0,9}}(?P<angles>{_NAMED})\s{{0,9}}>>",
             rf"<(?P<angled>{_NAMED})>",
@@ -297,8 +297,7 @@ def _filtered(meant: str, sign: str, rest: str) -> tuple[str, bool]:
 
 def _meant(form: str, body: str, ids: Collection[str], *, items: bool) -> str | None:
     if form == "rewoo":
-        id = next((id for id in (body, body[1:]) if id in ids), None)
-        return None if id is None else f"$OUTPUT[{id}]"
+        return meaning(body, ids) or meaning(body[1:], ids)
     found = meaning(body, ids, items=items)
     if found is not None and form in _WITH_A_PATH and found.endswith("]"):
         return None
