@@ -49,6 +49,10 @@ def fix(arguments: dict[str, Any], *place: str | int, unknown: frozenset[Place] 
         ("twins", "On", None),  # it may be either
         ("names", "ada", ["ada"]),
         ("names", '["ada"]', ["ada"]),
+        ("names", "ada, bob", None),  # they may be two
+        ("names", "ada;bob", None),
+        ("names", "ada\nbob", None),
+        ("names", "ada bob\n", ["ada bob\n"]),
         ("names", 7, None),
         ("names", None, None),
         ("author", '{"name": "ada"}', {"name": "ada"}),

@@ -14,6 +14,8 @@ from .types import Types
 
 MAX_RENAMED = 4
 """Most missing names, and most unknown ones, that are tried for each other."""
+_SEPARATORS = frozenset(",;|\n")
+"""Signs between the values of a list that came as text."""
 _WORDS: dict[str, Json] = {"true": True, "false": False}
 
 
@@ -98,7 +100,8 @@ def _meant(value: Json, wanted: Forms) -> Iterator[Json]:
         }
         same = [option for option in options if option.casefold() == value.strip().casefold()]
         yield from same if len(same) == 1 else ()
-    if value is not None and not isinstance(value, list):
+    is_several = isinstance(value, str) and not _SEPARATORS.isdisjoint(value.strip())
+    if value is not None and not isinstance(value, list) and not is_several:
         yield [value]
 
 
