@@ -32,3 +32,17 @@ def test_words_of_other_languages_lead_to_functions_that_exist() -> None:
     assert {name for names in OTHER_WORDS.values() for name in names} <= FUNCTIONS.keys()
     assert not OTHER_WORDS.keys() & set(map(bare, FUNCTIONS))
     assert not HINTS.keys() & (OTHER_WORDS.keys() | set(map(bare, FUNCTIONS)))
+
+
+@table(
+    ("name", "rule"),
+    [
+        ("failure", "one_failed"),
+        ("failed", "one_failed"),
+        ("always", "always"),
+        ("success", "all_success"),
+        ("cancelled", "all_done"),
+    ],
+)
+def test_functions_of_ends_lead_to_the_rule_of_the_task(name: str, rule: str) -> None:
+    assert f'trigger_rule: "{rule}"' in HINTS[bare(name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.expressions.loose import COMPARING, ENDING, JOINING, Loose
+from plait.core.expressions.loose import COMPARING, ENDING, JOINING, Loose, is_arrow
 
 from ..tables import table
 
@@ -87,3 +87,22 @@ def test_items_and_holes_are_seen_outside_of_brackets_alone() -> None:
 )
 def test_an_open_quote_is_seen(text: str, is_closed: bool) -> None:
     assert Loose(text).is_closed is is_closed
+
+
+@table(
+    ("text", "at", "is_one"),
+    [
+        ("a.f(x => x)", 5, True),
+        ("f(a, x => x)", 5, True),
+        ("a.f((x, y) => x)", 9, True),
+        ("a => 5", 1, False),
+        ("(a => 5)", 2, False),
+        ("f(a.b => 5)", 5, False),
+    ],
+)
+def test_an_arrow_follows_the_name_that_begins_an_argument(
+    text: str, at: int, is_one: bool
+) -> None:
+    loose = Loose(text)
+    assert loose.kind(at) == "=>"
+    assert is_arrow(loose, at) == is_one

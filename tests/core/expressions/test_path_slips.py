@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plait.core.expressions.problems import Edit
+from plait.core.expressions.evaluation import expression
+from plait.core.expressions.problems import Edit, fixed
 from plait.core.expressions.slips import find_slip
 
 from ..tables import table
@@ -68,3 +69,65 @@ def test_a_slip_in_a_path_has_its_place_and_its_edit(
 )
 def test_what_may_be_meant_otherwise_is_no_slip(text: str) -> None:
     assert find_slip(text) is None
+
+
+@table(
+    ("text", "meant"),
+    [
+        ("a.filter(x => x.b === 'c').map(x => x.d)", "map(&d, a[?b == 'c'])"),
+        ("a.filter((x) => x['b'] == 1 && !x.c)", "a[?@.b == 1 && !c]"),
+        ("a.filter(x => x.b > 1).length > 2", "(a[?b > 1]).length > 2"),
+        ("a.filter(x => x.b)[0].c", "(a[?b])[0].c"),
+        ("a.filter(x => x.tags.includes('b'))", "a[?contains(tags, 'b')]"),
+        ("a.find(x => x.b == 3).c", "(a[?b == 3])[0].c"),
+        ("a.some(x => x == 3)", "length(a[?@ == 3]) > 0"),
+        ("!a.some(x => x.b)", "!(length(a[?b]) > 0)"),
+        ("a.map(x => x.b.toUpperCase()).join(',')", "join(',', map(&upper(b), a))"),
+    ],
+)
+def test_a_function_with_an_arrow_is_an_expression_of_the_element(text: str, meant: str) -> None:
+    expression(meant)
+    for _ in range(5):
+        found = find_slip(text)
+        if found is None:
+            break
+        assert found.edit is not None
+        text = fixed(text, [found])
+    assert text == meant
+
+
+@table(
+    "text",
+    [
+        "a.filter(x => x.b > limit)",  # a variable from outside
+        "a.filter(x => x.b > max)",
+        "a.reduce((x, y) => x + y, 0)",
+        "a.map(({b}) => b)",
+        "a.map(x => ({b: x.c}))",
+        "a.map(x => x.map(y => y.b))",
+        "a[].b.map(x => x.c)",
+        "a.every(x => x.b)",
+        "sum(a, x => x.b)",
+        "map(x => x.b)",
+    ],
+)
+def test_other_functions_with_an_arrow_have_advice_and_no_fix(text: str) -> None:
+    found = find_slip(text)
+    assert found is not None
+    assert found.edit is None
+    assert found.hint.startswith("Write list[?condition], or map(&expression, list)")
+
+
+@table(
+    ("text", "rule"),
+    [
+        ("${{ success() }}", "all_success"),
+        ("${{ failure() && a }}", "one_failed"),
+        ("${{ always() }}", "always"),
+    ],
+)
+def test_a_function_without_ours_is_found_inside_of_braces(text: str, rule: str) -> None:
+    found = find_slip(text)
+    assert found is not None
+    assert found.edit is None
+    assert f'trigger_rule: "{rule}"' in found.hint

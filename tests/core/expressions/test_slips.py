@@ -363,6 +363,9 @@ def test_many_operators_of_another_language_take_one_edit() -> None:
         "a * 2 -1 " * 200,
         "a =~ /x/ " * 200,
         "min(" * 200 + "a, b" + ")" * 200 + " =",
+        "a.f(x => " * 150 + "b" + ")" * 150,
+        "alpha.first_of(" * 100 + "b" + ")" * 100,
+        "f(a, x => b) " * 100,
     ],
 )
 def test_a_slip_is_found_in_steps_linear_in_the_text(text: str) -> None:

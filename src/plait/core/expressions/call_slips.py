@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .function_names import bare
 from .functions import FUNCTIONS
-from .loose import Loose, Rule
+from .loose import Loose, Rule, arrow_of
 from .problems import Finding
 from .signatures import EXPRESSION, LIST
 
@@ -23,7 +23,10 @@ def _call(loose: Loose, at: int) -> Finding | None:
     if not is_call or not (has_other or is_piped):
         return None
     end = loose.partners[at + 1] + 1
-    items = [loose.value(*item) for item in loose.items(at + 1)]
+    given = loose.items(at + 1)
+    if any(arrow_of(loose, start) is not None for start, _ in given):
+        return None
+    items = [loose.value(*item) for item in given]
     has_key = bool(items) and items[-1].startswith("&")
     right = None
     if name in _JOINS and len(items) > 1:

@@ -47,6 +47,16 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     bare(word): ours for ours, words in _OTHERS.items() for word in words.split()
 }
 _WITHOUT_OURS = {
+    'Give the task trigger_rule: "one_failed", which runs it after a failure.': (
+        "failure failed is_failure has_failed"
+    ),
+    'Give the task trigger_rule: "always", which runs it in any case.': "always",
+    'Give the task trigger_rule: "all_done", which runs it after successes and failures.': (
+        "cancelled canceled is_cancelled"
+    ),
+    'A task runs after successes alone, as trigger_rule: "all_success" says.': (
+        "success succeeded is_success all_success"
+    ),
     "age_days(text) counts the days from a date to the start of the run.": (
         "now today date to_date date_diff days time timestamp"
     ),

@@ -36,6 +36,8 @@ FUNCTIONS_AS_WORDS = {
     "tostring": "to_string",
 }
 """Methods and operators of other languages, each with our function."""
+LAMBDAS = "Write list[?condition], or map(&expression, list): fields are of the element."
+"""The advice for functions with `=>`."""
 _ENDS = frozenset(
     ["name", "text", "quoted", "json", "number", "reference", ")", "]", "}", "@", "flatten", "*"]
 )
@@ -177,6 +179,20 @@ class Loose:
             items.append((start, stop))
             start = stop + 1
         return items
+
+
+def arrow_of(loose: Loose, start: int) -> int | None:
+    """Return the token `=>` of the function that starts with the token *start*; None if no function
+    does: `x => x.a`, `(x, y) => x`."""
+    at = (loose.partners.get(start, start) if loose.kind(start) == "(" else start) + 1
+    return at if loose.kind(at) == "=>" else None
+
+
+def is_arrow(loose: Loose, at: int) -> bool:
+    """Return whether the token *at* is the `=>` of a function that is an argument."""
+    start = loose.partners.get(at - 1, at - 1)
+    is_first = loose.kind(start - 1) == "(" and loose.kind(start - 2) == "name"
+    return arrow_of(loose, start) == at and (is_first or loose.kind(start - 1) == ",")
 
 
 def _is_broken(token: Token) -> bool:

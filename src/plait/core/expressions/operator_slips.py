@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from .loose import COMPARING, ENDING, FUNCTIONS_AS_WORDS, JOINING, Loose, Rule
+from .loose import (
+    COMPARING,
+    ENDING,
+    FUNCTIONS_AS_WORDS,
+    JOINING,
+    LAMBDAS,
+    Loose,
+    Rule,
+    is_arrow,
+)
 from .names import CONSTANTS, quoted
 from .problems import Edit, Finding
 
@@ -29,9 +38,12 @@ _SIDE = frozenset((*ENDING, *JOINING, "??"))
 
 def _operator(loose: Loose, at: int) -> Finding | None:
     """Find an operator of another language. All of them are written ours at once."""
+    if is_arrow(loose, at):
+        return loose.no_operator(at, None, LAMBDAS)
     pieces, position, end = [], loose.tokens[at].start, at
     for number, token in enumerate(loose.tokens[at:], at):
-        if (ours := _OPERATORS.get(token.kind)) is not None:
+        ours = _OPERATORS.get(token.kind)
+        if ours is not None and not is_arrow(loose, number):
             pieces += [loose.text[position : token.start], ours]
             position, end = token.end, number
     edit = loose.replaced(at, end + 1, "".join(pieces))

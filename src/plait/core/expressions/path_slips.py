@@ -6,10 +6,10 @@ import json
 import re
 
 from ..values.problems import slip_of
-from .function_names import bare, meant_by
+from .function_names import HINTS, bare, meant_by
 from .functions import FUNCTIONS
-from .loose import COMPARING, Loose, Rule
-from .names import PLAIN, as_name
+from .loose import COMPARING, LAMBDAS, Loose, Rule, arrow_of
+from .names import CONSTANTS, PLAIN, as_name
 from .problems import Edit, Finding
 from .signatures import EXPRESSION
 from .text_functions import TEXT_FUNCTIONS
@@ -59,6 +59,59 @@ def _method(loose: Loose, at: int) -> Finding | None:
     given = [*arguments, value] if name == "join" else [value, *arguments]
     edit = loose.replaced(start, end, f"{name}({', '.join(given)})")
     return loose.found(at + 1, message, edit)
+
+
+def _lambda(loose: Loose, at: int) -> Finding | None:
+    """Find `.filter(x => x.a == 1)`, `.map(x => x.a)`, `.find(…)` and `.some(…)`."""
+    opener = at + 2
+    if loose.kind(at + 1) != "name" or loose.kind(opener) != "(" or opener not in loose.partners:
+        return None
+    if (arrow := arrow_of(loose, opener + 1)) is None:
+        return None
+    message, edit = f"{loose.tokens[at + 1].text}() takes no function with =>", None
+    start, end = loose.path_before(at), loose.partners[opener] + 1
+    value, is_alone = loose.between(start, at), len(loose.items(opener)) == 1
+    body = _of_element(loose, arrow, end - 1) if is_alone and value else None
+    is_over = any(loose.kind(n) in ("flatten", "filter", "*") for n in range(start, at))
+    if body is not None and (not is_over or loose.kind(at - 1) in ("]", "flatten")):
+        kept, is_whole = f"{value}[?{body}]", start == 0 and loose.kind(end) == "end"
+        is_called = loose.kind(end) == "." and loose.kind(end + 2) == "("
+        has_path = loose.kind(end) in (".", "?.", "[") and not is_called
+        has_any = f"length({kept}) > 0"
+        made = {
+            "filter": f"({kept})" if has_path else kept,  # its path is of the list
+            "find": f"({kept})[0]",
+            "some": has_any if is_whole else f"({has_any})",
+            "map": f"map(&{body}, {value})",
+        }.get(loose.tokens[at + 1].text)
+        edit = None if made is None else loose.replaced(start, end, made)
+    return loose.found(at + 1, message, edit, LAMBDAS if edit is None else "")
+
+
+def _of_element(loose: Loose, arrow: int, end: int) -> str | None:
+    """Return what stands from *arrow* up to *end* as an expression of the element; None if it reads
+    anything else."""
+    in_brackets = loose.kind(arrow - 1) == ")"
+    if in_brackets and loose.partners[arrow - 1] != arrow - 3:
+        return None  # it has several parameters, or takes one apart
+    name = loose.tokens[arrow - 1 - in_brackets].text
+    pieces, position = [], loose.tokens[arrow].end
+    for at in range(arrow + 1, end):
+        token = loose.tokens[at]
+        if token.kind in ("=>", "{", ";", "reference", "dollar"):
+            return None
+        is_root = token.kind == "name" and loose.kind(at - 1) not in (".", "?.")
+        is_function = token.text in FUNCTIONS and loose.kind(at + 1) == "("
+        if not is_root or token.text in CONSTANTS or is_function:
+            continue
+        if token.text != name:
+            return None  # a variable from outside
+        has_path = loose.kind(at + 1) in (".", "?.") and loose.kind(at + 2) == "name"
+        has_path = has_path and loose.kind(at + 3) != "("
+        pieces += [loose.text[position : token.start], "" if has_path else "@"]
+        position = loose.tokens[at + 1].end if has_path else token.end
+    pieces.append(loose.text[position : loose.tokens[end].start])
+    return "".join(pieces).strip() or None
 
 
 def _key_of_root(loose: Loose, at: int) -> str | None:
@@ -164,6 +217,11 @@ def _braces(loose: Loose, at: int) -> Finding | None:
         "INDEX",
         "ARGUMENTS",
     )
+    for name in range(at + 1, end):
+        advice = HINTS.get(bare(loose.tokens[name].text))
+        is_called = loose.kind(name) == "name" and loose.kind(name + 1) == "("
+        if advice is not None and is_called and loose.kind(name - 1) != ".":
+            return loose.found(name, f"unknown function {loose.tokens[name].text}", None, advice)
     if is_reference:
         message, inner = "a reference in an expression has no braces", f"${inner}"
     else:
@@ -258,7 +316,7 @@ def _trailing_comma(loose: Loose, at: int) -> Finding | None:
 
 
 PATH_RULES: dict[str, tuple[Rule, ...]] = {
-    ".": (_method, _text_as_step, _leading_dot),
+    ".": (_lambda, _method, _text_as_step, _leading_dot),
     "[": (_text_in_brackets, _filter_without_sign),
     "{": (_short_members,),
     ",": (_trailing_comma,),
