@@ -143,3 +143,61 @@ def test_a_name_that_may_be_a_field_as_well_has_no_fix(name: str, field: str) ->
 def test_nothing_is_moved_that_does_not_belong_there_or_is_too_long(task: dict[str, Any]) -> None:
     fixes = [problem.fix for problem in problems(task) if problem.fix is not None]
     assert all(fix.path is None for fix in fixes)
+
+
+DECIDING: list[dict[str, Any]] = [
+    {"unless": "b.n > `2`"},
+    {"skip_if": "b.n"},
+    {"requires_approval": True},
+    {"enabled": False},
+    {"unless": "b.n", "enabled": False},
+    {"when": False},
+]
+B = {"id": "b", "tool": "s:any"}
+
+
+@table("kept", DECIDING)
+@table(
+    "task",
+    [
+        {**A, "title": "x"},
+        {**A, "arguments": {"title": "x"}, "allow_repeat": True, "retries": 1, "retry_delay": 2},
+    ],
+)
+def test_a_fix_of_the_whole_task_does_not_lose_what_has_no_fix(
+    task: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    tasks = [{**task, **kept}, B]
+    found = problems(*tasks)
+    fixes: list[Any] = [one.document()["fix"] for one in found if one.fix is not None]
+    after = patched({"tasks": tasks}, fixes)["tasks"][0]
+    assert after.items() >= kept.items()
+    assert {one.path for one in problems(after, B)} == {f"tasks[0].{name}" for name in kept}
+
+
+@table("kept", DECIDING[:-1])
+@table(
+    "task",
+    [
+        {"id": "a", "tool": "s:any", "for_each": "$OUTPUT[b].items", "when": "$ITEM.open"},
+        {"id": "a", "tool": "s:any", "depends_on": ["b"], "when": "$STATUS[b] == 'failed'"},
+    ],
+)
+def test_a_fix_of_a_condition_does_not_lose_another_one(
+    task: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    tasks = [{**task, **kept}, B]
+    fixes: list[Any] = [one.document()["fix"] for one in problems(*tasks) if one.fix is not None]
+    assert fixes
+    after = patched({"tasks": tasks}, fixes)["tasks"][0]
+    assert after.items() >= kept.items()
+
+
+def test_a_fix_of_the_whole_task_is_not_given_where_a_field_is_not_at_hand() -> None:
+    task = {"id": "a", "tool": "s:any", "for_each": "$OUTPUT[b].items", "when": "$ITEM.open"}
+    found = problems({**task, "trigger_rule": "after lunch"}, B)
+    assert [one.fix for one in found if one.path == "tasks[0].when"] == [None]
+    group: dict[str, Any] = {"id": "g", "for_each": "$OUTPUT[b].items", "when": "$ITEM.open"}
+    group |= {"tasks": [{"id": "c", "tool": "s:any", "unless": "b.n"}]}
+    found = problems(group, B)
+    assert [one.fix for one in found if one.path == "tasks[0].when"] == [None]

@@ -7,9 +7,11 @@ object, so it is the whole task that is replaced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from ..language.dag import TASK_FIELDS
 from ..language.spelling import Stray
 from ..language.variants import OF_A_TASK
 from ..tools.catalog import Catalog, Tool
@@ -18,6 +20,9 @@ from ..values.strict import JsonObject, dumps
 from .keywords import Part, declared, required_of
 from .types import Types
 
+_TASK = re.compile(r"tasks\[\d+\](?:\.tasks\[\d+\])*")
+"""The place of a task."""
+
 
 def with_strays_moved(
     problems: Iterable[Problem],
@@ -25,8 +30,12 @@ def with_strays_moved(
     catalog: Catalog,
 ) -> list[Problem]:
     """Return *problems* with the fixes of members that belong into `arguments`. *strays* has the
-    members of tasks as they were understood, and those of them that are unknown, by path."""
+    members of tasks as they were understood, and those of them that are unknown, by path.
+
+    A fix that replaces a whole task keeps the members that have no fix, so they are refused again
+    and do not get lost."""
     found = list(problems)
+    unfixed = [problem for problem in found if problem.fix is None]
     for path, (members, unknown) in strays.items():
         name = members.get("tool")
         tool = catalog.find(name) if isinstance(name, str) else None
@@ -43,7 +52,36 @@ def with_strays_moved(
         }
         if moved:
             found = _moved(found, path, members, moved, doubtful, tool)
-    return found
+    return [_without_loss(problem, unfixed, strays) for problem in found]
+
+
+def _without_loss(
+    problem: Problem,
+    unfixed: Iterable[Problem],
+    strays: Mapping[str, tuple[JsonObject, Mapping[str, Stray]]],
+) -> Problem:
+    """Return *problem* with what its fix would lose of the task that it replaces: the fields of the
+    *unfixed* problems, or without a fix where they are not at hand."""
+    fix = problem.fix
+    if fix is None or not _TASK.fullmatch(fix.path or "") or not isinstance(fix.to, dict):
+        return problem
+    path, task = fix.path or "", dict(fix.to)
+    arguments = task.get("arguments")
+    moved: JsonObject = arguments if isinstance(arguments, dict) else {}
+    _, unknown = strays.get(path, ({}, {}))
+    places = {f"{path}{written((name,))}": name for name in unknown}
+    for other in unfixed:
+        if not other.path.startswith((f"{path}.", f"{path}[")) or other.path == problem.path:
+            continue
+        name = places.get(other.path) or re.split(r"[.[]", other.path[len(path) + 1 :])[0]
+        if other.path in places:
+            if name not in moved or moved[name] != unknown[name].value:
+                task.setdefault(name, unknown[name].value)
+        elif name in TASK_FIELDS and (name not in task or name == "tasks"):
+            return replace(problem, fix=None)
+    if len(dumps(task)) > MAX_FIX_CHARS:
+        return replace(problem, fix=None)
+    return replace(problem, fix=replace(fix, to=task))
 
 
 def _is_field(name: str, stray: Stray) -> bool:
