@@ -422,3 +422,44 @@ async def test_groups_nest_three_deep(house: House) -> None:
     assert await house.refused(group("o", three)) == {
         "tasks[0].tasks[0].tasks[0].tasks[0].tasks": "limit_exceeded"
     }
+
+
+async def test_a_group_without_items_that_succeeded_runs_again_once_it_is_changed(
+    house: House,
+) -> None:
+    write = task("w", "files:write", path="k")
+    group = {"id": "g", "tasks": [write], "value": {"x": 1}}
+    changed = [
+        {**group, "value": {"x": 2}},
+        {**group, "tasks": [task("w", "files:write", path="l")]},
+    ]
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [group, task("z", "s:fail")]})
+        for other in changed:
+            document = {"tasks": [other], "resume_from": first.run_id}
+            again = await gateway.execute(document)
+            assert again.status == "success"
+            noted = [note for note in again.notes if "only its value changed" in note]
+            assert bool(noted) is (other["tasks"] == group["tasks"])
+    assert house.called.count("files:write") == 3
+
+
+async def test_a_group_without_items_that_failed_is_refused_for_what_succeeded_in_it(
+    house: House,
+) -> None:
+    steps = [task("w", "files:write", path="k"), task("c", "s:fail") | {"depends_on": ["w"]}]
+    document = {"tasks": [{"id": "g", "tasks": steps}]}
+    async with house.gateway() as gateway:
+        first = await gateway.execute(document)
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({**document, "resume_from": first.run_id})
+    [problem] = refused.value.problems
+    assert problem.message == (
+        "g.w succeeded in g, which runs again, and files:write is not known to be safe to call "
+        "twice."
+    )
+    assert problem.hint == (
+        "Send the rest of it as other tasks, or set allow_repeat: true in g.w if a second call "
+        "does no harm."
+    )
+    assert house.called.count("files:write") == 1

@@ -34,8 +34,8 @@ MAX_NAMED = 20
 """Most tasks that one note names, and most notes on tasks that keep their outputs."""
 
 
-_WORK = frozenset(("tool", "arguments", "for_each", "repeat", "value", "tasks"))
-"""The fields of a task that say what it does; others say what is kept of it, and when it runs."""
+_WORK = frozenset(("tool", "arguments", "for_each", "repeat", "tasks"))
+"""The fields of a task that say what it calls; others say what is kept of it, and when it runs."""
 
 
 class Resumed(NamedTuple):
@@ -354,6 +354,17 @@ def _succeeded_in(earlier: RunRecord, group: str) -> frozenset[str] | None:
     return frozenset(inner.id for inner in within if inner.statuses.get(Status.SUCCESS, 0))
 
 
+def _has_failed_in(earlier: RunRecord, group: str) -> bool:
+    """Return whether a task of *group* failed."""
+    failed = (Status.FAILED, Status.TIMEOUT)
+    return any(
+        inner.statuses.get(status, 0)
+        for inner in earlier.inner
+        if group in inner.groups
+        for status in failed
+    )
+
+
 def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRecord) -> None:
     """Raise `InvalidDag` if an item of a group would run again although a call of it succeeded
     that may not be made twice: what the tasks in a group gave is not kept. Where the group does
@@ -362,7 +373,11 @@ def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRe
     for id, group in plan.tasks.items():
         if group.inner is None or group.reused_inputs or id not in from_.tasks:
             continue
-        sent = earlier[id].sent if id in earlier else _sent_of(from_, from_.tasks[id])
+        before = from_.tasks[id]
+        has_items = group.items is not None or before.items is not None
+        if not has_items and before.status is Status.SUCCESS and not _has_failed_in(from_, id):
+            continue  # it was changed, and runs again as any task does
+        sent = earlier[id].sent if id in earlier else _sent_of(from_, before)
         again = "items of {} that failed after it"
         if id in earlier and work_of(earlier[id].task) != work_of(group.task):
             sent, again = _succeeded_in(from_, id), "items of {}, all of which run again"
@@ -371,17 +386,19 @@ def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRe
             was_sent = sent is None or task.id in sent
             if was_sent and task.makes_calls and not may_repeat:
                 verb = "may have succeeded" if sent is None else "succeeded"
+                where = f"for {again.format(id)}" if has_items else f"in {id}, which runs again"
                 message = (
-                    f"{task.id} {verb} for {again.format(id)}, and {task.tool.full_name} is not "
-                    "known to be safe to call twice."
+                    f"{task.id} {verb} {where}, and {task.tool.full_name} is not known to be safe "
+                    "to call twice."
                 )
+                them, these = ("them", "these items") if has_items else ("that", "it")
                 others = (
-                    f"Leave {id} out: it succeeded without them and is reused. Otherwise send"
-                    if from_.tasks[id].status is Status.SUCCESS
+                    f"Leave {id} out: it succeeded without {them} and is reused. Otherwise send"
+                    if before.status is Status.SUCCESS
                     else "Send"
                 )
                 hint = (
-                    f"{others} the rest of these items as other tasks, or set allow_repeat: true "
+                    f"{others} the rest of {these} as other tasks, or set allow_repeat: true "
                     f"in {task.id} if a second call does no harm."
                 )
                 problems.append(Problem("resume_from", "not_repeatable", message, hint, task.id))
