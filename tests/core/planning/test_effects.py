@@ -119,9 +119,11 @@ def test_names_that_are_declared_are_known() -> None:
             {"id": "a", "tool": "s:typed", "select": "items[?gone && other]"},
             {"id": "v", "value": "${OUTPUT[b].items | [?gone]}"},
             {"id": "b", "tool": "s:typed"},
+            {"id": "c", "tool": "s:typed", "when": "b.items", "repeat": {"until": "items"}},
         ]
     }
     plan = check(read_dag(document), typed, Policy())
     assert plan.tasks["a"].known_names >= {("items[?gone && other]", 7)}
     assert ("items[?gone && other]", 15) not in plan.tasks["a"].known_names
     assert plan.tasks["v"].known_names == {("[?gone]", 2)}
+    assert plan.tasks["c"].known_names >= {("b.items", 2), ("items", 0)}

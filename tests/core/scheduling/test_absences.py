@@ -10,6 +10,7 @@ import pytest
 from plait.core.results.record import RunRecord, record_of
 from plait.core.scheduling import pace
 from plait.core.scheduling.events import Key
+from plait.errors import ToolError
 from plait.observers.records import RunRecords
 
 from ..tables import table
@@ -201,3 +202,58 @@ def test_pages_are_noted_as_they_come() -> None:
     assert played.run.notes == [f"tasks.a.select: {NOTE}"]
     played.answer("a", ROWS)
     assert [note for note in played.run.notes if "archvied" in note] == played.run.notes[:1]
+
+
+@table(
+    ("when", "output", "status", "note"),
+    [
+        ("a.status == 'success'", {"version": 1, "url": "u"}, "skipped",
+         "a has no status; it has version, url. $STATUS[a] says how a ended. "),
+        ("a.success", {"version": 1}, "skipped",
+         "a has no success; it has version. $STATUS[a] says how a ended. "),
+        ("$OUTPUT[a].verson > 0", {"version": 1}, "skipped",
+         "a has no verson; it has version. Did you mean a.version? "),
+        ("a.items.length > 0", {"items": [1]}, "skipped",
+         "a has no items.length; a.items is a list. Write length(a.items). "),
+        ("!a.error", {"ok": True}, "ready", "a has no error; it has ok. "),
+        ("a.x == 'y'", "text", "skipped", "a has no x; it is a text. "),
+        ("a.x.y && a.z", {"x": {}}, "skipped", "a has no x.y; a.x has no fields. "),
+    ],
+)  # fmt: skip
+def test_a_when_over_a_name_that_is_not_there_is_noted(
+    when: str, output: Any, status: str, note: str
+) -> None:
+    played = Played({"id": "a"}, {"id": "b", "when": when})
+    played.answer("a", output)
+    assert played.statuses["b"] == status
+    path = when.split()[0].strip("!").replace("$OUTPUT[a]", "a")
+    said = f"{note}If it may be missing, write not_null({path}, null)"
+    assert played.run.notes == [f"tasks.b.when: {said}"]
+    assert folded(played) == record_of(played.run, played.now)
+
+
+@table(
+    ("when", "output"),
+    [
+        ("a.x == 'y'", {"x": "z"}),
+        ("a.x.y", {"x": None}),
+        ("a.x", None),
+        ("a.error == null", {}),
+        ("a.items || a.results", {"results": []}),
+        ("not_null(a.x, null)", {}),
+        ("a.x && a.y", {"x": 1}),
+        ("a.result.x", {"x": 1}),
+        ("$STATUS[a] == 'failed' && a.x", {}),
+    ],
+)
+def test_a_name_that_may_be_missing_is_not_noted(when: str, output: Any) -> None:
+    played = Played({"id": "a"}, {"id": "b", "when": when, "trigger_rule": "all_done"})
+    played.answer("a", output)
+    assert played.run.notes == []
+
+
+def test_a_task_without_an_output_lacks_no_name() -> None:
+    played = Played({"id": "a"}, {"id": "b", "when": "!a.x", "trigger_rule": "all_done"})
+    played.answer("a", ToolError("no"))
+    assert played.ready == ["b"]
+    assert played.run.notes == []

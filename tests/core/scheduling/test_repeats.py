@@ -371,3 +371,70 @@ def test_pages_take_turns_with_the_calls_of_others():
     assert submitted(scheduler, "w", {}, 0).commands == []
     step = scheduler.handle(Succeeded(first.key, Output({"next": 2})), 1)
     assert [one.key.run for one in step.commands] == ["w"]
+
+
+OPTIONAL = "If it may be missing, write not_null"
+
+
+@table(
+    ("repeat", "note"),
+    [
+        ({"set": {"page": "nxt"}},
+         f"set.page: the answer has no nxt; it has next. Did you mean next? {OPTIONAL}(nxt, null)"),
+        ({"while": "more", "set": {"page": "2"}},
+         f"while: the answer has no more; it has next. {OPTIONAL}(more, null)"),
+        ({"until": "!pending"},
+         f"until: the answer has no pending; it has next. {OPTIONAL}(pending, null)"),
+    ],
+)  # fmt: skip
+def test_a_name_that_the_first_answer_lacks_is_noted(repeat: dict[str, Any], note: str) -> None:
+    played = Played(paged(repeat=repeat))
+    played.answer("a", {"next": "x"})
+    assert played.statuses == {"a": "success"}
+    assert played.run.notes == [f"tasks.a.repeat.{note}"]
+
+
+def test_a_name_that_later_pages_lack_ends_them_without_a_note() -> None:
+    played = Played(paged())
+    played.answer("a", {"next": 2})
+    played.answer("a", {})
+    assert played.statuses == {"a": "success"}
+    assert played.run.notes == []
+
+
+def test_a_page_without_a_next_is_noted_and_feeds_a_change() -> None:
+    change = {"id": "w", "tool": "s:typed", "arguments": {"name": "${OUTPUT[a] | to_string(@)}"}}
+    played = Played(paged(), change)
+    played.answer("a", {"items": []})
+    assert played.ready == ["w"]
+    assert played.run.notes != []
+
+
+@table(("field", "text"), [("until", "a.state == 'done'"), ("set", {"page": "a.state"})])
+def test_the_id_of_the_task_itself_is_refused_by_its_first_answer(field: str, text: Any) -> None:
+    played = Played(paged(repeat={field: text}))
+    played.answer("a", {"state": "open"})
+    [error] = played.errors
+    where = "repeat.until" if field == "until" else "repeat.set.page"
+    assert (error.code, error.message, error.hint) == (
+        "invalid_expression",
+        f"{where}: the answer has no a.state; it has state",
+        f"It is read from the answer itself: write state. {OPTIONAL}(a.state, null).",
+    )
+    nested = Played(paged(repeat={field: text}))
+    nested.answer("a", {"a": {"state": "done"}, "state": "open"})
+    assert nested.statuses["a"] != "failed"
+    later = Played(paged(repeat={field: text}))
+    later.answer("a", {"queued": True})
+    assert later.statuses["a"] != "failed"
+
+
+def test_what_no_answer_has_is_named_when_the_calls_are_used_up() -> None:
+    played = Played(paged(repeat={"until": "stat == 'done'", "max": 1}))
+    played.answer("a", {"state": "open"})
+    [error] = played.errors
+    assert error.message == (
+        "what repeat waits for had not come after one call: the answer has no stat; it has state"
+    )
+    assert error.hint == f"Did you mean state? {OPTIONAL}(stat, null)."
+    assert played.run.notes == []

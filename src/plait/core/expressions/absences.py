@@ -8,11 +8,15 @@ A path is absent if it was looked up and no element had it, in all lists that on
 in one evaluation. Three things do not count: a null on the way, which may stand for an object; the
 rest of an `&&` whose beginning holds for no element; and the arguments of `not_null`, by which an
 expression says that a field may be missing.
+
+A condition, or what `repeat` sets, asks one value likewise: a misspelt name there is null, so the
+task is skipped, or always runs, or its pages end at the first. There an `||` and a comparison with
+null also say that a field may be missing, and what stands behind an `&&` does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -25,6 +29,7 @@ from .nodes import (
     Compare,
     Current,
     Field,
+    Literal,
     Members,
     Node,
     Not,
@@ -32,13 +37,17 @@ from .nodes import (
     Path,
     Pipe,
     Projection,
+    Reference,
     Selection,
+    Source,
 )
 
 MAX_LOOKUPS = 20
 """Most paths of one filter that are looked for."""
 MAX_ABSENCES = 5
 """Most absences of one evaluation."""
+_COUNTS = frozenset(("length", "size", "count", "len"))
+_ENDS = frozenset(("status", "state", "success", "succeeded", "failed", "outcome", "conclusion"))
 _MAX_KEYS = 12
 _MAX_CHARS = 60
 _DESCRIBED = {list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
@@ -91,6 +100,20 @@ class Absence(NamedTuple):
         """Says how to write what was meant."""
         meant = f"Did you mean {self.near}? " if self.near else ""
         return f"{meant}If elements may lack it, write not_null({self.path}, null)."
+
+
+class Missing(NamedTuple):
+    """A path that one value does not have."""
+
+    path: str
+    """The whole path, as it is written."""
+    position: int
+    """The place of its last name in the expression."""
+    message: str
+    hint: str
+    """Says how to write what was meant."""
+    is_own: bool = False
+    """Whether it is there without the id of the task, which stands before it."""
 
 
 class Absences:
@@ -149,6 +172,101 @@ def _lookups(node: Node, guards: tuple[Node, ...]) -> Iterator[Lookup]:
             yield from _lookups(right, guards)
         case Not(operand=inner) | Projection(base=inner) | Pipe(items=(inner, *_)):
             yield from _lookups(inner, guards)
+
+
+def missing_in(
+    node: Node, value: object, *, of_tasks: bool = False, own: str | None = None
+) -> list[Missing]:
+    """List the paths that *node* looks up in *value* and that are not there. The value is that of
+    the task *own*, or has the outputs of those that a `when` names if it is *of_tasks*."""
+    match node:
+        case Field() | Path():
+            steps = node.steps if isinstance(node, Path) else (node,)
+            names = _leading(steps, of_tasks=of_tasks)
+            if names:
+                missed = _missing(names, value, of_tasks, own)
+                return [] if missed is None else [missed]
+            first = steps[0]
+            return [] if isinstance(first, Field) else missing_in(first, value, of_tasks=of_tasks)
+        case Or(items=items):
+            each = [missing_in(item, value, of_tasks=of_tasks, own=own) for item in items]
+            parts = each if all(each) else []
+        case Compare(left=left, right=right):
+            sides = (left, right)
+            if any(isinstance(side, Literal) and side.value is None for side in sides):
+                return []
+            parts = [missing_in(side, value, of_tasks=of_tasks, own=own) for side in sides]
+        case Call(name=name, arguments=items) if name != "not_null":
+            given = [item for item in items if not isinstance(item, Ampersand)]
+            parts = [missing_in(item, value, of_tasks=of_tasks, own=own) for item in given]
+        case (
+            Not(operand=inner)
+            | Projection(base=inner)
+            | Pipe(items=(inner, *_))
+            | And(items=(inner, *_))
+        ):
+            return missing_in(inner, value, of_tasks=of_tasks, own=own)
+        case _:
+            return []
+    return [one for part in parts for one in part][:MAX_ABSENCES]
+
+
+def _leading(steps: Sequence[Node], *, of_tasks: bool) -> list[tuple[str, int]]:
+    """List the names at the start of a path, each with its place."""
+    first, names = steps[0], list[tuple[str, int]]()
+    if isinstance(first, Reference):
+        if not of_tasks or first.key.source is not Source.OUTPUT:
+            return []
+        names = [(first.key.id, first.start)]
+    elif not isinstance(first, Field | Current):
+        return []
+    for step in steps if isinstance(first, Field) else steps[1:]:
+        if not isinstance(step, Field):
+            break
+        names.append((step.name, step.start))
+    return names
+
+
+def _missing(
+    path: list[tuple[str, int]], value: object, of_tasks: bool, own: str | None
+) -> Missing | None:
+    names, whole = [name for name, _ in path], "the answer"
+    if of_tasks:
+        if type(value) is not dict or names[0] not in value or names[1:2] == ["result"]:
+            return None  # it has no output, or a wrapper is meant, which is looked through
+        whole = as_name(names[0])
+    depth = 0
+    for name in names:
+        if value is None:
+            return None
+        if type(value) is not dict or name not in value:
+            break
+        value, depth = value[name], depth + 1
+    else:
+        return None
+    before = _path(names[:depth])
+    written = _path(names)
+    asked = _path(names[1:]) if of_tasks else written
+    it = "it" if depth == int(of_tasks) else before
+    hint = ""
+    if type(value) is not dict:
+        there = f"{it} is {_kind(value)}"
+        if names[depth] in _COUNTS and isinstance(value, list | str):
+            hint = f"Write length({before or '@'}). "
+    else:
+        keys = [key[:_MAX_CHARS] for key in islice(value, 200)]
+        there = f"{it} has {some_of(keys, _MAX_KEYS) if keys else 'no fields'}"
+        if near := nearest(names[depth], keys):
+            hint = f"Did you mean {_path((*names[:depth], *near[:1], *names[depth + 1 :]))}? "
+    if not hint and of_tasks and depth == 1 and names[1] in _ENDS:
+        hint = f"$STATUS[{names[0]}] says how {whole} ended. "
+    rest = path[1:]
+    is_own = depth == 0 and own == names[0] and bool(rest) and not of_tasks
+    is_own = is_own and _missing(rest, value, of_tasks, None) is None
+    if is_own:
+        hint = f"It is read from the answer itself: write {_path(names[1:])}. "
+    hint += f"If it may be missing, write not_null({written}, null)."
+    return Missing(written, path[-1][1], f"{whole} has no {asked}; {there}", hint, is_own)
 
 
 def _absence(lookup: Lookup, items: list[Any]) -> Absence:

@@ -11,7 +11,7 @@ from ..tools.output import Output
 from ..values.strict import Json
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
-    from ..expressions.absences import Absence
+    from ..expressions.absences import Absence, Missing
     from ..expressions.budget import Work
     from ..expressions.evaluation import Expression
     from ..expressions.frame import Operand
@@ -54,8 +54,9 @@ class Scope:
     ends: Ends | None = None
     work: Work | None = None
     """The work of the expressions that are evaluated in it is added to this."""
-    absences: dict[Lacking, Absence] | None = None
-    """The paths of filters that no element had, in what was evaluated here."""
+    absences: dict[Lacking, Absence | Missing] | None = None
+    """The paths of filters that no element had, in what was evaluated here, and the names of
+    conditions that no value had."""
 
     def for_item(self, item: Json, index: int) -> Scope:
         """Return the scope for one item of a `for_each` task."""
@@ -68,7 +69,7 @@ class Scope:
             return None
         return self.ends.status(id) if about == "STATUS" else self.ends.error(id)
 
-    def add(self, absences: Mapping[Lacking, Absence] | None) -> None:
+    def add(self, absences: Mapping[Lacking, Absence | Missing] | None) -> None:
         """Add the *absences* of a part of it, such as an item."""
         if absences:
             self.absences = {**absences, **(self.absences or {})}

@@ -1,11 +1,18 @@
 """Paths of filters that no element had: a note, or the failure of the task whose output, or whose
-call, a change hangs on."""
+call, a change hangs on. Names that a condition or `repeat` looks for in vain are noted."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...errors import ExpressionFailed
-from ..language.scope import Scope
+from ..language.scope import Lacking, Scope
 from ..planning.plan import PlannedTask
+from ..values.strict import Json
+
+if TYPE_CHECKING:  # a start without a DAG does not need them
+    from ..expressions.absences import Missing
+    from ..expressions.evaluation import Expression
 
 CONDITIONS = frozenset(("when", "repeat.while", "repeat.until"))
 """The places of expressions that decide and make no value."""
@@ -15,11 +22,43 @@ def refuse_absent(planned: PlannedTask, scope: Scope, *, is_sent: bool) -> None:
     """Raise `ExpressionFailed` if a filter of *planned*, evaluated in *scope*, looked for what no
     element has, and a call that changes something gets the result: the calls of *planned* itself
     if it *is_sent* there, or later ones. Conditions are only noted."""
-    for lacking, absence in scope.absences.items() if scope.absences else ():
+    if not scope.absences:
+        return
+    from ..expressions.absences import Absence
+
+    for lacking, absence in scope.absences.items():
         if lacking.where in CONDITIONS or lacking.name in planned.known_names:
             continue
+        if lacking.where.startswith("repeat.set") and not isinstance(absence, Absence):
+            continue  # servers leave the next page out where there is none
         if planned.feeds_changes or (is_sent and planned.changes and lacking.where != "select"):
             raise ExpressionFailed(f"{lacking.where}: {absence.message}", hint=absence.hint)
+
+
+def missing(
+    planned: PlannedTask, expression: Expression, value: Json, *, of_tasks: bool = False
+) -> list[Missing]:
+    """List the names that *expression*, the `when` of *planned* or one of its `repeat`, looks up in
+    *value* and that are neither there nor known to be optional."""
+    from ..expressions.absences import missing_in
+
+    found = missing_in(expression.tree, value, of_tasks=of_tasks, own=planned.task.id)
+    known = planned.known_names
+    return [one for one in found if (expression.text, one.position) not in known]
+
+
+def look_for(
+    field: str,
+    planned: PlannedTask,
+    expression: Expression,
+    value: Json,
+    scope: Scope,
+    *,
+    of_tasks: bool = False,
+) -> None:
+    """Add to *scope* what `missing` finds for the *expression* in *field*."""
+    found = missing(planned, expression, value, of_tasks=of_tasks)
+    scope.add({Lacking(field, (expression.text, one.position)): one for one in found})
 
 
 def absent(planned: PlannedTask, scope: Scope) -> dict[tuple[str, str, str], str]:

@@ -23,7 +23,7 @@ from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
-from .absences import refuse_absent
+from .absences import look_for, refuse_absent
 from .events import Failure, Key, Status
 from .state import Items, TaskCall, TaskState
 
@@ -257,6 +257,7 @@ def reason_to_skip(
             for name, key in keys.items()
             if not name.startswith("$")
         }
+        look_for("when", planned, planned.when, values, scope, of_tasks=True)
         if not applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
