@@ -370,3 +370,48 @@ def test_a_use_of_a_tool_becomes_a_task() -> None:
     spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "toolu_1")
     assert spelling.members == {"id": "toolu_1", "tool": "s:t", "arguments": {"x": 1}}
     assert [problem.fix and problem.fix.op for problem in spelling.problems] == ["remove", "rename"]
+
+
+@table(
+    ("condition", "filtered"),
+    [
+        ("state == 'open'", "${OUTPUT[i].items | [?state == 'open']}"),
+        ("$ITEM.state == 'open'", "${OUTPUT[i].items | [?state == 'open']}"),
+        ("$ITEM", "${OUTPUT[i].items | [?@]}"),
+    ],
+)
+@table("items", ["for_each", "loop"])
+@table("each", ["$OUTPUT[i].items", "${OUTPUT[i].items}"])
+def test_a_filter_next_to_items_is_put_into_their_list(
+    condition: str, filtered: str, items: str, each: str
+) -> None:
+    spelling = task_spelling({**TASK, items: each, "filter": condition}, TASK_FIELDS, PATH, "a")
+    problem = spelling.problems[0]
+    assert (problem.path, problem.fix) == (
+        "tasks[0].filter",
+        Fix(Op.REPLACE, {**TASK, items: filtered}, PATH),
+    )
+    assert spelling.members == {**TASK, "for_each": each}
+
+
+@table(
+    ("each", "condition"),
+    [
+        ([1, 2], "@ == `1`"),
+        ("$OUTPUT[i].items", {"state": "open"}),
+        ("$OUTPUT[i].items", "x => x.open"),
+        ("$OUTPUT[i].items", "$OUTPUT[b].open"),
+        ("$OUTPUT[i].items", "$ITEM[0] == `1`"),
+        ("${OUTPUT[i].items ?? []}", "open"),
+    ],
+)
+def test_a_filter_next_to_items_has_no_fix_where_it_is_unclear(each: Any, condition: Any) -> None:
+    task = {**TASK, "for_each": each, "filter": condition}
+    [problem] = task_spelling(task, TASK_FIELDS, PATH, "a").problems
+    assert problem.fix is None
+    assert "for_each" in str(problem.hint)
+
+
+def test_a_filter_of_a_task_without_items_is_its_select() -> None:
+    [problem] = task_spelling({**TASK, "filter": "x"}, TASK_FIELDS, PATH, "a").problems
+    assert problem.fix == Fix(Op.RENAME, "select")

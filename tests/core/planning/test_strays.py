@@ -201,3 +201,29 @@ def test_a_fix_of_the_whole_task_is_not_given_where_a_field_is_not_at_hand() -> 
     group |= {"tasks": [{"id": "c", "tool": "s:any", "unless": "b.n"}]}
     found = problems(group, B)
     assert [one.fix for one in found if one.path == "tasks[0].when"] == [None]
+
+
+def test_a_filter_of_items_is_kept_until_its_own_fix_is_applied() -> None:
+    task = {"id": "a", "tool": "s:act", "for_each": "$OUTPUT[b].items", "filter": "open"}
+    task |= {"action": "x", "function": "y"}
+    [made, _] = fixed(task, B, rounds=2)
+    assert made == {
+        "id": "a",
+        "tool": "s:act",
+        "for_each": "${OUTPUT[b].items | [?open]}",
+        "arguments": {"action": "x", "function": "y"},
+    }
+
+
+def test_a_filter_of_items_may_be_an_argument_as_well() -> None:
+    task = {**A, "arguments": {"title": "x"}, "for_each": "$OUTPUT[b].items", "filter": "open"}
+    [problem] = problems(task, B)
+    assert problem.fix is None
+    assert problem.hint == "Write it into arguments, or as a filter into for_each."
+
+
+def test_a_filter_of_a_task_without_items_goes_into_its_select_with_the_fix() -> None:
+    task = {"id": "a", "tool": "s:act", "action": "x", "function": "y", "filter": "n"}
+    [made] = fixed(task)
+    arguments = {"action": "x", "function": "y"}
+    assert made == {"id": "a", "tool": "s:act", "select": "n", "arguments": arguments}

@@ -7,6 +7,7 @@ string, `tasks` as a map, `args` for `arguments`, numbers as ids. The names that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..values.problems import MAX_FIX_CHARS, MAX_GUESSES, REMOVE, Fix, Op, Probl
 from ..values.strict import Json, NotStrict, dumps, short
 from .json_text import fix_of, flaw_of, read_text
 from .references import is_one
-from .spelling import Spelling, snake_case, spelled
+from .spelling import Spelling, Stray, snake_case, spelled
 
 UNDERSTOOD: Mapping[str, str] = {
     **dict.fromkeys(("args", "params", "parameters", "input", "inputs"), "arguments"),
@@ -111,7 +112,12 @@ def task_spelling(
         foreign["name"] = free
     if id is None and isinstance(named := members.get(meant.get("id", "")), str):
         id = named
-    spelling = spelled(members, known, UNDERSTOOD, foreign, path, id, guesses)
+    of_items = "filter" in members and "for_each" in meant
+    rest = {name: value for name, value in members.items() if name != "filter" or not of_items}
+    spelling = spelled(rest, known, UNDERSTOOD, foreign, path, id, guesses)
+    if of_items:
+        spelling.problems.insert(0, _filter_of_items(members, meant["for_each"], path, id))
+        spelling.strays["filter"] = Stray(members["filter"], "for_each")
     _without_server(members, spelling, path, id)
     if isinstance(number := spelling.members.get("id"), int) and not isinstance(number, bool):
         spelling.members["id"] = str(number)
@@ -167,6 +173,32 @@ def _of_a_value_tool(
     hint = fix.advice if fix is not None else 'Write {"id": …, "value": …}, without a tool.'
     spelling.problems.insert(0, Problem(f"{path}.tool", "unknown_tool", message, hint, id, fix))
     return spelling
+
+
+def _filter_of_items(members: Mapping[str, Any], items: str, path: str, id: str | None) -> Problem:
+    """Report the `filter` of a task whose `for_each` is named *items*: a filter of its list."""
+    each, given, fix = members[items], members["filter"], None
+    hint = 'Filter the list: "for_each": "${OUTPUT[id].items | [?open]}".'
+    if isinstance(each, str) and isinstance(given, str) and is_one(each) and "??" not in each:
+        condition = re.sub(r"\$ITEM(?![\w.\[])", "@", given.replace("$ITEM.", ""))
+        inside = each.removeprefix("${").removeprefix("$").removesuffix("}")
+        task = {name: value for name, value in members.items() if name != "filter"}
+        task[items] = f"${{{inside} | [?{condition}]}}"
+        if _is_condition(condition) and len(dumps(task)) <= MAX_FIX_CHARS:
+            hint = f'Leave filter out, and write "for_each": {dumps(task[items])}.'
+            fix = Fix(Op.REPLACE, task, path)
+    message = "A filter of the items is written into for_each; select reads the answers."
+    return Problem(f"{path}.filter", "unknown_field", message, hint, id, fix)
+
+
+def _is_condition(text: str) -> bool:
+    from ..expressions.evaluation import expression
+    from ..expressions.problems import InvalidExpression
+
+    try:
+        return not expression(f"[?{text}]").references
+    except InvalidExpression:
+        return False
 
 
 def _with_id(id: str, task: Any) -> Any:

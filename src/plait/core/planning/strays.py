@@ -35,7 +35,12 @@ def with_strays_moved(
     A fix that replaces a whole task keeps the members that have no fix, so they are refused again
     and do not get lost."""
     found = list(problems)
-    unfixed = [problem for problem in found if problem.fix is None]
+    of_lists = {
+        f"{path}.filter"
+        for path, (_, unknown) in strays.items()
+        if "filter" in unknown and unknown["filter"].read_as == "for_each"
+    }
+    unfixed = [one for one in found if one.fix is None or one.path in of_lists]
     for path, (members, unknown) in strays.items():
         name = members.get("tool")
         tool = catalog.find(name) if isinstance(name, str) else None
@@ -126,6 +131,8 @@ def _moved(
             hint = "Write it into arguments."
             if name in doubtful:
                 hint = f'Write it into arguments, or name it "{moved[name].read_as}".'
+            if name in doubtful and moved[name].read_as == "for_each" and "for_each" in members:
+                hint = "Write it into arguments, or as a filter into for_each."
             kept.append(replace(problem, message=message, hint=hint, fix=fix))
             fix = None
         elif any(problem.path == place for place in settled):
