@@ -100,6 +100,17 @@ def test_resources_hold_no_references():
         ([1, 2, 3], None),
         ([1, 2, 3, 4], "limit_exceeded"),
         ({"a": 1}, None),
+        ({"items": "$OUTPUT[a].items"}, "invalid_reference"),
+        ({"source": "$OUTPUT[a].items"}, "invalid_reference"),
+        ({"items": "${OUTPUT[a].items}", "as": "issue"}, "invalid_reference"),
+        ({"from": "$OUTPUT[a].items", "var": "x"}, "invalid_reference"),
+        ({"items": "$OUTPUT[a].items", "max_parallel": 2}, "invalid_reference"),
+        ({"items": "$OUTPUT[a].items", "name": "$OUTPUT[a].name"}, None),
+        ({"source": "$OUTPUT[a].x", "from": "$OUTPUT[a].y"}, None),
+        ({"items": "$OUTPUT[a].items", "other": 1}, None),
+        ({"items": "all of $OUTPUT[a]"}, None),
+        ({"items": [1], "as": "issue"}, None),
+        ({"a": "$OUTPUT[a].x"}, None),
         (dict.fromkeys("abcd"), "limit_exceeded"),
         ("$OUTPUT[a].items", None),
         ("all of $OUTPUT[a]", "invalid_reference"),
@@ -110,6 +121,16 @@ def test_items_are_a_list_an_object_or_one_reference(items: Any, code: str | Non
     given = Given()
     given.fields.items(task(for_each=items), "p")
     assert given.said == ([] if code is None else [("p.for_each", code)])
+
+
+@table(("others", "is_fixed"), [({}, True), ({"as": "x"}, False), ({"max_parallel": 2}, False)])
+def test_an_object_that_describes_a_list_is_fixed_where_nothing_else_is_lost(
+    others: dict[str, Any], is_fixed: bool
+):
+    given = Given()
+    given.fields.items(task(for_each={"items": "$OUTPUT[a].items", **others}), "p")
+    [problem] = given.problems
+    assert problem.fix == (Fix(Op.REPLACE, "$OUTPUT[a].items") if is_fixed else None)
 
 
 def test_an_expression_that_is_wrong_is_reported_and_its_fix_compiled():

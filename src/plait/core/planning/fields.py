@@ -3,14 +3,15 @@ as they are written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..expressions.evaluation import Expression
 from ..expressions.problems import Finding, InvalidExpression
 from ..expressions.reports import EXAMPLE, problems_of
 from ..language.dag import Task
 from ..language.lookalikes import in_defaults, in_names, lookalikes, repaired, whole
-from ..language.references import BadPipe, BadReference, Reference, in_braces, parse
+from ..language.references import BadPipe, BadReference, Reference, in_braces, is_one, parse
 from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Tool
 from ..values.problems import MAX_GUESSES, Fix, Op, Problems, slip_of, some_of, written
@@ -23,6 +24,29 @@ from .repeats import expressions_of, repeating
 
 MAX_LOOKALIKES = 20
 """Most notes per document on text that may have been meant as a reference."""
+
+_LIST_NAMES = frozenset(
+    ("items", "source", "from", "in", "over", "of", "list", "each", "collection", "array", "range")
+)
+"""Names that other engines have for the list of a loop."""
+_LOOP_NAMES = frozenset(
+    (
+        *("as", "var", "item", "item_name", "item_var", "iterator", "loop_var", "name", "index"),
+        *("max_parallel", "parallel", "parallelism", "concurrency", "max_concurrency", "limit"),
+        *(
+            "batch_size",
+            "max_items",
+            "mode",
+            "type",
+            "max",
+            "key",
+            "value",
+            "itemVar",
+            "maxParallel",
+        ),
+    )
+)
+"""Names that they have for what else is said of it."""
 
 
 class Fields:
@@ -145,6 +169,11 @@ class Fields:
             if len(value) > self._max_items:
                 message = f"There are {len(value):,} items; at most {self._max_items:,} are run."
                 self._problems.say(path, "limit_exceeded", message, "Split the list.", task.id)
+            if isinstance(value, dict) and (items := _list_in(value)) is not None:
+                message = "for_each runs over the members of an object; this one describes a list."
+                fix = Fix(Op.REPLACE, items) if len(value) == 1 else None
+                hint = f"Write {short(items)} there: the item is $ITEM, its number $INDEX."
+                self._problems.say(path, "invalid_reference", message, hint, task.id, fix)
         elif len(self._problems) == before and not is_one_reference(template):
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
             meant = whole(str(value), self._links.ids)
@@ -205,3 +234,15 @@ def _parsed(text: str) -> tuple[str | Reference, ...]:
         return parse(text, items=True)
     except BadReference:
         return ()
+
+
+def _list_in(each: Mapping[str, Any]) -> str | None:
+    """Return the reference to the list in *each*, an object that describes a loop in the words of
+    other engines; None if it is one to run over."""
+    found = [name for name in each if name in _LIST_NAMES and is_one(str(each[name]).strip())]
+    if len(found) != 1 or not each.keys() <= _LIST_NAMES | _LOOP_NAMES:
+        return None
+    others = [value for name, value in each.items() if name != found[0]]
+    if any((isinstance(one, str) and "$" in one) or isinstance(one, dict | list) for one in others):
+        return None
+    return str(each[found[0]]).strip()
