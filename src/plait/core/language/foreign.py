@@ -29,7 +29,7 @@ _FOREIGN = re.compile(
         (
             rf"(?:(?<!\$)\$\{{|\$?\{{\{{\{{?)(?P<piped>{_PIPED})\}}{{1,3}}",
             rf"\$\{{\{{(?P<github>{_INSIDE})\}}\}}",
-            rf"\{{\{{\{{?(?P<mustache>{_INSIDE})\}}?\}}\}}",
+            rf"\{{\{{(?:\{{|=|-\s)?(?P<mustache>{_INSIDE})\}}?\}}\}}",
             rf"(?<!\$)\$\{{(?!(?:OUTPUT|STATUS|ERROR)\[|(?:ITEM|INDEX)(?!\w))(?P<braced>{_INSIDE})\}}",
             rf"(?<!\$)\$\((?P<tekton>{_INSIDE})\)",
             r"(?<!\$)\$\[(?P<bracketed>[A-Za-z0-9_.-]{1,128})\](?P<rest>(?:\.\w{1,64}){0,16})",
@@ -99,8 +99,11 @@ _OF_ITEMS = frozenset({"github", "mustache", "braced"})
 _WITH_A_PATH = frozenset({"angled", "angles", "percent", "at", "double"})
 """Forms that are common in texts, and name a task only with a path: `<a>` may be a tag."""
 _XCOM = re.compile(
-    r"ti\.xcom_pull\(\s*(?:task_ids\s*=\s*)?\[?[\"'](?P<id>[^\"']{1,64})[\"'].{0,99}\)"
+    r"(?:ti|task_instance)\.xcom_pull\(\s*(?:task_ids\s*=\s*)?(?P<list>\[?)\s*[\"'](?P<id>[^\"']{1,64})"
+    r"[\"'](?P<rest>[^\n]{0,99}?)\)(?P<path>(?:\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16})"
 )
+_DONE = re.compile(r"(?<=[\w-])\.(?:result|output)\(\)")
+"""A call that takes the output of a finished task in programs: `a.result().x`."""
 _SEGMENT = re.compile(
     r"\??\.?(?P<name>[\w-]+)|\[\s*(?:(?P<key>-?[\w./-]+|\*)|[\"'](?P<quoted>[^\[\]\"']+)[\"'])\s*\]"
 )
@@ -139,12 +142,19 @@ def meaning(text: str, ids: Collection[str], *, items: bool = False) -> str | No
     """Return the reference that the whole of *text*, without delimiters, means; None if it names
     none of the tasks *ids*."""
     if (call := _XCOM.fullmatch(text.strip())) is not None:
-        return f"$OUTPUT[{call['id']}]" if call["id"] in ids else None
-    if (steps := _steps(text)) is None:
+        if call["list"] and "," in call["rest"].partition("]")[0]:
+            return None  # it takes several
+        path = _steps(call["path"]) or [] if call["path"] else []
+        path = path[1:] if call["list"] and path[:1] == ["0"] else path  # the only task
+        inside = _path(path, is_kept_apart=True)
+        return f"$OUTPUT[{call['id']}]{inside}" if call["id"] in ids else None
+    if (steps := _steps(_DONE.sub("", text))) is None:
         return None
-    for skipped in (0, 1):
-        if skipped and steps[0].casefold() not in _CONTAINERS:
-            break
+    for skipped in (0, 1, 2):
+        if skipped == 1 and steps[0].casefold() not in _CONTAINERS:
+            continue
+        if skipped == 2 and steps[:2] != ["states", "input"]:
+            continue
         rest = steps[skipped:]
         for count in range(min(len(rest), MAX_ID_STEPS), 0, -1):
             if (id := ".".join(rest[:count])) in ids:
@@ -221,6 +231,8 @@ def _others(text: str, ids: Collection[str], *, items: bool) -> Iterator[Found]:
         form = match.lastgroup if match.lastgroup != "rest" else "bracketed"
         body = f"{match[str(form)]}{match['rest'] or ''}"
         end = match.end()
+        if form == "mustache":
+            body = body.removesuffix(" -")  # as `{{- x -}}` leaves out the spaces around it
         if form == "bare":
             body = body.rstrip("-.")
             end = match.start() + 1 + len(body)
@@ -233,7 +245,7 @@ def _others(text: str, ids: Collection[str], *, items: bool) -> Iterator[Found]:
                 default = dumps(variable["default"].strip())
                 yield Found(*match.span(), f"${{OUTPUT[{id}] ?? {default}}}")
             continue
-        if form == "block" or form == "section":
+        if form == "section" or (form == "block" and not body.startswith("$")):
             meant = None
         else:
             meant = _meant(str(form), body, ids, items=items)
@@ -259,6 +271,8 @@ def _computed(form: str, body: str, ids: Collection[str], *, items: bool) -> str
         has_path = meant is not None and not meant.endswith("]")
         if meant is not None or form == "single":
             return meant if has_path or formatted["spec"][:2] in {":.", ":,"} else None
+    if (call := _XCOM.search(body)) is not None:
+        return f"$OUTPUT[{call['id']}]" if call["id"] in ids else None
     if form in _COMPUTED:
         has_items = items and form in _OF_ITEMS
         inside = _QUOTED.sub("", body)
