@@ -24,6 +24,7 @@ from ..values.problems import (
 )
 from ..values.strict import DOCUMENT_DEPTH, NotStrict, measure, short
 from .dag import DAG_FIELDS, TASK_FIELDS, Dag, Task
+from .definitions import without_those_used
 from .forms import (
     EXAMPLE,
     MAX_NESTING,
@@ -105,6 +106,8 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
     )
     _keep_apart(reader)
     reader.problems += [problem for problem in spelling.problems if problem not in of_tasks]
+    unknown = [("", spelling.strays), *((path, one) for path, (_, one) in reader.strays.items())]
+    reader.problems[:] = without_those_used(reader.problems, unknown, members, reader.ids)
     places = _places(tasks)
     options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
     return Reading(
