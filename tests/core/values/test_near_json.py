@@ -52,6 +52,8 @@ def test_what_changes_no_meaning_is_corrected(
         ("{a: 1, b-c: 2}", "names without quotes", {"a": 1, "b-c": 2}),
         ('{"a": None, "b": True}', "Python's True", {"a": None, "b": True}),
         ('Here\'s the DAG: {"a": 1}. Good?', "text around", {"a": 1}),
+        ('Sure:\n{"a": 1}', "text around", {"a": 1}),
+        ('run(dag={"a": 1})', "text around", {"a": 1}),
         ('Sure:\n```json\n{"a": {}}\n```\nThat is {it}.', "text around", {"a": {}}),
     ],
 )
@@ -72,6 +74,11 @@ def test_what_may_change_the_meaning_is_refused_by_name(text: str, slip: str, me
         ('{"a": 1, "a": 2,}', "a appears twice"),
         ('{"a": NaN,}', "a is NaN"),
         ('{"a": 1} {"b": 2}', "Extra data"),
+        ('dry_run: true\ntasks: [{"id": "a"}]', "not JSON: "),
+        ('tasks: [{"id": "a"}]', "not JSON: "),
+        ('execute_dag(tasks=[{"id": "a"}], dry_run=True)', "not JSON: "),
+        ('run({"a": 1}, dry_run=True)', "not JSON: "),
+        ('tasks:\n  - id: a\n    arguments: {"app": "x"}', "not JSON: "),
     ],
 )
 def test_all_else_is_refused_as_it_is(text: str, said: str) -> None:

@@ -44,6 +44,8 @@ _SINGLE = re.compile(
 )
 _ESCAPED_MARK = re.compile(r"\\([“”„‟«»])")
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
+_NAMED = re.compile(r"(?m)(?:^[ \t]*(?:-[ \t]+)?|[(,][ \t]*)[A-Za-z_]\w{0,63}[ \t]{0,9}[=:](?!=)")
+"""A name with a value of its own, as in YAML and in calls of functions."""
 _BLANK = re.compile(r"\s*")
 _CONSTANTS = {"True": "true", "False": "false", "None": "null", "undefined": "null"}
 
@@ -156,6 +158,11 @@ def _without_words_around(whole: _Text) -> _Text:
         return whole
     if start == 0 and end == len(text) - 1:
         return whole
+    before, after = text[:start], text[end + 1 :]
+    names = [*_NAMED.finditer(before), *_NAMED.finditer(after)]
+    is_lead = len(names) == 1 and text[start] == "{" and not before[names[0].end() :].strip()
+    if names and not (is_lead and not _NAMED.search(after)):
+        return whole  # a part of something larger, whose other parts would be lost
     return _Text(text[start : end + 1], [*whole.slips, AROUND])
 
 
