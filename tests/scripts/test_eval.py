@@ -17,7 +17,7 @@ from evals.desk import Desk
 from evals.doing import Model, Outcome, desk, do_by_model, do_by_plan
 from evals.jobs import days, jobs
 from evals.reference import PLANS, connected, read_plan
-from evals.report import MOST_ANSWER, MOST_DAGS, missed
+from evals.report import MOST_ANSWER, MOST_DAGS, missed, row, summary_line
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -174,9 +174,9 @@ def test_the_command_prints_json_with_every_figure():
     assert printed["missed"] == []
 
 
-def test_the_command_prints_a_row_with_the_reason_of_a_wrong_job():
-    done = run("book-room", "--model", "true {mcp_config}", "--way", "tools")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^book-room +WRONG +0 +0 +0 +0 +0 ", done.stdout, re.MULTILINE)
-    assert "    missing: calendar:create_event(title='Postmortem'" in done.stdout
-    assert "0 of 1 right" in done.stdout
+def test_a_row_has_the_reason_of_a_wrong_job():
+    why = ["missing: calendar:create_event(title='Postmortem')"]
+    wrong_one = Outcome("book-room", "tools", why, 0, 0, 0, 0, 0, 0, 0.0)
+    assert re.search(r"^book-room +WRONG +0 +0 +0 +0 +0 ", row(wrong_one))
+    assert row(wrong_one).endswith(f"\n    {why[0]}")
+    assert summary_line([wrong_one]).startswith("0 of 1 right")
