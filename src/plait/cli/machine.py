@@ -103,16 +103,20 @@ class Running:
                 os.kill(self.pid, number)
 
 
+def _show_none(session: Session) -> int:
+    if session.as_json:
+        session.console.out.json({"running": False})
+    else:
+        session.console.out.line(_NONE)
+    return Exit.SUCCESS
+
+
 def show_gateway(session: Session) -> int:
     """Show the gateway, its desks with their servers and runs, and its clients."""
     out = session.console.out
     running = Running.find()
     if running is None:
-        if session.as_json:
-            out.json({"running": False})
-        else:
-            out.line(_NONE)
-        return Exit.SUCCESS
+        return _show_none(session)
     with running:
         status = running.ask("ps")
         if status is None:
@@ -131,11 +135,7 @@ def end_gateway(session: Session, command: str) -> int:
     out = session.console.out
     running = Running.find()
     if running is None:
-        if session.as_json:
-            out.json({"running": False})
-        else:
-            out.line(_NONE)
-        return Exit.SUCCESS
+        return _show_none(session)
     with running:
         has_ended = running.ask(command) is not None and running.ended_within(END_S)
         is_killed = not has_ended

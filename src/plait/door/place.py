@@ -3,8 +3,8 @@
 **The lock is the gateway.** `gateway-HOST.lock` in the state folder is locked (flock) for as long
 as a gateway lives, and the system releases the lock in the instant in which the process ends. A
 door that gets the lock starts the gateway and *hands the lock over*: the locked descriptor is
-inherited through two forks and an exec. So there is no moment in which two could start and no
-second lock for starting, and of twenty doors one starts an interpreter, not twenty.
+inherited through two forks and an exec. So two can never start at once, starting needs no lock of
+its own, and of twenty doors one starts an interpreter, not twenty.
 
 **The lock file holds the path of the socket.** A client reads it there. Clients with different
 `XDG_RUNTIME_DIR` or `TMPDIR` (cron, ssh, sudo, nix-shell) would each compute another path, find

@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
     try:
         sock = listening.open()
     except NoPlace as error:
-        sys.stderr.write(f"There is no place for the gateway's socket: {error}\n")
+        sys.stderr.write(f"The gateway cannot make its socket: {error}\n")
         return NO_SOCKET
     hide_memory()
     from .serving import serve
