@@ -24,7 +24,7 @@ CHECKED = (
     "README.md",
     "docs",
     "scripts",
-    "src/plait/app.py",
+    "src/plait/app",
     "src/plait/calls",
     "src/plait/cli",
     "src/plait/config",

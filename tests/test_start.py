@@ -10,7 +10,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from plait.app import Gateway
+from plait.app.gateway import Gateway
 from plait.config import Config
 from plait.core.tools.catalog import ServerState
 from plait.upstream.server import build_server

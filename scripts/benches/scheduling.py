@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from lean_server import FIND, found
 
-from plait.app import settle_memory
+from plait.app.serving import settle_memory
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import record_of

@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # `typing` takes longer than the rest of a door's start
 if TYPE_CHECKING:
     from typing import Any
 
-    from .app import Gateway
+    from .app.gateway import Gateway
     from .core.language.dag import Dag, Task
     from .core.results.result import RunResult
     from .errors import PlaitError
@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
 
             return Dag
         case "Gateway":
-            from .app import Gateway
+            from .app.gateway import Gateway
 
             return Gateway
         case "PlaitError":

@@ -17,7 +17,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from plait.app import Gateway
+from plait.app.gateway import Gateway
 from plait.config import Config, load_config
 from plait.config.reloading import Reloading, lasting, look, stamps_of, watch
 from plait.core.ports import RENEWED

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
-from plait.app import Gateway
+from plait.app.gateway import Gateway
 from plait.config import Config, ServerSettings, load_config
 from plait.core.ports import RelayRequest
 from plait.errors import RpcError

@@ -15,11 +15,12 @@ import httpx2
 import pytest
 from mcp import Client
 
-from plait.app import open_gateway, run_stdio
+from plait.app.gateway import Gateway
+from plait.app.serving import run_stdio
 from plait.config import GatewaySettings, load_config
 from plait.upstream.stopping import Stop
 
-from ..test_app import config, told  # noqa: F401  # fixtures: a server that records cancellations
+from ..app.conftest import config, told  # noqa: F401  # fixtures: a server that records cancellations
 from ..upstream.transports.http_gateway import (
     INITIALIZE,
     Served,
@@ -221,7 +222,7 @@ async def test_each_call_in_flight_is_cancelled_downstream_and_nothing_is_left_r
     written = os.open(told, os.O_RDWR)
     try:
         with anyio.fail_after(20):
-            async with open_gateway(load_config(config)) as gateway:
+            async with Gateway.from_config(load_config(config)) as gateway:
                 run = await gateway.submit({"tasks": [task(id, "numbers:hang") for id in "ab"]})
                 await _read(written, "called called ")
                 pid = gateway.catalog().servers["numbers"].pid

@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plait.app import Parts
+from plait.app.parts import Parts
 from plait.config import GatewaySettings
 from plait.machine.desks import Desks, server_keys, variables_of
 from plait.redaction import Secrets

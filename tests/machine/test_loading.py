@@ -12,14 +12,14 @@ PROBE = """
 import asyncio, sys
 from plait.config import Config
 from plait.machine import loading, serving
-from plait.app import open_gateway
+from plait.app.gateway import Gateway
 
 async def main():
     loading.FIRST_S = loading.PAUSE_S = 0
     await loading.load_everything()
     before = set(sys.modules)
     servers = {"w": {"builtin": "workspace", "root": "."}}
-    async with open_gateway(Config.model_validate({"servers": servers})) as gateway:
+    async with Gateway.from_config(Config.model_validate({"servers": servers})) as gateway:
         await gateway.settled()
         await gateway.search("read a file")
         task = {"id": "a", "tool": "w:find_files", "arguments": {"pattern": "*.nothing"}}

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from plait import __version__
-from plait.app import Parts
+from plait.app.parts import Parts
 from plait.config import GatewaySettings
 from plait.door.frames import CONTROL, HELLO, MESSAGE, frame
 from plait.machine.desks import server_keys

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.app import Gateway, open_gateway
+from plait.app.gateway import Gateway
 from plait.config import Config, load_config
 from plait.core.scheduling.events import Changed, Finished, Key, Notice, Status
 from plait.core.tools.tool_stats import ToolStats
@@ -225,7 +225,7 @@ def settings(tmp_path: Path, *, learn: bool = True) -> Config:
 
 async def run_once(config: Config) -> float | None:
     """What a call was expected to take before the run."""
-    async with open_gateway(config) as gateway:
+    async with Gateway.from_config(config) as gateway:
         await gateway.settled()
         known = gateway.catalog().find("workspace:read_file")
         assert known is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from plait.app import run_http, run_stdio
+from plait.app.serving import run_http, run_stdio
 from plait.config import GatewaySettings, LimitSettings
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns

@@ -1,1 +1,1 @@
-"""Wrappers of `CallTool`, each around another one; `app.py` stacks them."""
+"""Wrappers of `CallTool`, each around another one; `app/parts.py` stacks them."""

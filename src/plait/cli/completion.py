@@ -54,7 +54,7 @@ def servers(ctx: typer.Context, incomplete: str) -> list[str]:
 def _known(ctx: typer.Context) -> list[str]:
     """Return the plain names of all servers and of their tools that may be called; empty if the
     settings cannot be used."""
-    from ..app import remembered_tools
+    from ..app.gateway import remembered_tools
     from ..config import load_config
 
     before = logging.root.manager.disable

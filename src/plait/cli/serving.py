@@ -58,7 +58,7 @@ def serve(
 ) -> int:
     """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings file.
     If *is_open*, everybody may come in over HTTP."""
-    from ..app import serve_http, serve_stdio
+    from ..app.serving import serve_http, serve_stdio
     from ..config import Untrusted
     from ..config.read import without_servers
     from ..config.reloading import Reloading, log_notes, stamps_of

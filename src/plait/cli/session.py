@@ -159,9 +159,9 @@ class Session:
     def _opened(self, config: Config) -> AbstractAsyncContextManager[Gateway]:
         if self.open_gateway is not None:
             return self.open_gateway(config)
-        from ..app import open_gateway
+        from ..app.gateway import Gateway
 
-        return open_gateway(config, on_demand=True)
+        return Gateway.from_config(config, on_demand=True)
 
     @contextmanager
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:

@@ -255,7 +255,7 @@ class RunStore(Protocol):
 
     Its methods are called on the event loop, some while a step of the scheduler is carried out, and
     must not block: a store on a disk answers from memory and writes behind it, as `InMemoryRuns`
-    with a journal would. Its place to load and save is where `app.py` does so with `StatsFile`:
+    with a journal would. It is loaded and saved where `app/parts.py` does so with `StatsFile`:
     before the servers start, and after they have stopped.
 
     It holds runs that have only begun, too; after a crash it is the store that ends them, as if

@@ -3,7 +3,7 @@ same ones.
 
 A desk is opened by its first client, and closed once neither a client nor a run has needed it for
 the time of its `idle_exit_s`. All desks share the scheduler, and the servers that are equal
-(`app.Parts`). A client that has a server of its own has a desk of its own.
+(`app/parts.py`). A client that has a server of its own has a desk of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from ..app import DRAIN_S, Gateway, Parts
+from ..app.gateway import Gateway
+from ..app.parts import Parts
+from ..app.serving import DRAIN_S
 from ..config import Config, Untrusted, load_config
 from ..config.desk import DeskKey, desk_key
 from ..config.read import names_of_variables, without_servers

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import anyio
 
-from ..app import Parts, settle_memory
+from ..app.parts import Parts
+from ..app.serving import settle_memory
 from ..config import GatewaySettings
 from ..core.values.strict import JsonObject
 from ..door.place import NoPlace, Place

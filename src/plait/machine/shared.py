@@ -14,7 +14,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from .. import __version__
-from ..app import Parts
+from ..app.parts import Parts
 from ..config.models import GatewaySettings, LimitSettings
 from ..core.values.strict import JsonObject
 from ..redaction import Secrets

@@ -11,7 +11,7 @@ from typing import Any, cast
 import anyio
 import httpx2
 
-from plait.app import run_http
+from plait.app.serving import run_http
 from plait.config import GatewaySettings
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns

@@ -1,0 +1,216 @@
+"""A gateway made from settings: its servers, its policy and limits, and what changes when the
+settings do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from ..config import Config, load_config
+from ..config.reloading import lasting
+from ..core.ports import ResourceResolver
+from ..core.scheduling.lanes import NO_DESK
+from ..core.scheduling.limits import Limits
+from ..core.scheduling.rates import Rate
+from ..core.tools.policy import Policy, Rule
+from ..core.tools.server_notices import SettingsReloaded
+from ..engine import gateway as verbs
+from .parts import Parts
+
+if TYPE_CHECKING:
+    from ..downstream.pool import Pool
+    from ..upstream.relay.listings import RelayConfig
+
+
+class Gateway(verbs.Gateway):
+    """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...)
+    as gateway:`."""
+
+    _made: _Made | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Config | Path | str,
+        *,
+        first: anyio.Event | None = None,
+        on_demand: bool = False,
+        parts: Parts | None = None,
+        desk: str = NO_DESK,
+    ) -> Self:
+        """Make the gateway that *config*, or the file of that path, describes. Raises
+        `ConfigError`.
+
+        With *first*, servers start once it is set, once they are needed, or after a second. If
+        *on_demand*, each starts only once it is needed. With *parts*, which must be open and are
+        shared, it is the configuration *desk* among others.
+        """
+        from ..downstream.pool import HELD_S, Pool
+
+        settings = config if isinstance(config, Config) else load_config(Path(config))
+        own = Parts(settings.gateway, settings.state_folder) if parts is None else None
+        parts = own or parts
+        assert parts is not None
+        first, hold_s = (anyio.Event(), math.inf) if on_demand else (first, HELD_S)
+        pool = Pool(settings, parts.connections, first=first, hold_s=hold_s, keys=parts.keys)
+        parts.adopt(settings, desk)
+        made = cls(
+            pool,
+            parts.connections,
+            parts.runs,
+            policy=_policy(settings, parts),
+            limits=_limits(settings, parts),
+            resolver=_resolver(settings, parts),
+            engine=parts.engine,
+            desk=desk,
+        )
+        made.notice = settings.notice
+        made._made = _Made(settings, pool, parts, own)
+        return made
+
+    def relaying(self) -> RelayConfig | None:
+        """Return the settings for serving what servers offer; None without settings."""
+        from ..upstream.relay.listings import RelayConfig
+
+        if self._made is None:
+            return None
+        config, pool = self._made.config, self._made.pool
+        bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
+        relaying = RelayConfig(pool, config.gateway.expose, bare, self.known, self.denied_by)
+        return replace(relaying, seen=self._seen) if config.gateway.types == "seen" else relaying
+
+    def _seen(self, server: str, tool: str) -> str | None:
+        """Return the shape in one line that outputs of *tool* had so far, if it declares none."""
+        found = self.catalog().tools.get(f"{server}:{tool}")
+        shape = None if found is None else self.learned.shape(found)
+        return None if shape is None else shape.shape()
+
+    async def reload(self, config: Config) -> None:
+        """Apply *config*. Unchanged servers and active runs are not disturbed; settings that cannot
+        change at run time are reported."""
+        assert self._made is not None  # it was made from settings
+        before, pool, parts = self._made.config, self._made.pool, self._made.parts
+        keys = {**parts.keys(before), **parts.keys(config)}
+        self.notice = config.notice
+        parts.adopt(config, self.desk)
+        self.change(_policy(config, parts), _limits(config, parts), _resolver(config, parts))
+        changed = await pool.reload(config)
+        parts.cache.forget(keys[name] for name in changed)
+        pool.announce_reload()
+        self._made = replace(self._made, config=config)
+        later, now = tuple(lasting(before, config)), anyio.current_time()
+        parts.notify(SettingsReloaded(config.source, tuple(sorted(changed)), later, now))
+
+    async def __aenter__(self) -> Self:
+        if self._made is not None:
+            if self._made.own is not None:
+                await self._made.own.__aenter__()
+            await self._made.pool.__aenter__()
+        await super().__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        made = self._made
+        if made is not None and made.own is not None:
+            await made.own.engine.end_runs()  # their servers are still there
+        try:
+            await super().__aexit__(*exc)
+        finally:
+            if made is not None:
+                await made.pool.__aexit__(None, None, None)
+                made.parts.forget(self.desk)
+                if made.own is not None:
+                    await made.own.__aexit__(*exc)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The parts of a gateway that was made from settings; *own* are those that it must close."""
+
+    config: Config
+    pool: Pool
+    parts: Parts
+    own: Parts | None
+
+
+async def remembered_tools(config: Config) -> list[str]:
+    """Return the full names of the tools that may be called, as the servers of *config* listed them
+    at their last start. None of them is started."""
+    from ..downstream.listings.definitions import read_tools
+    from ..downstream.listings.identity import identity_of
+    from ..stores.listing_cache import ListingCache
+
+    listings, policy = ListingCache(config.state_folder), _policy(config)
+    kept = {
+        name: (server, listings.of(identity_of(name, server)))
+        for name, server in config.servers.items()
+        if server.enabled
+    }
+    await listings.load()
+    names: list[str] = []
+    for name, (server, listing) in kept.items():
+        if isinstance(definitions := listing.get("tools"), list):
+            tools, _ = read_tools(name, definitions, server.include, server.exclude)
+            names += [tool.full_name for tool in tools]
+    return [name for name in names if policy.denied_by(name) is None]
+
+
+BUNDLED = (
+    Rule("format_code", writes=("file:{paths}",)),
+    Rule("run_tests", reads=("file:{paths}",)),
+    Rule("git_*", reads=("file:{repository}",)),
+)
+"""The resources of the bundled server's tools if their arguments are left out: everything under its
+root."""
+
+
+def _policy(config: Config, parts: Parts | None = None) -> Policy:
+    bundled = [
+        replace(rule, pattern=f"{name}:{rule.pattern}")
+        for name, server in config.servers.items()
+        if server.builtin is not None
+        for rule in BUNDLED
+    ]
+    rules = (
+        Rule(pattern, **{name: getattr(tool, name) for name in type(tool).model_fields})
+        for pattern, tool in config.tools.items()
+    )
+    timeouts = {
+        name: server.timeout_s
+        for name, server in config.servers.items()
+        if server.timeout_s is not None
+    }
+    realm = config.source if parts is not None and parts.is_for_several else ""
+    return Policy((*bundled, *rules), config.policy.deny, timeouts, realm)
+
+
+def _resolver(config: Config, parts: Parts) -> ResourceResolver | None:
+    return parts.resources if config.gateway.detect_conflicts else None
+
+
+def _limits(config: Config, parts: Parts) -> verbs.GatewayLimits:
+    settings, limits, keys = config.gateway, config.gateway.limits, parts.keys(config)
+    servers = tuple(
+        (keys[name], server.max_concurrency)
+        for name, server in config.servers.items()
+        if server.max_concurrency is not None
+    )
+    rates = tuple(
+        (keys[name], Rate.parse(server.rate_limit))
+        for name, server in config.servers.items()
+        if server.rate_limit is not None
+    )
+    return verbs.GatewayLimits(
+        concurrency=Limits(gateway=settings.max_concurrency, servers=servers, rates=rates),
+        timeout_s=settings.timeout_s,
+        max_tasks=limits.max_tasks,
+        max_items=limits.max_items,
+        max_document_bytes=limits.max_document_bytes,
+        max_output_bytes=limits.max_output_bytes,
+        max_run_bytes=limits.max_run_bytes,
+        max_calls=limits.max_calls,
+    )

@@ -1,0 +1,147 @@
+"""A gateway made from settings: its servers start and stop with it, and its settings hold."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plait.app.gateway import Gateway
+from plait.config import Config, load_config
+from plait.core.tools.catalog import ServerState
+from plait.errors import ConfigError, InvalidDag
+
+from .conftest import until, with_a_silent_one, words
+
+
+async def test_a_gateway_from_a_file_runs_a_dag_on_real_servers(config: Path):
+    async with Gateway.from_config(config) as gateway:
+        tasks = [
+            {"id": "a", "tool": "numbers:double", "arguments": {"n": 1}},
+            {"id": "b", "tool": "numbers:double", "arguments": {"n": "$OUTPUT[a].n"}},
+        ]
+        result = await gateway.execute({"tasks": tasks})
+    assert result.outputs == {"b": {"n": 4}}
+
+
+async def test_leaving_the_gateway_cancels_what_runs_and_stops_its_servers(
+    config: Path, told: Path
+):
+    async with Gateway.from_config(load_config(config)) as gateway:
+        await gateway.submit({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
+        pid = gateway.catalog().servers["numbers"].pid
+        await until(told.exists)
+    assert words(told) == "called cancelled"
+    assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_entering_waits_for_no_server(config: Path):
+    async with (
+        asyncio.timeout(2),
+        Gateway.from_config(load_config(with_a_silent_one(config))) as gateway,
+    ):
+        assert gateway.catalog().servers["quiet"].state is ServerState.CONNECTING
+
+
+async def test_the_settings_of_limits_and_policy_hold(config: Path):
+    read = load_config(config)
+    strict = Config.model_validate(
+        {
+            "servers": {
+                name: server.model_dump(exclude_unset=True) for name, server in read.servers.items()
+            },
+            "gateway": {"limits": {"max_tasks": 1}},
+            "tools": {"numbers:hang": {"timeout_s": 0.05}},
+            "policy": {"deny": ["numbers:double"]},
+        }
+    )
+    async with Gateway.from_config(strict) as gateway:
+        with pytest.raises(InvalidDag, match="at most 1 "):
+            await gateway.execute({"tasks": [{"id": id, "tool": "numbers:hang"} for id in "ab"]})
+        with pytest.raises(InvalidDag, match="numbers:double"):
+            await gateway.execute(
+                {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+            )
+        result = await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
+    assert result.errors[0].code == "timeout"
+
+
+@pytest.mark.parametrize(("types", "shape"), [("seen", "{n}"), ("declared", None)])
+async def test_shapes_that_were_seen_are_for_descriptions_if_the_settings_say_so(
+    config: Path, types: str, shape: str | None
+):
+    servers = load_config(config).servers
+    settings = Config.model_validate(
+        {
+            "servers": {
+                name: server.model_dump(exclude_unset=True) for name, server in servers.items()
+            },
+            "gateway": {"expose": "all", "types": types},
+        }
+    )
+    call = {"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}
+    async with Gateway.from_config(settings) as gateway:
+        relaying = gateway.relaying()
+        assert relaying is not None
+        assert relaying.seen("numbers", "double") is None
+        await gateway.execute({"tasks": [call]})
+        assert relaying.seen("numbers", "double") == shape
+        assert relaying.seen("numbers", "nothing") is None
+
+
+def test_a_file_that_is_not_there_is_an_error_of_the_settings(tmp_path: Path):
+    with pytest.raises(ConfigError):
+        Gateway.from_config(tmp_path / "nope.toml")
+
+
+def test_importing_the_program_imports_no_protocol_and_no_web_server():
+    script = (
+        "import sys, plait.app.serving; print(sorted({'mcp', 'uvicorn', 'starlette', 'httpx2'} & "
+        "sys.modules.keys()))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "[]\n"
+
+
+async def test_the_bundled_server_never_writes_the_settings_and_has_the_tools_that_they_name(
+    tmp_path: Path,
+):
+    file = tmp_path / "servers.toml"
+    text = '[servers.w]\nbuiltin = "workspace"\ntools = ["write_file", "list_dir"]\n'
+    file.write_text(text)
+    writes = {
+        "id": "a",
+        "tool": "w:write_file",
+        "arguments": {"path": "servers.toml", "text": ""},
+    }
+    tests = {"id": "a", "tool": "w:run_tests", "arguments": {}}
+    async with Gateway.from_config(file) as gateway:
+        written = await gateway.execute({"tasks": [writes]})
+        with pytest.raises(InvalidDag, match="run_tests"):
+            await gateway.execute({"tasks": [tests]})
+    assert "never written" in str(written)
+    assert file.read_text() == text
+
+
+async def test_the_bundled_server_imports_nothing_from_the_folder_that_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mark = tmp_path / "mark"
+    for module in ("argparse", "anyio", "plait"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.w]\nbuiltin = "workspace"\n')
+    monkeypatch.chdir(tmp_path)
+    listing = {"id": "a", "tool": "w:list_dir", "arguments": {}}
+    async with Gateway.from_config(file) as gateway:
+        result = await gateway.execute({"tasks": [listing]})
+    assert result.status == "success"
+    assert not mark.exists()

@@ -1,0 +1,88 @@
+"""What every call passes and every observer gets, in a gateway made from settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.app import parts
+from plait.app.gateway import Gateway
+from plait.calls.cache import Cache
+from plait.config import load_config
+from plait.core.ports import CallTool, ToolCall
+from plait.core.scheduling.events import Notice
+from plait.core.tools.catalog import ServerState
+from plait.core.tools.server_notices import ServerChanged, SettingsReloaded
+from plait.core.values.strict import JsonObject
+
+from .conftest import with_a_missing_one
+
+
+async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[ToolCall] = []
+    stack = parts.stack
+
+    def with_one_more(*given: Any) -> tuple[CallTool, Cache]:
+        call_tool, cache = stack(*given)
+
+        async def outermost(call: ToolCall) -> JsonObject:
+            seen.append(call)
+            return await call_tool(call)
+
+        return outermost, cache
+
+    monkeypatch.setattr(parts, "stack", with_one_more)
+    async with Gateway.from_config(load_config(config)) as gateway:
+        await gateway.execute(
+            {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+        )
+        result: Any = await gateway.call(
+            "numbers", "double", {"name": "double", "arguments": {"n": 2}}
+        )
+    assert result["structuredContent"] == {"n": 4}
+    assert [(call.id.run != "", call.id.task, call.arguments) for call in seen] == [
+        (True, "a", {"n": 1}),
+        (False, "numbers:double", {"n": 2}),
+    ]
+
+
+async def test_observers_get_notices_of_runs_servers_and_settings_in_one_stream(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[Notice] = []
+    monkeypatch.setattr("plait.observers.logs.log_notices", seen.append)
+    async with Gateway.from_config(load_config(config)) as gateway:
+        await gateway.execute(
+            {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+        )
+        await gateway.reload(load_config(with_a_missing_one(config)))
+        await gateway.settled()
+    states = [
+        (notice.info.name, notice.before, notice.info.state)
+        for notice in seen
+        if isinstance(notice, ServerChanged)
+    ]
+    assert states[0] == ("numbers", ServerState.CONNECTING, ServerState.READY)
+    assert ("absent", ServerState.CONNECTING, ServerState.RETRYING) in states
+    lost = next(
+        notice
+        for notice in seen
+        if isinstance(notice, ServerChanged) and notice.info.state is ServerState.RETRYING
+    )
+    assert lost.info.error is not None
+    assert "missing" in lost.info.error
+    assert lost.retry_in_s is not None
+    assert {(name, after) for name, _, after in states[-2:]} == {
+        ("numbers", ServerState.STOPPED),
+        ("absent", ServerState.STOPPED),
+    }
+    (reloaded,) = (notice for notice in seen if isinstance(notice, SettingsReloaded))
+    assert reloaded[:3] == (str(config), ("absent",), ())
+    kinds = [type(notice).__name__ for notice in seen]
+    assert kinds.index("ServerChanged") < kinds.index("Started") < kinds.index("Finished")
+    assert kinds.index("Finished") < kinds.index("SettingsReloaded")
+    assert [notice.at for notice in seen] == sorted(notice.at for notice in seen)
