@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from plait.app.gateway import Gateway
@@ -15,6 +16,7 @@ from plait.config import Config, load_config
 from plait.core.tools.catalog import ServerState
 from plait.errors import ConfigError, InvalidDag
 
+from ..downstream.changing import ChangingServer
 from .conftest import until, with_a_silent_one, words
 
 
@@ -145,3 +147,52 @@ async def test_the_bundled_server_imports_nothing_from_the_folder_that_it_serves
         result = await gateway.execute({"tasks": [listing]})
     assert result.status == "success"
     assert not mark.exists()
+
+
+def in_two_profiles(changing: ChangingServer, other: ChangingServer, **env: str) -> Config:
+    lead = {"s": changing.settings(env=env), "o": other.settings()}
+    servers = {name: server.model_dump(exclude_unset=True) for name, server in lead.items()}
+    reading = {"servers": ["s"], "policy": {"deny": ["*:change"]}}
+    return Config.model_validate(
+        {"servers": servers, "profiles": {"reading": reading, "rest": {"servers": ["o"]}}}
+    )
+
+
+async def look(gateway: Gateway) -> object:
+    """What the server `s` says of itself."""
+    with anyio.fail_after(20):
+        result = await gateway.execute({"tasks": [{"id": "a", "tool": "s:look"}]})
+    return result.outputs["a"]
+
+
+async def test_a_profile_is_served_next_to_all_the_settings_from_the_same_servers(tmp_path: Path):
+    changing, other = ChangingServer(tmp_path / "s"), ChangingServer(tmp_path / "o")
+    async with Gateway.from_config(in_two_profiles(changing, other)) as gateway:
+        reading = await gateway.in_profile("reading")
+        assert await gateway.in_profile("reading") is reading
+        assert await look(reading) == await look(gateway)
+        assert list(reading.catalog().servers) == ["s"]
+        with pytest.raises(InvalidDag, match="denied"):
+            await reading.execute({"tasks": [{"id": "a", "tool": "s:change"}]})
+        with pytest.raises(ConfigError, match='Did you mean "reading"'):
+            await gateway.in_profile("raeding")
+    assert changing.asked.count("start") == 1
+
+
+async def test_new_settings_hold_in_every_profile_and_one_that_is_gone_has_no_servers(
+    tmp_path: Path,
+):
+    changing, other = ChangingServer(tmp_path / "s"), ChangingServer(tmp_path / "o")
+    config = in_two_profiles(changing, other)
+    async with Gateway.from_config(config) as gateway:
+        reading = await gateway.in_profile("reading")
+        before = await look(reading)
+        await gateway.reload(in_two_profiles(changing, other, X="1"))
+        assert (now := await look(reading)) != before
+        assert now == await look(gateway)
+        await gateway.reload(config.model_copy(update={"profiles": {}}))
+        assert list(gateway.profiles()) == []
+        assert list(reading.catalog().servers) == []
+        await gateway.reload(config)
+        assert await look(reading) == await look(gateway)
+    assert changing.asked.count("start") == 3

@@ -10,10 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 
+from plait.app.gateway import Gateway
+from plait.app.serving import run_http
+from plait.config import Config
+from plait.upstream.stopping import Stop
+from plait.upstream.transports.admission import Everybody
+from plait.upstream.transports.hosts import Allowed
+from plait.upstream.transports.listening import listen_on
+
+from ..downstream.changing import ChangingServer
 from ..upstream.conftest import structured
 from .conftest import until, with_a_silent_one, words
 
@@ -59,3 +70,48 @@ async def test_a_signal_over_http_cancels_downstream_and_leaves_no_process(
         with anyio.fail_after(15):
             assert await process.wait() == 0
     assert words(told) == "called cancelled"
+
+
+async def test_clients_over_http_choose_a_profile_in_both_eras_and_over_sse(tmp_path: Path):
+    changing = ChangingServer(tmp_path / "s")
+    server = changing.settings().model_dump(exclude_unset=True)
+    tools = {"deny": ["*:change"]}
+    config = Config.model_validate(
+        {"servers": {"s": server}, "profiles": {"reading": {"expose": "all", "policy": tools}}}
+    )
+    stop = Stop(give_up=lambda status: None)
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    with listen_on("127.0.0.1", 0) as listening:
+        async with (
+            Gateway.from_config(config) as gateway,
+            anyio.create_task_group() as tasks,
+        ):
+            await gateway.settled()
+
+            async def run() -> None:
+                await run_http(
+                    gateway, config.gateway, listening, Allowed("127.0.0.1"), Everybody(), stop,
+                    relaying=gateway.relaying(), on_ready=ready.set_result,
+                )  # fmt: skip
+
+            tasks.start_soon(run)
+            url = await ready
+            query, sse = "?profile=reading", url.replace("/mcp", "/sse")
+            found = {}
+            for name, client in {
+                "whole": Client(url),
+                "modern": Client(url + query),
+                "legacy": Client(url + query, mode="legacy"),
+                "sse": Client(sse_client(sse + query), mode="legacy"),
+            }.items():
+                async with client:
+                    found[name] = {tool.name for tool in (await client.list_tools()).tools}
+            async with httpx2.AsyncClient() as http:
+                refused = [await http.get(f"{at}?profile=raeding") for at in (url, sse)]
+            stop.ask()
+    stop.done()
+    for name in ("modern", "legacy", "sse"):
+        assert found[name] - found["whole"] == {"s__look", "s__wait"}
+    assert [answer.status_code for answer in refused] == [404, 404]
+    assert 'Did you mean "reading"?' in refused[1].json()["error"]["message"]
+    assert changing.asked.count("start") == 1

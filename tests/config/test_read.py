@@ -372,6 +372,12 @@ def test_a_profile_is_a_part_of_the_settings(load: Load):
     assert whole.policy.deny == ("*:delete_*",)
 
 
+def test_a_profile_within_another_can_only_narrow_it_down(load: Load):
+    reading = load(PROFILES, PLAIT_PROFILE="reading").in_profile("whole")
+    assert list(reading.servers) == ["web"]
+    assert reading.policy.deny == ("*:delete_*", "web:write_*")
+
+
 def test_a_profile_that_is_asked_for_comes_before_the_variables(load: Load, tmp_path: Path):
     load(PROFILES)
     config = load_config(

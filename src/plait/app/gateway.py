@@ -4,11 +4,13 @@ settings do."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import anyio
+from anyio.abc import TaskGroup
 
 from ..config import Config, load_config
 from ..config.reloading import lasting
@@ -31,6 +33,8 @@ class Gateway(verbs.Gateway):
     as gateway:`."""
 
     _made: _Made | None = None
+    _opened: _Opened | None = None
+    """Set while it is open."""
 
     @classmethod
     def from_config(
@@ -90,9 +94,20 @@ class Gateway(verbs.Gateway):
         return None if shape is None else shape.shape()
 
     async def reload(self, config: Config) -> None:
-        """Apply *config*. Unchanged servers and active runs are not disturbed; settings that cannot
-        change at run time are reported."""
+        """Apply *config*, also to the open gateways of profiles. Unchanged servers and active runs
+        are not disturbed; settings that cannot change at run time are reported."""
         assert self._made is not None  # it was made from settings
+        before, parts = self._made.config, self._made.parts
+        changed = await self.apply(config)
+        for name, gateway in [*self._opened.profiles.items()] if self._opened else []:
+            await gateway.apply(_in_profile(config, name))
+        later, now = tuple(lasting(before, config)), anyio.current_time()
+        parts.notify(SettingsReloaded(config.source, tuple(sorted(changed)), later, now))
+
+    async def apply(self, config: Config) -> set[str]:
+        """Apply *config* to this gateway alone, unreported. Returns the names of the servers that
+        started or stop."""
+        assert self._made is not None
         before, pool, parts = self._made.config, self._made.pool, self._made.parts
         keys = {**parts.keys(before), **parts.keys(config)}
         self.notice = config.notice
@@ -102,8 +117,33 @@ class Gateway(verbs.Gateway):
         parts.cache.forget(keys[name] for name in changed)
         pool.announce_reload()
         self._made = replace(self._made, config=config)
-        later, now = tuple(lasting(before, config)), anyio.current_time()
-        parts.notify(SettingsReloaded(config.source, tuple(sorted(changed)), later, now))
+        return changed
+
+    def profiles(self) -> Collection[str]:
+        """List the profiles of the settings as they are now."""
+        return () if self._made is None else self._made.config.profiles.keys()
+
+    async def in_profile(self, name: str) -> Gateway:
+        """Return the gateway of a profile. It is opened when it is first asked for, and stays open
+        as long as this one, whose parts it shares. It has limits of its own, and gets the same new
+        settings: if the profile is gone from them, it has no servers. Raises `ConfigError` for an
+        unknown profile."""
+        assert self._opened is not None
+        if (known := self._opened.profiles.get(name)) is not None:
+            return known
+        return cast("Gateway", await self._opened.tasks.start(self._run_profile, name))
+
+    async def _run_profile(self, name: str, *, task_status: anyio.abc.TaskStatus[Gateway]) -> None:
+        assert self._made is not None
+        assert self._opened is not None
+        config, parts = self._made.config, self._made.parts
+        desk = f"{self.desk}?profile={name}"
+        async with Gateway.from_config(config.in_profile(name), parts=parts, desk=desk) as gateway:
+            if self._made.config is not config:  # they have changed meanwhile
+                await gateway.apply(_in_profile(self._made.config, name))
+            self._opened.profiles[name] = gateway
+            task_status.started(gateway)
+            await self._opened.closing.wait()
 
     async def __aenter__(self) -> Self:
         if self._made is not None:
@@ -111,12 +151,18 @@ class Gateway(verbs.Gateway):
                 await self._made.own.__aenter__()
             await self._made.pool.__aenter__()
         await super().__aenter__()
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        self._opened = _Opened(tasks)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        made = self._made
+        made, opened = self._made, self._opened
+        assert opened is not None
         if made is not None and made.own is not None:
             await made.own.engine.end_runs()  # their servers are still there
+        opened.closing.set()
+        await opened.tasks.__aexit__(None, None, None)
         try:
             await super().__aexit__(*exc)
         finally:
@@ -135,6 +181,15 @@ class _Made:
     pool: Pool
     parts: Parts
     own: Parts | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The open gateways of profiles, by name, each in a task of *tasks* until *closing*."""
+
+    tasks: TaskGroup
+    profiles: dict[str, Gateway] = field(default_factory=dict)
+    closing: anyio.Event = field(default_factory=anyio.Event)
 
 
 async def remembered_tools(config: Config) -> list[str]:
@@ -186,6 +241,13 @@ def _policy(config: Config, parts: Parts | None = None) -> Policy:
     }
     realm = config.source if parts is not None and parts.is_for_several else ""
     return Policy((*bundled, *rules), config.policy.deny, timeouts, realm)
+
+
+def _in_profile(config: Config, name: str) -> Config:
+    """Return the part of *config* that a profile is; one without servers if it is gone."""
+    if name in config.profiles:
+        return config.in_profile(name)
+    return config.model_copy(update={"servers": {}, "profile": name})
 
 
 def _resolver(config: Config, parts: Parts) -> ResourceResolver | None:

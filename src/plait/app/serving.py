@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -192,14 +193,18 @@ async def run_http(
     from ..upstream.transports.listening import Listener
 
     calls, requests = OpenCalls(), OpenRequests()
-    server = build_server(
-        gateway,
-        max_chars=settings.max_result_chars,
-        wait_s=settings.wait_s,
-        calls=calls,
-        relaying=relaying,
+    build = partial(
+        build_server, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls
     )
-    app = build_app(gateway, server, allowed, admission, calls=calls, requests=requests)
+    app = build_app(
+        gateway,
+        build(gateway, relaying=relaying),
+        allowed,
+        admission,
+        profiles=_Profiles(gateway, build) if isinstance(gateway, Gateway) else None,
+        calls=calls,
+        requests=requests,
+    )
     listener = Listener(
         app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening))
     )
@@ -215,6 +220,21 @@ async def run_http(
         await listener.serve(sockets=[listening])
         stop.ask()
         tasks.cancel_scope.cancel()
+
+
+class _Profiles:
+    """The profiles of *gateway* for clients over HTTP; *build* makes the server of each."""
+
+    def __init__(self, gateway: Gateway, build: Callable[..., Any]) -> None:
+        self._gateway = gateway
+        self._build = build
+
+    def names(self) -> Collection[str]:
+        return self._gateway.profiles()
+
+    async def open(self, name: str) -> Any:
+        gateway = await self._gateway.in_profile(name)
+        return self._build(gateway, relaying=gateway.relaying())
 
 
 def _url(host: str, listening: socket.socket) -> str:

@@ -27,7 +27,7 @@ from ..errors import ServerUnavailable
 from ..redaction import Secrets
 from .connection import Connection
 from .listings.identity import identity_of
-from .server_requests.roots import NO_ROOTS, Roots
+from .server_requests.roots import NO_ROOTS, OnlyClient, Roots
 from .timings import ConnectTimings
 from .transports.guard import Guard
 from .transports.transport import open_transport
@@ -39,6 +39,9 @@ DRAIN_S = 30.0
 
 class Holder(Protocol):
     """Holds connections: a pool."""
+
+    roots: Roots
+    """Its clients, as servers ask them for roots."""
 
     def forget_lists(self) -> None:
         """Note that the state or a list of one of its connections has changed. It must not
@@ -69,6 +72,9 @@ class Held:
     def broadcast(self, method: str, params: JsonObject) -> None:
         for holder in list(self.holders):
             holder.broadcast(self.name, method, params)
+
+    def all_roots(self) -> list[Roots]:
+        return [holder.roots for holder in self.holders]
 
     async def run(self) -> None:
         try:
@@ -138,7 +144,6 @@ class Connections:
         config: Config,
         holder: Holder,
         *,
-        roots: Roots,
         secrets: Secrets,
         max_message_bytes: int,
     ) -> Held:
@@ -168,7 +173,7 @@ class Connections:
             ),
             on_stderr=stderr_logger(name),
             on_notification=held.broadcast,
-            roots_caller=NO_ROOTS if is_shared else roots.caller_for(name),
+            roots_caller=NO_ROOTS if is_shared else OnlyClient(name, held.all_roots),
             secrets=secrets,
         )
         if self._tasks is not None:

@@ -76,7 +76,7 @@ class Pool:
         self._offers: tuple[ServerListing, ...] = ()
         self._are_offers_current = False
         self._listeners: dict[object, OnNotice] = {}
-        self._roots = Roots()
+        self.roots = Roots()
         self._tasks: TaskGroup | None = None
         self._held = self._take(config)
 
@@ -171,11 +171,11 @@ class Pool:
 
     def join(self, ask: Ask | None) -> Callable[[], None]:
         """As `Downstream.join`."""
-        return self._roots.join(ask)
+        return self.roots.join(ask)
 
     def askers(self) -> list[str]:
         """As `Downstream.askers`."""
-        return self._roots.askers()
+        return self.roots.askers()
 
     def broadcast(self, server: str, method: str, params: JsonObject) -> None:
         """Pass a notification of *server* on, or drop it if that is impossible."""
@@ -249,7 +249,6 @@ class Pool:
                     name,
                     config,
                     self,
-                    roots=self._roots,
                     secrets=self._secrets,
                     max_message_bytes=self._max_message_bytes,
                 )

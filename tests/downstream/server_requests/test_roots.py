@@ -9,7 +9,7 @@ import pytest
 
 from plait.core.ports import Ask
 from plait.core.values.strict import JsonObject
-from plait.downstream.server_requests.roots import TIMEOUTS_S, Roots
+from plait.downstream.server_requests.roots import TIMEOUTS_S, OnlyClient, Roots
 from plait.errors import RpcError
 
 pytestmark = pytest.mark.virtual_time
@@ -22,17 +22,30 @@ def client(name: str) -> Ask:
     return ask
 
 
-async def refusal(roots: Roots) -> RpcError:
+async def ask(*all_roots: Roots, server: str = "s") -> JsonObject:
+    return await OnlyClient(server, lambda: all_roots).ask("roots/list", {"x": 1})
+
+
+async def refusal(*all_roots: Roots) -> RpcError:
     with pytest.raises(RpcError) as caught:
-        await roots.ask("s", "roots/list", {})
+        await ask(*all_roots)
     return caught.value
 
 
 async def test_the_only_connected_client_is_asked():
     roots = Roots()
     roots.join(client("a"))
-    answer = await roots.ask("s", "roots/list", {"x": 1})
-    assert answer == {"roots": [{"uri": "file:///a"}], "method": "roots/list", "params": {"x": 1}}
+    expected = {"roots": [{"uri": "file:///a"}], "method": "roots/list", "params": {"x": 1}}
+    assert await ask(roots) == expected
+
+
+async def test_the_only_client_of_all_configurations_is_asked():
+    one, other = Roots(), Roots()
+    other.join(client("b"))
+    assert (await ask(one, other))["roots"] == [{"uri": "file:///b"}]
+    assert other.askers() == ["s"]
+    one.join(client("a"))
+    assert (await refusal(one, other)).code == types.METHOD_NOT_FOUND
 
 
 @pytest.mark.parametrize("clients", [[], [None], [client("a"), client("b")], [client("a"), None]])
@@ -51,14 +64,14 @@ async def test_servers_that_have_asked_are_listed_while_a_client_can_answer():
     roots = Roots()
     for server in ("s", "t", "s"):
         with pytest.raises(RpcError):
-            await roots.ask(server, "roots/list", {})
+            await ask(roots, server=server)
     leave = roots.join(client("a"))
     assert roots.askers() == ["s", "t"]
     leave_too = roots.join(client("b"))
     assert roots.askers() == []
     leave()
     assert roots.askers() == ["s", "t"]
-    assert (await roots.ask("s", "roots/list", {}))["roots"] == [{"uri": "file:///b"}]
+    assert (await ask(roots))["roots"] == [{"uri": "file:///b"}]
     leave_too()
     leave_too()
     assert roots.askers() == []

@@ -15,7 +15,7 @@ from mcp.server import Server
 from starlette.datastructures import Headers
 
 from plait.upstream.transports.messages import Request
-from plait.upstream.transports.sessions import Sessions
+from plait.upstream.transports.sessions import Room, Sessions
 
 from ...fakes import FakeServers
 from ..conftest import task
@@ -174,7 +174,8 @@ async def sessions(
     most: int = 10, idle_s: float = 60.0, of_address: int = 10
 ) -> AsyncIterator[Sessions]:
     async with anyio.create_task_group() as tasks:
-        made = Sessions(Server("test"), {}, tasks, most=most, of_address=of_address, idle_s=idle_s)
+        room = Room(most, of_address)
+        made = Sessions(Server("test"), {}, tasks, room, idle_s=idle_s)
         yield made
         made.end_all()
 

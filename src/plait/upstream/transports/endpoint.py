@@ -22,7 +22,7 @@ from ..mcp_sdk import MCP_PROTOCOL_VERSION_HEADER
 from .bodies import OpenRequests, body_of
 from .messages import Incoming, Unreadable, as_message
 from .modern_requests import ModernRequests
-from .sessions import SESSION_HEADER, Sessions
+from .sessions import SESSION_HEADER, Room, Sessions
 from .shares import address_of
 from .streaming_response import refuse, respond
 
@@ -30,11 +30,13 @@ _JSON, _STREAM = "application/json", "text/event-stream"
 
 
 class Endpoint:
-    """An ASGI app, while `running`. It ends everything open when *requests* ends."""
+    """An ASGI app, while `running`. It ends everything open when *requests* ends. Its sessions are
+    in *room*."""
 
-    def __init__(self, server: Server[Any], requests: OpenRequests) -> None:
+    def __init__(self, server: Server[Any], requests: OpenRequests, room: Room) -> None:
         self._server = server
         self._requests = requests
+        self._room = room
         self._sessions: Sessions | None = None
         self._modern: ModernRequests | None = None
 
@@ -44,7 +46,7 @@ class Endpoint:
             self._server.lifespan(self._server) as lifespan,
             anyio.create_task_group() as tasks,
         ):
-            self._sessions = Sessions(self._server, lifespan, tasks)
+            self._sessions = Sessions(self._server, lifespan, tasks, self._room)
             self._modern = ModernRequests(self._server, lifespan)
             tasks.start_soon(self._end_at_stop)
             try:

@@ -23,8 +23,8 @@ from ..calls import OpenCalls
 from ..mcp_sdk import SseServerTransport
 from .admission import HEALTH, Admission, AdmissionGuard, is_admitted
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
-from .endpoint import Endpoint
 from .hosts import Allowed, HostGuard
+from .profiles import ByProfile, Profiles
 from .shares import ADDRESS_STREAMS, FairRequests, address_of, too_many
 
 PATH = "/mcp"
@@ -36,16 +36,17 @@ def build_app(
     allowed: Allowed,
     admission: Admission,
     *,
+    profiles: Profiles | None = None,
     calls: OpenCalls | None = None,
     requests: OpenRequests | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
-    """Build the app over *server*. *allowed* guards every route, and *admission* every route except
-    that for health. A closed *calls* means that we are stopping; *requests* then ends the open
-    requests."""
+    """Build the app over *server*, and those of *profiles*. *allowed* guards every route, and
+    *admission* every route except that for health. A closed *calls* means that we are stopping;
+    *requests* then ends the open requests."""
     requests = requests or OpenRequests()
-    endpoint = Endpoint(server, requests)
-    sse = _LegacySse(server, max_body_bytes)
+    endpoint = ByProfile(server, requests, profiles)
+    sse = _LegacySse(endpoint, max_body_bytes)
 
     async def healthz(request: Request) -> Response:
         state = health(gateway, is_stopping=calls is not None and calls.is_closed)
@@ -94,7 +95,7 @@ class _Shortcut:
     """Calls the endpoint without the router, whose work for paths and errors costs as much as a
     relayed call."""
 
-    def __init__(self, app: ASGIApp, endpoint: Endpoint) -> None:
+    def __init__(self, app: ASGIApp, endpoint: ByProfile) -> None:
         self._app = app
         self._endpoint = endpoint
 
@@ -107,12 +108,14 @@ class _LegacySse:
     """The transport of 2024: a stream of events, and a URL to post to. The stream is the session;
     when it ends, the calls in flight are cancelled."""
 
-    def __init__(self, server: Server[Any], max_body_bytes: int) -> None:
-        self._server = server
+    def __init__(self, by_profile: ByProfile, max_body_bytes: int) -> None:
+        self._by_profile = by_profile
         self._transport = SseServerTransport("/messages/", max_request_body_size=max_body_bytes)
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (chosen := await self._by_profile.choose(scope, send)) is None:
+            return
         address = address_of(scope)
         if self._open[address] >= ADDRESS_STREAMS:
             await too_many("streams")(scope, receive, send)
@@ -120,7 +123,8 @@ class _LegacySse:
         self._open[address] += 1
         try:
             async with self._transport.connect_sse(scope, receive, send) as (read, write):
-                await self._server.run(read, write, self._server.create_initialization_options())
+                server = chosen.server
+                await server.run(read, write, server.create_initialization_options())
         finally:
             self._open[address] -= 1
 

@@ -189,24 +189,57 @@ class Session:
         await self._runner.on_notify(inbound, method, params)
 
 
+class Room:
+    """The room for the sessions of all servers: at most *most*, and at most *of_address* from one
+    address."""
+
+    def __init__(self, most: int = MAX_SESSIONS, of_address: int = ADDRESS_SESSIONS) -> None:
+        self._most = most
+        self._of_address = of_address
+        self._sessions: dict[Session, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Room: {len(self._sessions)} of {self._most} sessions>"
+
+    def add(self, session: Session) -> None:
+        self._sessions[session] = None
+
+    def remove(self, session: Session) -> None:
+        del self._sessions[session]
+
+    def make(self, address: str) -> bool:
+        """Make room for one more session of *address*, if need be by ending that of its idle ones
+        which is least in use. Returns whether there is room."""
+        live = [session for session in self._sessions if not session.has_ended]
+        own = [session for session in live if session.address == address]
+        if len(own) < self._of_address and len(live) < self._most:
+            return True
+        idle = [session for session in own if session.is_idle]
+        if not idle:
+            return False
+        least = min(idle, key=lambda session: session.use)
+        log.info("session.made_room", extra={"session": least.id[:8]})
+        least.end()
+        return True
+
+
 class Sessions:
-    """The open sessions, at most *most*; each ends when it has been idle for *idle_s*."""
+    """The open sessions of one server, in *room*, which others may share; each ends when it has
+    been idle for *idle_s*."""
 
     def __init__(
         self,
         server: Server[Any],
         lifespan: Any,
         tasks: TaskGroup,
+        room: Room,
         *,
-        most: int = MAX_SESSIONS,
-        of_address: int = ADDRESS_SESSIONS,
         idle_s: float = IDLE_S,
     ) -> None:
         self._server = server
         self._lifespan = lifespan
         self._tasks = tasks
-        self._most = most
-        self._of_address = of_address
+        self._room = room
         self._idle_s = idle_s
         self._sessions: dict[str, Session] = {}
 
@@ -229,11 +262,12 @@ class Sessions:
         if not (isinstance(message, Request) and message.method == "initialize"):
             await refuse(send, 400, types.INVALID_REQUEST, "Bad Request: Missing session ID")
             return
-        if not self._has_room(address):
+        if not self._room.make(address):
             await refuse(send, 503, types.INTERNAL_ERROR, "Too many open sessions")
             return
         session = Session(self._server, self._lifespan, address)
         self._sessions[session.id] = session
+        self._room.add(session)
         try:
             await self._tasks.start(self._run, session)
             await session.post(message, headers, send)
@@ -241,25 +275,9 @@ class Sessions:
             if not session.is_established:
                 session.end()
 
-    def _has_room(self, address: str) -> bool:
-        """Make room for one more session of *address*, if need be by ending that of its idle ones
-        which is least in use."""
-        own = [session for session in self._live() if session.address == address]
-        if len(own) < self._of_address and sum(1 for _ in self._live()) < self._most:
-            return True
-        idle = [session for session in own if session.is_idle]
-        if not idle:
-            return False
-        least = min(idle, key=lambda session: session.use)
-        log.info("session.made_room", extra={"session": least.id[:8]})
-        least.end()
-        return True
-
-    def _live(self) -> Iterator[Session]:
-        return (session for session in self._sessions.values() if not session.has_ended)
-
     async def _run(self, session: Session, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         try:
             await session.run(self._idle_s, task_status=task_status)
         finally:
             del self._sessions[session.id]
+            self._room.remove(session)
