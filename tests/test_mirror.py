@@ -36,6 +36,7 @@ OF_THE_WHOLE = {
     "downstream/test_relay.py": "what is passed on unchanged, over each transport and era",
     "downstream/transports/test_stdio_faults.py": "the faults of a process, up to its calls",
     "downstream/transports/test_streams.py": "event streams of HTTP and of SSE, up to the calls",
+    "test_warm.py": "the start of programs for these tests",
     "engine/test_locating.py": "a file system that hangs, from a document to its calls",
     "upstream/relay/test_limits.py": "calls by name share limits and claims with runs, end to end",
     "test_architecture.py": "who may import whom",

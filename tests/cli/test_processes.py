@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,11 +23,13 @@ import pytest
 from plait.workspace.paths import Root
 from plait.workspace.server import Workspace, tools
 
+from ..warm import warm
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 REPOSITORY = EXAMPLES / "repository.json"
 TOUR = (str(EXAMPLES / "tour.json"), "--config", str(EXAMPLES / "tour.toml"))
-PLAIT = (sys.executable, "-m", "plait")
+PYTHON = (sys.executable, "-m", "plait")
 HEAVY = {
     "anyio",
     "httpx2",
@@ -49,10 +52,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     environ = {name: value for name, value in os.environ.items() if name not in ours}
 
     def begin(
-        *words: str, program: tuple[str, ...] = PLAIT, cwd: Path = tmp_path, **more: str
+        *words: str, program: Sequence[str] = (), cwd: Path = tmp_path, **more: str
     ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [*program, *words],
+            [*(program or warm("-m", "plait")), *words],
             cwd=cwd,
             env={
                 **environ,
@@ -204,9 +207,6 @@ def _command_lines() -> Iterator[bytes]:
             continue  # it has ended since
 
 
-STUBBORN = (sys.executable, "-m", "tests.cli.stubborn")
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_shows_what_there_is_and_ends_at_once(
     start: Start, number: signal.Signals, code: int
@@ -214,7 +214,7 @@ def test_a_second_signal_shows_what_there_is_and_ends_at_once(
     """Also while a task that cleans up still runs."""
     undo = {"id": "undo", "tool": "s:stay", "depends_on": ["a"], "trigger_rule": "always"}
     tasks = [{"id": "e", "tool": "s:echo"}, {"id": "a", "tool": "s:stay"}, undo]
-    process = start("run", "-", "--json", program=STUBBORN, cwd=ROOT)
+    process = start("run", "-", "--json", program=warm("-m", "tests.cli.stubborn"), cwd=ROOT)
     assert process.stdin is not None
     process.stdin.write(json.dumps({"tasks": tasks, "return": ["*"]}))
     process.stdin.close()
@@ -233,7 +233,7 @@ def test_a_second_signal_shows_what_there_is_and_ends_at_once(
 
 
 def test_a_second_ctrl_c_shows_a_call_and_ends_at_once(start: Start):
-    process = start("call", "s:stay", "--json", program=STUBBORN, cwd=ROOT)
+    process = start("call", "s:stay", "--json", program=warm("-m", "tests.cli.stubborn"), cwd=ROOT)
     line_with(process, "sent")
     process.send_signal(signal.SIGINT)
     line_with(process, "Interrupted")
@@ -257,9 +257,10 @@ def test_a_server_that_does_not_start_fails_its_own_tasks_with_5(start: Start, t
 
 def counting(folder: Path, *names: str) -> None:
     """Write settings with servers of these *names*; each adds a line to NAME.started at a start."""
+    workspace = shlex.join(warm("-m", "plait.workspace"))
     servers = (
         f'[servers.{name}]\ncommand = "sh"\nargs = ["-c", '
-        f"'echo >> {name}.started; exec {sys.executable} -m plait.workspace']\n"
+        f"'echo >> {name}.started; exec {workspace}']\n"
         for name in names
     )
     (folder / "servers.toml").write_text("".join(servers))
@@ -283,7 +284,7 @@ def test_a_terminal_shows_what_starts_and_runs_and_keeps_finished_lines_alone(tm
     )
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        [*PLAIT, "run", TOUR[0], "--config", str(settings)],
+        [*warm("-m", "plait"), "run", TOUR[0], "--config", str(settings)],
         stdout=subprocess.PIPE,
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "NO_COLOR": "1", "PLAIT_STATE_DIR": str(tmp_path)},
@@ -377,7 +378,7 @@ def test_a_signal_during_the_imports_ends_the_program_without_a_traceback(
 
 
 def test_plain_streams_get_plain_characters(start: Start):
-    out, _ = start("servers", PYTHONIOENCODING="ascii").communicate()
+    out, _ = start("servers", program=PYTHON, PYTHONIOENCODING="ascii").communicate()
     assert out.isascii()
     assert out.startswith("+ workspace")
 

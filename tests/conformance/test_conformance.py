@@ -14,12 +14,12 @@ from typing import TypeAlias
 
 import pytest
 
+from ..warm import warm
 from .suite import HERE, run_suite
 
 ROOT = HERE.parent.parent
 PLAIT = [sys.executable, "-m", "plait"]
 SERVED = re.compile(r"http://127\.0\.0\.1:\d+/mcp")
-EVERYTHING = [sys.executable, "-m", "tests.conformance.everything"]
 
 
 Target: TypeAlias = Callable[[Path], AbstractAsyncContextManager[str]]
@@ -32,7 +32,10 @@ async def direct(folder: Path) -> AsyncIterator[str]:
     """The fixture server itself; its log goes to the folder."""
     with (folder / "server.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *EVERYTHING, "http", cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=log
+            *warm("-m", "tests.conformance.everything", "http"),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
         )
     assert process.stdout is not None
     try:

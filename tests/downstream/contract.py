@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.transport import Transport
 
 from ..fakes import FakeCaller, FakeServers, a_call, tool
+from ..warm import warm
 from .sdk_server import build, fail, hanging, note
 
 SCRIPT = str(Path(__file__).with_name("sdk_server.py"))
@@ -79,7 +79,7 @@ class HttpServer:
 
     def start(self) -> None:
         port = str(urlsplit(self.url).port or 0)
-        command = [sys.executable, SCRIPT, self._transport, str(self.journal.path), "--port", port]
+        command = warm(SCRIPT, self._transport, str(self.journal.path), "--port", port)
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().decode().strip()
@@ -190,8 +190,8 @@ class Way:
 
     def _settings(self) -> ServerSettings:
         if self.http is None:
-            args = (SCRIPT, "stdio", str(self.journal.path))
-            return ServerSettings(command=sys.executable, args=args, protocol=self.protocol)
+            command, *args = warm(SCRIPT, "stdio", str(self.journal.path))
+            return ServerSettings(command=command, args=tuple(args), protocol=self.protocol)
         transport: Any = self.transport
         return ServerSettings(url=self.http.url, transport=transport, protocol=self.protocol)
 

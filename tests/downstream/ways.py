@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from plait.downstream.pool import Pool
 from plait.downstream.timings import ConnectTimings
 
 from ..fakes import FakeCaller
+from ..warm import warm
 from .pools import open_pool
 
 SCRIPT = str(Path(__file__).with_name("raw_server.py"))
@@ -52,8 +52,8 @@ class Way:
     @property
     def settings(self) -> ServerSettings:
         if self.url is None:
-            args = (SCRIPT, "stdio", str(self.journal), *self.flags)
-            return ServerSettings(command=sys.executable, args=args, protocol=self.protocol)
+            command, *args = warm(SCRIPT, "stdio", str(self.journal), *self.flags)
+            return ServerSettings(command=command, args=tuple(args), protocol=self.protocol)
         transport: Any = self.transport
         return ServerSettings(url=self.url, transport=transport, protocol=self.protocol)
 
@@ -100,7 +100,7 @@ class Reached:
 def served(transport: str, journal: Path, *flags: str) -> Iterator[str]:
     """The URL of a server of ours over HTTP, for as long as the block takes."""
     process = subprocess.Popen(
-        [sys.executable, SCRIPT, transport, str(journal), *flags], stdout=subprocess.PIPE
+        warm(SCRIPT, transport, str(journal), *flags), stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,14 +22,19 @@ from mcp.server import Server
 
 from plait.upstream.transports.stdio import open_pipe
 
+from ...warm import warm
 from ..conftest import structured, task
 
-SERVER = [sys.executable, "-m", "tests.upstream.standalone"]
 ROOT = Path(__file__).parents[3]
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+
+
+def standalone() -> list[str]:
+    """The command of a gateway."""
+    return warm("-m", "tests.upstream.standalone")
 
 
 class Process:
@@ -94,7 +98,7 @@ class Process:
 @asynccontextmanager
 async def started(*arguments: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        *SERVER, *arguments, cwd=ROOT, limit=2**25,
+        *standalone(), *arguments, cwd=ROOT, limit=2**25,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -109,7 +113,7 @@ async def started(*arguments: str) -> AsyncIterator[Process]:
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28", "auto"])
 async def test_a_client_of_either_era_runs_a_dag_over_a_real_pipe(mode: str):
-    parameters = StdioServerParameters(command=SERVER[0], args=SERVER[1:], cwd=ROOT)
+    parameters = StdioServerParameters(command=standalone()[0], args=standalone()[1:], cwd=ROOT)
     async with Client(stdio_client(parameters), mode=mode) as client:
         assert len((await client.list_tools()).tools) == 5
         result = await client.call_tool("execute_dag", {"tasks": [task("a", arguments={"n": 1})]})
@@ -449,7 +453,7 @@ async def test_files_serve_as_input_and_output(tmp_path: Path):
     (tmp_path / "in").write_text("".join(json.dumps(message) + "\n" for message in messages))
     with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as target:
         process = await asyncio.create_subprocess_exec(
-            *SERVER, cwd=ROOT, stdin=source, stdout=target
+            *standalone(), cwd=ROOT, stdin=source, stdout=target
         )
         with anyio.fail_after(20):
             assert await process.wait() == 0
@@ -460,7 +464,7 @@ async def test_files_serve_as_input_and_output(tmp_path: Path):
 async def test_a_terminal_serves_as_input_and_output():
     leader, follower = os.openpty()
     process = await asyncio.create_subprocess_exec(
-        *SERVER, cwd=ROOT, stdin=follower, stdout=follower
+        *standalone(), cwd=ROOT, stdin=follower, stdout=follower
     )
     os.write(leader, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
     said = b""
@@ -477,7 +481,7 @@ async def test_a_terminal_serves_as_input_and_output():
 
 async def test_empty_input_ends_the_process_cleanly():
     process = await asyncio.create_subprocess_exec(
-        *SERVER, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
+        *standalone(), cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
     )
     with anyio.fail_after(20):
         assert await process.wait() == 0
