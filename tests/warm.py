@@ -138,7 +138,8 @@ class Copied:
         os.setsid()
         os.chdir(folder)
         os.environ.clear()
-        os.environ.update(each.split("=", 1) for each in environment)
+        for name, _, value in (each.partition("=") for each in environment):
+            os.environ[name] = value
         return words
 
     def report_ended(self) -> None:

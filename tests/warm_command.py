@@ -5,7 +5,7 @@
 It starts hundreds of times, and imports next to nothing.
 """
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
 import os
 import sys
