@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from ..warm import warm
 from .conftest import Plait
 
-PLAIT = (sys.executable, "-m", "plait")
 SETTINGS = '[servers.workspace]\nbuiltin = "workspace"\n'
 
 
@@ -104,7 +104,7 @@ def on_a_terminal(*words: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[byt
     streams are pipes."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*PLAIT, *words],
+        [sys.executable, "-m", "plait", *words],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -154,7 +154,7 @@ Ask = Callable[..., Any]
 def served(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], Ask]]:
     """`plait serve` for a client in *folder*, and what asks it."""
     process = subprocess.Popen(
-        [*PLAIT, "serve", *words],
+        [*warm("-m", "plait"), "serve", *words],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

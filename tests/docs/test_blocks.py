@@ -20,6 +20,7 @@ from plait.config import load_config
 from plait.core.language.reader import read_dag
 from plait.core.values.strict import loads
 
+from ..warm import warm
 from .blocks import BLOCKS, PAGES, ROOT, Block, blocks_in, blocks_of
 
 LANGUAGES = {"json", "toml", "python", "sh", "mermaid"}
@@ -58,9 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ran(folder: Path, *command: str) -> str:
     """Run Python with *command* in *folder*, which must succeed, and return what it prints."""
-    said = subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False
-    )
+    said = subprocess.run(warm(*command), cwd=folder, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
     return said.stdout
 
