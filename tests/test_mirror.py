@@ -30,6 +30,7 @@ OF_THE_WHOLE = {
     "core/test_odd_inputs.py": "hostile documents, from reading to the end of their runs",
     "core/test_purity.py": "no part of the core looks at the world",
     "core/test_tables.py": "the tables of these tests",
+    "door/test_deaths.py": "clients, doors, the gateway and a server while they are killed",
     "door/test_shared_gateway.py": "plait serve as clients start it: doors and the real gateway",
     "downstream/test_instant.py": "a start from what the last one left, down to the server",
     "downstream/test_port_contract.py": "the promises of a port, over connections and the fake",

@@ -152,6 +152,13 @@ class Client:
         async with asyncio.timeout(LONGEST_S), self._news:
             await self._news.wait_for(holds)
 
+    async def kill(self) -> None:
+        """Kill the process, and let what waits look again."""
+        self.process.kill()
+        await self.process.wait()
+        async with self._news:
+            self._news.notify_all()
+
     async def _read_messages(self) -> None:
         reader = asyncio.StreamReader(limit=2**26)
         protocol = asyncio.StreamReaderProtocol(reader)
