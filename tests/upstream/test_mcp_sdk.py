@@ -80,6 +80,16 @@ def lists_tools(
     return Server("test", on_list_tools=listed)
 
 
+async def serve(
+    server: Server[Any], client: Client, method: str, params: dict[str, Any], **options: Any
+) -> dict[str, Any]:
+    """Serve one request alone, as its envelope says."""
+    route = sdk.classify_inbound_request({"method": method, "params": params})
+    assert isinstance(route, sdk.InboundModernRoute)
+    options = {"lifespan": None, **options}
+    return await sdk.serve_alone(server, client, method, params, route, **options)
+
+
 async def greeted(server: Server[Any], client: Client) -> sdk.ServerRunner[Any]:
     """A connection of the handshake era on which the handshake is done."""
     connection = sdk.Connection.for_loop(client, session_id="s1")
@@ -120,16 +130,15 @@ async def test_two_requests_on_one_connection_have_that_connection():
     assert seen == [runner.connection, runner.connection]
 
 
-async def test_serve_one_answers_one_request_and_closes_its_connection():
+async def test_a_request_served_alone_has_a_connection_of_its_own_which_is_closed_after_it():
     closed, seen = anyio.Event(), list[sdk.RequestContext]()
-    connection = sdk.Connection.from_envelope(
-        VERSION, META[types.CLIENT_INFO_META_KEY], {"roots": {}}
-    )
-    connection.exit_stack.callback(closed.set)
-    params, server = {"_meta": META}, lists_tools(seen.append)
-    given = await sdk.serve_one(
-        server, Client(), "tools/list", params, connection=connection, lifespan_state="lifespan"
-    )
+
+    def see(ctx: sdk.RequestContext) -> None:
+        sdk.connection_of(ctx).exit_stack.callback(closed.set)
+        seen.append(ctx)
+
+    params, client = {"_meta": META}, Client()
+    given = await serve(lists_tools(see), client, "tools/list", params, lifespan="lifespan")
     assert given["tools"] == []
     assert closed.is_set()
     [ctx] = seen
@@ -137,6 +146,15 @@ async def test_serve_one_answers_one_request_and_closes_its_connection():
     assert (ctx.protocol_version, ctx.lifespan_context) == (VERSION, "lifespan")
     assert ctx.session.client_capabilities is not None
     assert ctx.session.client_capabilities.roots is not None
+    assert not sdk.connection_of(ctx).has_standalone_channel
+
+
+async def test_a_request_served_alone_notifies_its_client_where_there_is_a_way():
+    seen = list[sdk.Connection]()
+    server = lists_tools(lambda ctx: seen.append(sdk.connection_of(ctx)))
+    outbound = sdk.NotifyOnlyOutbound(Client())
+    await serve(server, Client(), "tools/list", {"_meta": META}, outbound=outbound)
+    assert [each.outbound for each in seen] == [outbound]
 
 
 def test_an_invalid_value_in_an_envelope_counts_as_absent():
@@ -408,7 +426,6 @@ async def test_a_stream_of_changes_acknowledges_and_then_sends_the_requested_one
         "subscriptions/listen", types.SubscriptionsListenRequestParams, sdk.ListenHandler(bus)
     )
     wanted = {"toolsListChanged": True, "resourceSubscriptions": ["x://a"]}
-    connection = sdk.Connection.from_envelope(VERSION, None, {})
     params = {"_meta": META, "notifications": wanted}
     events: list[sdk.ServerEvent] = [
         sdk.PromptsListChanged(),
@@ -419,14 +436,7 @@ async def test_a_stream_of_changes_acknowledges_and_then_sends_the_requested_one
     ]
 
     async def listen() -> None:
-        await sdk.serve_one(
-            server,
-            client,
-            "subscriptions/listen",
-            params,
-            connection=connection,
-            lifespan_state=None,
-        )
+        await serve(server, client, "subscriptions/listen", params)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
@@ -456,11 +466,8 @@ async def test_the_state_of_a_request_goes_out_sealed_and_is_valid_for_that_requ
     server.middleware += [sdk.RequestStateBoundary(security, default_audience="test"), asks]
 
     async def call(name: str, **more: Any) -> dict[str, Any]:
-        connection = sdk.Connection.from_envelope(VERSION, None, {})
         params = {"_meta": META, "name": name, "arguments": {}, **more}
-        return await sdk.serve_one(
-            server, Client(), "tools/call", params, connection=connection, lifespan_state=None
-        )
+        return await serve(server, Client(), "tools/call", params)
 
     sealed = (await call("a"))["requestState"]
     assert "plain" not in sealed

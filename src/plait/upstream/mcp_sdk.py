@@ -8,6 +8,7 @@ on, name by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from mcp.server import Server, ServerRequestContext
@@ -26,7 +27,7 @@ from mcp.server.subscriptions import (
     ServerEvent,
     ToolsListChanged,
 )
-from mcp.shared.dispatcher import CallOptions, Outbound, coerce_request_id
+from mcp.shared.dispatcher import CallOptions, DispatchContext, Outbound, coerce_request_id
 from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.inbound import (
     ERROR_CODE_HTTP_STATUS,
@@ -82,7 +83,7 @@ __all__ = [
     "modern_error_data",
     "progress_token_from_params",
     "remove_tracing",
-    "serve_one",
+    "serve_alone",
     "unsupported_protocol_version_rejection",
     "validate_mcp_param_headers",
 ]
@@ -100,3 +101,24 @@ def remove_tracing(server: Server[Any]) -> None:
     server.middleware[:] = [
         each for each in server.middleware if not isinstance(each, OpenTelemetryMiddleware)
     ]
+
+
+async def serve_alone(
+    server: Server[Any],
+    request: DispatchContext[TransportContext],
+    method: str,
+    params: Mapping[str, Any] | None,
+    route: InboundModernRoute,
+    *,
+    lifespan: Any,
+    outbound: Outbound | None = None,
+) -> dict[str, Any]:
+    """Answer one request of 2026-07-28, on a connection of its own: *route* says what its envelope
+    names, the version and the client. *outbound* takes notifications outside of its answer."""
+    options = {} if outbound is None else {"outbound": outbound}
+    connection = Connection.from_envelope(
+        route.protocol_version, route.client_info, route.client_capabilities, **options
+    )
+    return await serve_one(
+        server, request, method, params, connection=connection, lifespan_state=lifespan
+    )

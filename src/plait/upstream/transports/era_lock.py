@@ -23,7 +23,7 @@ from ..mcp_sdk import (
     TransportContext,
     aclose_shielded,
     classify_inbound_request,
-    serve_one,
+    serve_alone,
 )
 from .raw_session import Inbound, Params
 
@@ -109,19 +109,14 @@ class _Modern:
         route = classify_inbound_request({"method": method, "params": params})
         if isinstance(route, InboundLadderRejection):
             raise MCPError(route.code, route.message, route.data)
-        connection = Connection.from_envelope(
-            route.protocol_version,
-            route.client_info,
-            route.client_capabilities,
-            outbound=self._outbound,
-        )
-        return await serve_one(
+        return await serve_alone(
             self._server,
             inbound,
             method,
             params,
-            connection=connection,
-            lifespan_state=self._lifespan,
+            route,
+            lifespan=self._lifespan,
+            outbound=self._outbound,
         )
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:

@@ -20,13 +20,12 @@ from ...core.values.strict import JsonObject
 from ..mcp_sdk import (
     ERROR_CODE_HTTP_STATUS,
     MCP_PROTOCOL_VERSION_HEADER,
-    Connection,
     InboundLadderRejection,
     InboundModernRoute,
     TransportContext,
     classify_inbound_request,
     find_duplicated_routing_header,
-    serve_one,
+    serve_alone,
     unsupported_protocol_version_rejection,
     validate_mcp_param_headers,
 )
@@ -147,17 +146,8 @@ class _Exchange:
         self._route = route
 
     async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
-        route = self._route
-        connection = Connection.from_envelope(
-            route.protocol_version, route.client_info, route.client_capabilities
-        )
-        return await serve_one(
-            self._server,
-            inbound,
-            method,
-            params,
-            connection=connection,
-            lifespan_state=self._lifespan,
+        return await serve_alone(
+            self._server, inbound, method, params, self._route, lifespan=self._lifespan
         )
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
