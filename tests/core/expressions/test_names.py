@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plait.core.expressions.evaluation import condition, expression
-from plait.core.expressions.names import MAX_GUESSED, member_of
+from plait.core.expressions.names import MAX_GUESSED
 from plait.core.expressions.nodes import Key, Source
 from plait.core.expressions.problems import fixed
 from plait.core.expressions.reading import read, read_condition
@@ -114,7 +114,6 @@ def test_a_name_of_the_value_around_becomes_a_reference_where_that_value_has_one
     text = "items[?number < total]"
     reading = read(expression(text), ISSUES, REFERENCES, source="$OUTPUT[a]")
     assert fixed(text, reading.findings) == "items[?number < $OUTPUT[a].total]"
-    assert member_of("$OUTPUT[a]", "a b") == '$OUTPUT[a]["a b"]'
 
 
 def test_the_only_dependency_is_meant_by_the_names_of_other_engines() -> None:

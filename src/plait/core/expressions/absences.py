@@ -21,7 +21,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ..values.problems import nearest, some_of
-from .names import as_name
 from .nodes import (
     Ampersand,
     And,
@@ -41,6 +40,7 @@ from .nodes import (
     Selection,
     Source,
 )
+from .spelling import as_name
 
 MAX_LOOKUPS = 20
 """Most paths of one filter that are looked for."""

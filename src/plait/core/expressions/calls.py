@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..values.problems import nearest, slip_of
 from .function_names import HINTS, bare, meant_by
 from .functions import FUNCTIONS
-from .names import PLAIN, quoted
 from .nodes import Ampersand, Call, Field, Literal, Path
 from .patterns import pattern
 from .problems import Edit, invalid
 from .signatures import EXPRESSION, PATTERN, Function, Unfit
+from .spelling import PLAIN, quoted
 from .text_functions import check_groups
 
 _SYNTAX = "Its syntax is that of RE2: github.com/google/re2/wiki/Syntax."

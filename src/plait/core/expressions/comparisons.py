@@ -9,10 +9,10 @@ from collections.abc import Callable
 from ..values.problems import nearest, slip_of, some_of
 from ..values.strict import dumps
 from .findings import Findings
-from .names import quoted
 from .nodes import Call, Compare, Index, Literal, Node, Not, Path, Projection, Text
 from .problems import Edit
 from .shapes import MAX_SHOWN, Shape
+from .spelling import quoted
 
 _MATCHES: dict[str, Callable[[str, str], bool]] = {
     "contains": lambda whole, part: part in whole,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .findings import Findings
 from .functions import FUNCTIONS
-from .names import is_path, quoted
+from .names import is_path
 from .nodes import (
     And,
     Call,
@@ -34,6 +34,7 @@ from .nodes import (
 from .problems import Edit
 from .scopes import Scope
 from .shapes import There
+from .spelling import quoted
 
 MAX_REPEATED = 500
 """Most characters that an edit repeats for each constant."""

@@ -4,15 +4,13 @@ still spend."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..values.strict import Json
+from .absences import Absences
 from .budget import Budget, size
 from .nodes import Key
 from .patterns import STEPS_TO_COMPILE, Pattern, pattern
-
-if TYPE_CHECKING:  # it names functions, which are made of frames
-    from .absences import Absences
 
 MAX_PATTERNS = 16
 """Most patterns that one evaluation has at hand."""

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-from .names import CONSTANTS, quoted
+from .names import CONSTANTS
 from .problems import Edit, Finding
+from .spelling import quoted
 from .tokens import DIGITS, TOKENS, Token
 
 _LOOSE = re.compile(

@@ -19,9 +19,9 @@ from .problems import Edit, InvalidExpression
 from .roots import fields_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, of
+from .spelling import PLAIN, as_name, member_of, quoted
 from .syntax import parse
 
-PLAIN = re.compile(r"[^\W\d]\w*")
 ENVELOPES = frozenset(
     [
         "output",
@@ -303,19 +303,6 @@ class Names:
 def in_group(group: str) -> str:
     """Return the hint for the id of a task in *group*, which others do not see."""
     return f"That task is in the group {group}: refer to $OUTPUT[{group}], its value."
-
-
-def quoted(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"
-
-
-def member_of(reference: str, name: str) -> str:
-    """Return the reference to the member *name* of what *reference* stands for."""
-    return f"{reference}.{name}" if PLAIN.fullmatch(name) else f"{reference}[{dumps(name)}]"
-
-
-def as_name(name: str) -> str:
-    return name if PLAIN.fullmatch(name) and name not in ("true", "false", "null") else dumps(name)
 
 
 def is_path(value: object, scope: Scope, tasks: Collection[str] = ()) -> bool:

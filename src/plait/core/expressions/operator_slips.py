@@ -14,8 +14,9 @@ from .loose import (
     Rule,
     is_arrow,
 )
-from .names import CONSTANTS, quoted
+from .names import CONSTANTS
 from .problems import Edit, Finding
+from .spelling import quoted
 
 _OPERATORS = {
     "=": "==",

@@ -9,9 +9,10 @@ from ..values.problems import slip_of
 from .function_names import HINTS, bare, meant_by
 from .functions import FUNCTIONS
 from .loose import COMPARING, LAMBDAS, Loose, Rule, arrow_of
-from .names import CONSTANTS, PLAIN, as_name
+from .names import CONSTANTS
 from .problems import Edit, Finding
 from .signatures import EXPRESSION
+from .spelling import PLAIN, as_name
 from .text_functions import TEXT_FUNCTIONS
 
 _SIGNS = re.compile(r"[\\^$.|?*+()\[\]{}]")

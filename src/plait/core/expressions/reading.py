@@ -22,7 +22,7 @@ from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
 from .functions import FUNCTIONS
-from .names import ENVELOPES, MAX_GUESSED, GroupOf, Names, as_name, in_group, member_of
+from .names import ENVELOPES, MAX_GUESSED, GroupOf, Names, in_group
 from .nodes import (
     Ampersand,
     And,
@@ -55,6 +55,7 @@ from .roots import starts_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, either, list_of, not_null, object_of, of, of_value, or_null
 from .signatures import EXPRESSION, PATTERN, TEXT
+from .spelling import as_name, member_of
 
 
 class Reading(NamedTuple):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import reduce
 
 from ..expressions.evaluation import Expression, condition, expression, test
-from ..expressions.names import member_of
 from ..expressions.nodes import Key, Source
 from ..expressions.problems import Finding, InvalidExpression
 from ..expressions.reading import Reading, read, read_condition
@@ -24,6 +23,7 @@ from ..expressions.shapes import (
     of_value,
     or_null,
 )
+from ..expressions.spelling import member_of
 from ..language.pipes import Pipe
 from ..language.references import (
     ITEM,
