@@ -8,12 +8,19 @@ from typing import Any
 
 import anyio
 import mcp_types as types
+import pytest
 from mcp.shared.memory import create_client_server_memory_streams
 from mcp_types import jsonrpc_message_adapter
 
+from plait.config import ServerSettings
+from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
+from plait.downstream.connection import Connection
 from plait.downstream.mcp_sdk import SessionMessage
+from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.transport import Transport
+
+from ..fakes import FakeCaller, a_call
 
 
 class ScriptedServer:
@@ -121,3 +128,34 @@ def script(**answers: Any) -> dict[str, Any]:
         ),
         "tools/call": answers.get("call", {"content": []}),
     }
+
+
+SETTINGS = ServerSettings(command="x", protocol="legacy", startup_timeout_s=20)
+TIMINGS = ConnectTimings(call_wait_s=10, soon_s=2, first_backoff_s=1, longest_backoff_s=60)
+NOT_NOW = types.ErrorData(code=types.INTERNAL_ERROR, message="not now")
+
+
+@asynccontextmanager
+async def owned(server: ScriptedServer, **options: Any) -> AsyncIterator[Connection]:
+    """A connection that is run, whether it reaches its server or not."""
+    made = {"settings": SETTINGS, "timings": TIMINGS, "open_transport": server.open, **options}
+    connection = Connection("s", **made)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        await anyio.wait_all_tasks_blocked()
+        yield connection
+        tasks.cancel_scope.cancel()
+
+
+async def look(connection: Connection, caller: FakeCaller | None = None) -> Any:
+    return await connection.call(a_call(Tool("s", "look"), {}, caller or FakeCaller()))
+
+
+def about(seconds: float) -> Any:
+    return pytest.approx(seconds, rel=0.2)
+
+
+async def given_up(connection: Connection, seconds: float = 1) -> None:
+    with anyio.move_on_after(seconds) as scope:
+        await look(connection)
+    assert scope.cancelled_caught

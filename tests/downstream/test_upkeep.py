@@ -13,8 +13,7 @@ from plait.core.tools.server_notices import ServerChanged, ServerNotice
 from plait.downstream.connection import Connection
 from plait.errors import ConnectionLost
 
-from .scripted import ScriptedServer, script
-from .test_connection import TIMINGS, about, given_up, look, owned
+from .scripted import TIMINGS, ScriptedServer, about, given_up, look, owned, script
 
 
 @pytest.mark.virtual_time

@@ -1,22 +1,17 @@
-"""One downstream server, owned by one task for its whole life.
+"""One downstream server, for everything that calls it or asks about it.
 
-`run` is that task: in one attempt after another it opens the transport, agrees on a protocol, reads
-the lists and waits for the end. Attempts do not overlap, except that a session which the server has
-forgotten may wait for its last answers next to the new one. All else (calls, requests, settings)
-comes from other tasks, and never opens or closes anything: it uses the session that the owner has
+One task, its owner (`owner.py`), opens and closes it. All else (calls, requests, settings) comes
+from other tasks, and never opens or closes anything: it uses the session that the owner has
 published, or waits for one.
 
 Invariants:
 
-- `_session` is set only while the session can take calls: after the lists were read, and before the
-  transport is closed. So a caller needs no lock, only a look at `_usable_session`.
+- A published session can take calls. So a caller needs no lock, only a look at `_usable_session`.
 - The state (`availability.py`) changes in the owner's task alone. Each change wakes everything that
   waits, and is a notice for observers.
 - A call waits for its server only while that is likely to be there soon, and a limited time. To an
-  idle server, the call itself is what starts it: the owner waits for the first use.
+  idle server, the call itself is what starts it.
 - A call is sent again only if nothing of it reached the server (`Unsent`), and once.
-- Whatever ends an attempt ends that attempt alone. The pause before the next one grows until a
-  connection lasts (`Backoff`).
 
 A connection for each call, or a pool of them, would be simpler to reason about, but a server is
 stateful: it keeps a session, and most are processes that can exist only once.
@@ -24,15 +19,11 @@ stateful: it keeps a session, and most are processes that can exist only once.
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 import mcp_types as types
-from anyio.abc import TaskGroup
 
 from ..config import ServerSettings
 from ..core.ports import Caller, RelayRequest, ServerListing, ToolCall, as_rpc_error
@@ -45,20 +36,18 @@ from ..redaction import Secrets
 from .availability import Availability
 from .calling import call_tool, relay
 from .eras.era_cache import EraCache
-from .eras.handshake import DiedOnProbe, Era, negotiate
+from .eras.handshake import Era
 from .error_texts import ErrorTexts
 from .listings.server_lists import ServerLists
+from .owner import Owner
 from .session import ProtocolSession, open_session
 from .subscriptions import ServerSubscriptions
-from .timings import Backoff, ConnectTimings
-from .transports.faults import DID_NOT_ANSWER, Unsent, explained
+from .timings import ConnectTimings
+from .transports.faults import Unsent
 from .transports.lines import OnNotification
-from .transports.transport import OpenTransport, Transport, open_transport
+from .transports.transport import OpenTransport, open_transport
 from .transports.url import TransportGuess
-from .upkeep import Upkeep
 from .usage import UsageTracker
-
-log = logging.getLogger(__name__)
 
 OF_THE_PROCESS = (
     "command",
@@ -76,26 +65,8 @@ OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
 """The settings that need a new connection if they change."""
 
 
-@dataclass(eq=False, slots=True)
-class _Attempt:
-    """One attempt to connect. It is left at its end, or as soon as the server has forgotten its
-    session."""
-
-    reason: str = ""
-    """The reason of the end."""
-    was_ready: bool = False
-    has_held: bool = False
-    """Whether it was ready for long enough, or of enough use, to open another at once."""
-    left: anyio.Event = field(default_factory=anyio.Event)
-
-    def leave(self, reason: str) -> None:
-        if not self.left.is_set():
-            self.reason = reason
-            self.left.set()
-
-
 class Connection:
-    """Run `run()` in a task of its own; everything else may be used by any task."""
+    """The server *name*. Run `run()` in a task of its own; any task may use everything else."""
 
     def __init__(
         self,
@@ -122,16 +93,19 @@ class Connection:
         server's, the system's or a library's. Results stay as they came.
         """
         self.name = name
-        self._shared_as = shared_as
         self.use = UsageTracker(settings.idle_s)
-        self._timings = timings or ConnectTimings()
-        self._availability = Availability(name, self._timings, self._report)
-        self._remembered = remembered or CachedListing()
-        self._era = EraCache(settings.protocol, self._remembered)
+        self._shared_as = shared_as
+        self._settings = settings
+        self._timings = timings = timings or ConnectTimings()
+        self._texts = ErrorTexts(secrets or Secrets())
+        self._on_change = on_change
+        self._observe = observe
+        self._availability = Availability(name, timings, self._report)
+        remembered = remembered or CachedListing()
         self._lists = ServerLists(
             name,
             settings,
-            self._remembered,
+            remembered,
             on_change,
             on_notification,
             self._report_drift,
@@ -140,21 +114,28 @@ class Connection:
         self._subscriptions = ServerSubscriptions()
         self._is_watched = False
         """Whether its watched resources count as a use."""
-        self._asking_kinds: set[str] = set()
-        """Kept for `ServerRequests` from one session to the next."""
-        self._settings = settings
-        self._way = TransportGuess(settings)
-        self._max_message_bytes = max_message_bytes
-        self._open_transport = open_transport
-        self._on_change = on_change
-        self._observe = observe
-        self._on_stderr = on_stderr
-        self._on_notification = on_notification
-        self._roots_caller = roots_caller
-        self._texts = ErrorTexts(secrets or Secrets())
-        self._session: ProtocolSession | None = None
-        self._transport: Transport | None = None
-        self._backoff = Backoff(self._timings)
+        self._owner = Owner(
+            name=name,
+            way=TransportGuess(settings),
+            era=EraCache(settings.protocol, remembered),
+            lists=self._lists,
+            subscriptions=self._subscriptions,
+            use=self.use,
+            availability=self._availability,
+            texts=self._texts,
+            timings=timings,
+            open_transport=lambda given: open_transport(
+                name, given, max_message_bytes, on_stderr, timings
+            ),
+            open_session=partial(
+                open_session,
+                subscriptions=self._subscriptions,
+                on_notification=on_notification,
+                server=name,
+                asking_kinds=set(),  # kept from one session to the next
+                roots_caller=roots_caller,
+            ),
+        )
 
     def __repr__(self) -> str:
         return f"<Connection {self.name}: {self.state}>"
@@ -178,18 +159,19 @@ class Connection:
 
     @property
     def info(self) -> ServerInfo:
-        greeting = self._session.greeting if self._session is not None else None
+        session, transport = self._owner.session, self._owner.transport
+        greeting = session.greeting if session is not None else None
         warnings = self._lists.warnings + self._lists.drift.warnings
         return ServerInfo(
             name=self.name,
             state=self.state,
-            transport=self._way.settings.kind,
+            transport=self._owner.way.settings.kind,
             protocol=greeting.version if greeting is not None else None,
-            title=self._era.title,
+            title=self._owner.era.title,
             tools=len(self.tools),
             error=self.error,
             warnings=tuple(map(self._texts.clean, warnings)),
-            pid=self._transport.pid if self._transport is not None else None,
+            pid=transport.pid if transport is not None else None,
             shared_as=self._shared_as,
         )
 
@@ -200,7 +182,12 @@ class Connection:
     @property
     def is_known(self) -> bool:
         """Whether its tools are known, from the server itself or from an earlier start."""
-        return isinstance(self._remembered.get("tools"), list)
+        return self._lists.are_known
+
+    async def run(self, begin: anyio.Event | None = None) -> None:
+        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
+        is in use, or its tools are unknown."""
+        await self._owner.run(begin)
 
     async def wait_settled(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
@@ -215,7 +202,7 @@ class Connection:
         """List what the server had at an earlier start, until it has listed its own."""
         if not self._availability.is_in_first_attempt or self.tools:
             return
-        self._era.recall()
+        self._owner.era.recall()
         if self.is_known:
             self._lists.recall()
             self._availability.announce()
@@ -229,7 +216,7 @@ class Connection:
         if settings == self._settings:
             return
         self._settings = settings
-        self._way.adjust(settings)
+        self._owner.way.adjust(settings)
         self.use.adjust(settings.idle_s)
         self._lists.adjust(settings)
         self._availability.announce()
@@ -306,7 +293,7 @@ class Connection:
 
     @property
     def _usable_session(self) -> ProtocolSession | None:
-        session = self._session
+        session = self._owner.session
         return session if session is not None and session.is_usable else None
 
     async def _wait_usable(self, caller: Caller) -> ProtocolSession:
@@ -321,147 +308,6 @@ class Connection:
                 await self._availability.wait_changed(deadline)
         return session
 
-    # The owner's task.
-
-    async def run(self, begin: anyio.Event | None = None) -> None:
-        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
-        is in use, or its tools are unknown."""
-        try:
-            if begin is not None:
-                await begin.wait()
-            async with anyio.create_task_group() as tasks:
-                await self._keep_connected(tasks)
-        finally:
-            self._availability.become(ServerState.STOPPED, None)
-
-    async def _keep_connected(self, tasks: TaskGroup) -> None:
-        """Connect again and again. Sessions that are left stay in *tasks* for a while."""
-        error: str | None = None
-        while True:
-            if self.is_known and not self.use.is_wanted:
-                self._availability.become(ServerState.IDLE, error)
-                await self.use.wait_wanted()
-                self._availability.become(ServerState.CONNECTING, error)
-            began = anyio.current_time()
-            attempt = _Attempt()
-            tasks.start_soon(self._try, attempt)
-            await attempt.left.wait()
-            error = attempt.reason
-            self._availability.attempted(was_ready=attempt.was_ready)
-            lasted_s = anyio.current_time() - began
-            if (
-                not attempt.was_ready
-                and self._era.drop_recalled()
-                and lasted_s < self._settings.probe_timeout_s
-            ):
-                continue  # an earlier start found another era: try again at once
-            if self.is_known and not self.use.is_wanted:
-                error = None if attempt.was_ready else error
-                continue
-            is_healthy = attempt.has_held or lasted_s >= self._timings.healthy_s
-            pause = self._backoff.next_s(has_lasted=attempt.was_ready and is_healthy)
-            self._availability.become(ServerState.RETRYING, error, pause)
-            await anyio.sleep(pause)
-            self._availability.become(ServerState.CONNECTING, error)
-
-    async def _try(self, attempt: _Attempt) -> None:
-        """Connect, and stay connected until the end, whose reason is that of *attempt*."""
-        known, startup_s = self._era.era, self._settings.startup_timeout_s
-        is_tried_again = False
-        try:
-            try:
-                deadline = anyio.current_time() + startup_s
-                await self._connect_and_stay(attempt, self._era.guess(), deadline)
-            except* DiedOnProbe:
-                log.info("server.ended_on_probe", extra={"server": self.name})
-                is_tried_again = self._era.died_on_probe()
-            if is_tried_again:
-                deadline = anyio.current_time() + startup_s
-                await self._connect_and_stay(attempt, Era.LEGACY, deadline)
-        except Exception as error:  # whatever ends a server ends this attempt alone
-            if attempt.was_ready or not self._way.guess_sse(error):
-                self._failed(attempt, error)
-            elif not await self._is_sse(attempt, deadline):
-                self._way.was_no_sse()
-                self._failed(attempt, error)
-        finally:
-            if not attempt.was_ready:
-                self._era.failed(known)
-            attempt.leave(attempt.reason or self._exit_reason())
-
-    async def _is_sse(self, attempt: _Attempt, deadline: float) -> bool:
-        """Connect to a server that may speak SSE, and stay. Returns whether it did."""
-        try:
-            await self._connect_and_stay(attempt, Era.LEGACY, deadline)
-        except Exception as error:
-            if attempt.was_ready:
-                self._failed(attempt, error)
-        return attempt.was_ready
-
-    def _failed(self, attempt: _Attempt, error: BaseException) -> None:
-        if attempt.left.is_set():
-            return
-        self._backoff.record_failure(error)
-        hint = "" if attempt.was_ready else self._way.hint(error)
-        attempt.reason = f"{self._explained(error)} ({hint})" if hint else self._explained(error)
-
-    async def _connect_and_stay(self, attempt: _Attempt, era: Era | None, deadline: float) -> None:
-        """Open a session until *deadline*, and keep it until its end."""
-        settings, limit = self._way.settings, self._max_message_bytes
-        self._transport = self._open_transport(
-            self.name, settings, limit, self._on_stderr, self._timings
-        )
-        opening = open_session(
-            self._transport,
-            self._subscriptions,
-            self._on_notification,
-            server=self.name,
-            asking_kinds=self._asking_kinds,
-            roots_caller=self._roots_caller,
-        )
-        with anyio.fail_after(deadline - anyio.current_time()) as opened:
-            async with opening as session:
-                opened.deadline = math.inf  # closing has bounds of its own
-                with anyio.fail_after(deadline - anyio.current_time()) as starting:
-                    greeting = await negotiate(session, era, self._settings.probe_timeout_s)
-                    async with session.following_changes():
-                        session.take_stale()
-                        await self._lists.read(session)
-                        starting.deadline = math.inf
-                        self._era.met(greeting)
-                        await self._stay(attempt, session)
-        attempt.leave(self._exit_reason())
-
-    async def _stay(self, attempt: _Attempt, session: ProtocolSession) -> None:
-        """Publish *session* until it can take no more calls, and wait for those in flight."""
-        attempt.was_ready = True
-        self._session = session
-        self._availability.become(ServerState.READY, None)
-        upkeep = Upkeep(
-            self.name,
-            session,
-            self._lists,
-            self.use,
-            self._timings,
-            list_timeout_s=lambda: self._settings.startup_timeout_s,
-            on_listed=lambda: self._availability.become(ServerState.READY, None),
-            explain=self._explained,
-        )
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._subscriptions.restore, session)
-                await upkeep.run()
-                tasks.cancel_scope.cancel()
-        finally:
-            self._session = None
-            attempt.has_held = session.has_answered or (
-                session.is_retired and not session.is_forgotten
-            )
-        if session.is_forgotten:  # the next session is opened meanwhile
-            attempt.leave(self._exit_reason())
-        if session.is_retired:  # the server may still answer earlier requests, or refuse them
-            await session.wait_answered(self._timings.drain_s)
-
     def _report_drift(self, drift: Drift) -> None:
         self._observe(ToolsDrifted(self.name, drift, anyio.current_time()))
 
@@ -470,18 +316,3 @@ class Connection:
         now = anyio.current_time()
         self._observe(ServerChanged(self.info, before, now, retry_in_s, is_repeated))
         self._on_change()
-
-    def _exit_reason(self) -> str:
-        if self._transport is None:
-            return "the connection was closed"
-        return self._texts.clean(self._transport.exit_reason())
-
-    def _explained(self, error: BaseException) -> str:
-        return self._texts.clean(
-            explained(
-                error,
-                self._exit_reason(),
-                self._settings.startup_timeout_s,
-                self._transport.delay_reason() if self._transport is not None else DID_NOT_ANSWER,
-            )
-        )

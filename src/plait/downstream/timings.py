@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from .transports.faults import asked_pause_s
-
 GRACE_S = 2.0
 """Time for a process to end by itself after its stdin was closed, and again after SIGTERM."""
 WRITE_TIMEOUT_S = 10.0
@@ -49,9 +47,9 @@ class Backoff:
         self._last_s = 0.0
         self._asked_s = 0.0
 
-    def record_failure(self, error: BaseException) -> None:
-        """Note the pause that the server asked for by *error*, if it did."""
-        self._asked_s = asked_pause_s(error)
+    def record_asked(self, seconds: float) -> None:
+        """Note the pause that the server asks for after a failure; 0 if it does not."""
+        self._asked_s = seconds
 
     def next_s(self, *, has_lasted: bool) -> float:
         """Return the pause before the next attempt, in seconds."""

@@ -13,6 +13,7 @@ from mcp import MCPError
 from plait.downstream.transports.faults import (
     Fault,
     SessionLost,
+    asked_pause_s,
     cannot_start,
     described,
     explained,
@@ -127,6 +128,25 @@ def test_a_message_of_any_length_is_cut():
 )
 def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour(text: str, seconds: float | None):
     assert retry_after_s(text) == seconds
+
+
+def busy(retry_after: str) -> MCPError:
+    error = made_error(Fault.STATUS, "HTTP 503", status=503, retry_after=retry_after)
+    return MCPError(error.code, error.message, error.data)
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (busy("40"), 40),
+        (ExceptionGroup("", [ExceptionGroup("", [busy("40")])]), 40),
+        (busy("soon"), 0),
+        (MCPError(types.INTERNAL_ERROR, "no luck"), 0),
+        (TimeoutError(), 0),
+    ],
+)
+def test_a_server_asks_for_a_pause_or_for_none(error: BaseException, seconds: float):
+    assert asked_pause_s(error) == seconds
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 503])

@@ -90,6 +90,11 @@ class ServerLists:
     def __repr__(self) -> str:
         return f"<ServerLists of {self._name}: {len(self.tools)} tools>"
 
+    @property
+    def are_known(self) -> bool:
+        """Whether the tools are known, from the server itself or from an earlier start."""
+        return isinstance(self._remembered.get("tools"), list)
+
     def recall(self) -> None:
         """Take the remembered lists for those of the server."""
         definitions = self._remembered.get("tools")
