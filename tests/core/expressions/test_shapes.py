@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from plait.core.expressions.shapes import (
     ANY,
     MAX_LEVELS,
+    MAX_OPTIONS,
+    MAX_UNITED,
     Shape,
     There,
     either,
@@ -87,3 +91,26 @@ def test_values_like_a_known_one_have_its_kinds_and_members_and_any_texts() -> N
     assert shape.member("a").elements == of("text", "integer")
     assert shape.member("b") == of("null")
     assert of_value("x", is_exact=False) == of("text")
+
+
+@table(
+    ("value", "kind"),
+    [
+        ([*range(20_000)], "integer"),
+        ([{f"k{number}": number} for number in range(400)], "object"),
+        ([[{f"k{number}": number}] for number in range(400)], "list"),
+    ],
+)
+def test_the_shape_of_a_long_list_of_unlike_values_is_small(value: list[Any], kind: str) -> None:
+    element = of_value(value).elements
+    assert element.kinds == {kind}
+    inner = element.elements if kind == "list" else element
+    assert inner.options is None
+    assert not inner.members
+    assert kind == "integer" or inner.has("k1") is There.UNKNOWN
+
+
+def test_a_shape_names_what_it_can_hold() -> None:
+    assert len(of_value([*range(MAX_OPTIONS)]).elements.options or ()) == MAX_OPTIONS
+    named = [{f"k{number}": 1} for number in range(MAX_UNITED)]
+    assert of_value(named).elements.has("x") is There.NO

@@ -18,6 +18,10 @@ KINDS = frozenset({"null", "boolean", "integer", "number", "text", "list", "obje
 MAX_LEVELS = 20
 """Most levels of a shape. Expressions can nest and share values, so what walks a shape is
 bounded."""
+MAX_OPTIONS = 100
+"""Most values that a shape names as its only ones."""
+MAX_UNITED = 200
+"""Most members that the shape of several objects names."""
 _SAID = {
     "null": "null",
     "boolean": "a boolean",
@@ -75,6 +79,11 @@ class Shape:
         if found is None:
             return replace(ANY, is_learned=self.is_learned)
         return found if self.kinds == {"object"} else or_null(found)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether any member may be there and none is named."""
+        return self.of_members is not None and not self.members and not self.is_closed
 
     @property
     def elements(self) -> Shape:
@@ -157,8 +166,10 @@ def _either(one: Shape, other: Shape, known: dict[tuple[int, int], Shape]) -> Sh
 
 def _united(one: Shape, other: Shape, known: dict[tuple[int, int], Shape]) -> Shape:
     objects = [shape for shape in (one, other) if "object" in shape.kinds]
+    names = dict.fromkeys(name for shape in objects for name in shape.members)
+    is_wide = len(names) > MAX_UNITED or any(shape.is_wide for shape in objects)
     members = {}
-    for name in dict.fromkeys(name for shape in objects for name in shape.members):
+    for name in () if is_wide else names:
         parts = [shape.members.get(name, _ABSENT if shape.is_closed else ANY) for shape in objects]
         members[name] = _either(parts[0], parts[-1], known)
     lists = [shape.element for shape in (one, other) if "list" in shape.kinds]
@@ -166,11 +177,14 @@ def _united(one: Shape, other: Shape, known: dict[tuple[int, int], Shape]) -> Sh
     options = None
     if one.options is not None and other.options is not None:
         options = tuple(dict.fromkeys((*one.options, *other.options)))
+        options = options if len(options) <= MAX_OPTIONS else None
     return Shape(
         one.kinds | other.kinds,
         members,
-        is_closed=all(shape.is_closed for shape in objects) and bool(objects),
-        of_members=ANY if any(shape.of_members is not None for shape in objects) else None,
+        is_closed=all(shape.is_closed for shape in objects) and bool(objects) and not is_wide,
+        of_members=ANY
+        if is_wide or any(shape.of_members is not None for shape in objects)
+        else None,
         element=_either(known_lists[0], known_lists[-1], known)
         if known_lists and len(known_lists) == len(lists)
         else None,
