@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from plait.core.expressions.shapes import (
@@ -20,6 +22,7 @@ from plait.core.expressions.shapes import (
     or_null,
 )
 
+from ..steps import steps
 from ..tables import table
 
 CLOSED = object_of({"a": of("text")})
@@ -76,6 +79,19 @@ def test_a_shape_is_shown_in_words(value: object, text: str) -> None:
     assert str(ANY) == "any value"
     assert str(Shape(frozenset({"text"}), options=("a", "b"))) == "one of 'a', 'b'"
     assert str(of("integer", "number", "null")) == "null or a number"
+
+
+@table(
+    ("values",),
+    [
+        (lambda count: list(range(count)),),
+        (lambda count: [{f"m{number}": number} for number in range(count)],),
+        (lambda count: [{f"m{number}": 1 for number in range(200)}, *[{}] * count],),
+    ],
+)
+def test_uniting_many_shapes_takes_steps_for_each_alone(values: Callable[[int], object]) -> None:
+    few, many = (steps(partial(of_value, values(count))) for count in (2_000, 8_000))
+    assert many < 5 * few
 
 
 def test_a_shape_has_a_bounded_number_of_levels() -> None:

@@ -334,7 +334,7 @@ def test_a_document_of_too_many_calls_is_refused_as_a_whole() -> None:
     assert (problem.path, problem.code, problem.message) == (
         "tasks",
         "limit_exceeded",
-        "The tasks make 101 calls; at most 100 are made by one run.",
+        "The tasks make 101 calls and values; one run makes at most 100.",
     )
 
 

@@ -497,8 +497,20 @@ def test_the_calls_of_a_run_are_limited_and_the_tasks_beyond_them_fail():
     assert played.codes == {"c": "limit_exceeded"}
     assert played.run.usage.calls == 4
     [error] = played.errors
-    assert error.message == "it has 2 calls, and this run has made 3 of at most 4"
+    assert error.message == "it has 2 calls or values, and this run has made 3 of at most 4"
     assert error.hint == "Send the rest as another DAG."
+
+
+def test_made_values_are_limited_as_calls_are():
+    played = Played(
+        {"id": "a"},
+        {"id": "v", "for_each": "$OUTPUT[a]", "value": "$ITEM"},
+        {"id": "w", "value": 1, "depends_on": ["v"], "trigger_rule": "all_done"},
+        max_calls=4,
+    )
+    played.answer("a", [1, 2, 3, 4])
+    assert played.codes == {"v": "limit_exceeded", "w": "limit_exceeded"}
+    assert played.run.usage.calls == 4
 
 
 # Values.
@@ -515,7 +527,7 @@ def test_a_value_is_made_of_outputs_without_a_call():
     assert played.statuses["v"] == "pending"
     played.answer("b", {"n": 2})
     assert played.run.outputs["v"] == Output.of({"sum": [1, 2], "text": "1!"})
-    assert played.run.usage.calls == 3
+    assert played.run.usage.calls == 4, "a value counts as one"
     assert [call.arguments for call in played.run.ready] == [{"x": 2}]
     state = played.run.states["v"]
     assert (state.attempts, state.started_at, state.cached) == (0, None, False)

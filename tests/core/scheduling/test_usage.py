@@ -25,7 +25,9 @@ def test_outputs_are_kept_up_to_the_last_byte_of_memory():
 def test_calls_count_up_to_the_last_one():
     used = usage()
     used.add_calls(3)
-    with pytest.raises(LimitExceeded, match="it has 2 calls, and this run has made 3 of at most 4"):
+    with pytest.raises(
+        LimitExceeded, match="it has 2 calls or values, and this run has made 3 of at most 4"
+    ):
         used.add_calls(2)
     used.add_calls(1)
     assert used.calls == 4

@@ -337,7 +337,7 @@ class _Checker:
         """Refuse a document whose calls are known to be more than *most*."""
         calls = sum(map(_calls_of, planned))
         if calls > most:
-            message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
+            message = f"The tasks make {calls:,} calls and values; one run makes at most {most:,}."
             self.problems.say("tasks", "limit_exceeded", message, "Split the DAG.")
 
     def check_cycles(self, tasks: Mapping[str, PlannedTask], path: str = "tasks") -> None:
@@ -348,9 +348,9 @@ class _Checker:
 
 
 def _calls_of(planned: PlannedTask) -> int:
-    """Return the number of calls that *planned* is known to make."""
+    """Return the number of calls and values that *planned* is known to make."""
     items = [None] if planned.items is None else planned.items.value
     times = len(items) if isinstance(items, list | dict) else 1
     if planned.inner is not None:
         return times * sum(map(_calls_of, planned.inner.tasks.values()))
-    return times if planned.makes_calls else 0
+    return times

@@ -183,6 +183,7 @@ class Lifecycle:
         """Make the value of *planned*, or one for each of its items. Raises `CallError`."""
         id, state = planned.id, frame.states[planned.id]
         if planned.items is None:
+            self.usage.add_calls(1)
             output = made(planned, scope)
             self.keep(frame, output)
             state.output = frame.outputs[id] = output
@@ -212,6 +213,7 @@ class Lifecycle:
             self.pace.room -= 1
             own = scope.for_item(value, index)
             try:
+                self.usage.add_calls(1)
                 output = made(planned, own)
                 self.keep(frame, output)
             except CallError as error:

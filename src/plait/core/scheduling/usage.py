@@ -17,7 +17,8 @@ class Usage:
         self.bytes = 0
         """About the memory that its outputs take."""
         self.calls = 0
-        """The calls of its tasks and items so far; repeated attempts do not count."""
+        """The calls and made values of its tasks and items so far; repeated attempts do not
+        count."""
 
     def keep(self, output: Output) -> None:
         """Count *output*, which is kept from now on. Raises `OutputTooLarge` if it does not
@@ -32,11 +33,11 @@ class Usage:
         self.bytes = total
 
     def add_calls(self, count: int) -> None:
-        """Count *count* calls that will be made. Raises `LimitExceeded`."""
+        """Count *count* calls or values that will be made. Raises `LimitExceeded`."""
         if self.calls + count > self.limits.max_calls:
             raise LimitExceeded(
-                f"it has {count:,} calls, and this run has made {self.calls:,} of at most "
-                f"{self.limits.max_calls:,}",
+                f"it has {count:,} calls or values, and this run has made {self.calls:,} of at "
+                f"most {self.limits.max_calls:,}",
                 hint="Send the rest as another DAG.",
             )
         self.calls += count
