@@ -210,7 +210,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_document() -> Non
     [
         ("depend_on", 'Did you mean "depends_on"?'),
         ("retry", 'Did you mean "retries"?'),
-        ("zzz", "Leave it out. Fields: allow_repeat,"),
+        ("zzz", "Leave it out if nothing depends on it. Fields: allow_repeat,"),
     ],
 )
 def test_an_unknown_field_is_reported_with_the_nearest_known_one(name: str, hint: str) -> None:

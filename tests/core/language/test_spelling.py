@@ -90,17 +90,54 @@ def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_reported
     [
         ("litteral", Fix(Op.RENAME, "literal")),
         ("allowRepeats", Fix(Op.RENAME, "allow_repeat")),
-        ("titel", Fix(Op.REMOVE)),
-        ("limit", Fix(Op.REMOVE)),
+        ("titel", None),
+        ("limit", None),
         ("liberal", Fix(Op.RENAME, "literal")),
     ],
 )
 def test_a_field_that_switches_a_check_off_is_meant_only_by_its_name_or_a_slip(
-    name: str, fix: Fix
+    name: str, fix: Fix | None
 ) -> None:
     task = {"id": "a", "tool": "s:t", name: True}
     [problem] = spelling_of(task).problems
     assert problem.fix == fix
+
+
+@table(
+    ("name", "value"),
+    [
+        *((name, "x") for name in ("exclude", "criteria", "gate", "mock", "muted", "approved")),
+        *((name, 1) for name in ("concurrency", "parallelism", "step_number", "rate_limit")),
+        *((name, ["b"]) for name in ("upstream_tasks", "consumes", "predecessor", "position")),
+        *(("status", text) for text in ("disabled", "skip", "on_failure")),
+        *(("type", text) for text in ("approval", "wait", "condition")),
+    ],
+)
+def test_what_may_decide_what_runs_is_not_left_out(name: str, value: Any) -> None:
+    [problem] = spelling_of({"id": "a", "tool": "s:t", "for_each": [1], name: value}).problems
+    assert problem.fix is None
+
+
+@table(
+    ("name", "value"),
+    [
+        *((name, "to be sure") for name in ("description", "reasoning", "notes", "displayName")),
+        *(("type", text) for text in ("tool", "function", "tool_call")),
+        *(("status", text) for text in ("pending", "TODO", "not-started")),
+    ],
+)
+def test_what_is_for_readers_and_what_is_so_anyhow_is_left_out(name: str, value: Any) -> None:
+    [problem] = spelling_of({"id": "a", "tool": "s:t", name: value}).problems
+    assert problem.fix == Fix(Op.REMOVE)
+
+
+@table(
+    ("name",),
+    [(name,) for name in ("item_var", "check", "catch", "triggered_by", "filters", "exclude")],
+)
+def test_a_name_that_is_only_a_little_like_a_field_is_not_taken_for_it(name: str) -> None:
+    [problem] = spelling_of({"id": "a", "tool": "s:t", name: "x"}).problems
+    assert problem.fix is None
 
 
 @table(

@@ -193,7 +193,7 @@ def test_text_that_should_be_json_and_is_not_is_reported_and_left_out(text: str,
         ],
         *[
             ({**TASK, name: "x"}, TASK, [(name, "remove", None)])
-            for name in ("description", "type", "comment", "thought", "colour")
+            for name in ("description", "comment", "thought", "colour")
         ],
         (
             {"id": "a", "server": "s", "tool": "t"},

@@ -30,7 +30,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def fix(arguments: dict[str, Any], *place: str | int, unknown: frozenset[Place] = frozenset()):
-    found = fixed_argument(Schema(SCHEMA), arguments, place, unknown)
+    found = fixed_argument(Schema(SCHEMA), arguments, place, unknown, is_certain=False)
     return found and (found.op, found.to)
 
 
@@ -74,8 +74,11 @@ def test_a_name_that_is_given_already_is_not_offered_again():
 def test_an_unknown_name_that_is_near_to_none_is_left_out_unless_something_is_missing():
     assert fix({"zork": 7}, "zork") == ("remove", None)
     needy = Schema({**SCHEMA, "required": ["note"]})
-    assert fixed_argument(needy, {"zork": 7}, ("zork",), frozenset()) is None
-    assert fixed_argument(needy, {"zork": 7, "note": "n"}, ("zork",), frozenset()) == REMOVE
+    assert fixed_argument(needy, {"zork": 7}, ("zork",), frozenset(), is_certain=False) is None
+    assert (
+        fixed_argument(needy, {"zork": 7, "note": "n"}, ("zork",), frozenset(), is_certain=False)
+        == REMOVE
+    )
 
 
 NEEDY = Schema(
@@ -105,7 +108,7 @@ def test_an_unknown_name_is_the_missing_one_that_alone_takes_its_value(
     arguments: dict[str, Any], name: str, meant: str | None
 ):
     unknown = frozenset([(name,)]) if "$" in str(arguments[name]) else frozenset()
-    found = fixed_argument(NEEDY, arguments, (name,), unknown)
+    found = fixed_argument(NEEDY, arguments, (name,), unknown, is_certain=False)
     assert (found and (found.op, found.to)) == (meant and ("rename", meant))
 
 

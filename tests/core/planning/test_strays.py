@@ -97,9 +97,9 @@ def test_the_problem_says_where_it_belongs() -> None:
 
 
 def test_the_fix_goes_together_with_the_other_fixes_of_the_task_and_of_others() -> None:
-    b = {"id": "b", "tool": "s:create", "if": "a", "priority": "2", "zork": 1, "title": "y"}
+    b = {"id": "b", "tool": "s:create", "if": "a", "priority": "2", "note": 1, "title": "y"}
     b |= {"dependz_on": ["a"], "arguments": {"n": "5", "bdy": "z"}}
-    made = fixed({**A, "zork": 1, "arguments": {"title": "x"}}, b, {**A, "id": "c", "title": "z"})
+    made = fixed({**A, "note": 1, "arguments": {"title": "x"}}, b, {**A, "id": "c", "title": "z"})
     assert made == [
         {**A, "arguments": {"title": "x"}},
         {

@@ -32,7 +32,7 @@ def without_those_used(
     """Return *problems* without the fixes that leave out what texts of *document* use. *strays* has
     the unknown members, by the path of what they are in; *ids* are those of all tasks."""
     found = list(problems)
-    if not any(problem.fix == REMOVE for problem in found):
+    if not any(map(_is_left_out, found)):
         return found
     used = set(_used(document, ids))
     values = {
@@ -41,7 +41,7 @@ def without_those_used(
         for name, stray in unknown.items()
     }
     for index, problem in enumerate(found):
-        if problem.code != "unknown_field" or problem.fix != REMOVE or problem.path not in values:
+        if not _is_left_out(problem) or problem.path not in values:
             continue
         name, value = values[problem.path]
         if used.isdisjoint(_names(name, value)):
@@ -52,6 +52,10 @@ def without_those_used(
         hint = f"Texts use it, and they would go out as they stand: write {what} there."
         found[index] = replace(problem, hint=hint, fix=None)
     return found
+
+
+def _is_left_out(problem: Problem) -> bool:
+    return problem.code == "unknown_field" and (problem.fix is None or problem.fix == REMOVE)
 
 
 def _names(name: str, value: Any) -> set[str]:

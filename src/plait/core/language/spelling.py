@@ -12,29 +12,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..values.problems import REMOVE, Fix, Op, Problem, Problems, nearest, slip_of, written
+from ..values.problems import (
+    REMOVE,
+    Fix,
+    Op,
+    Problem,
+    Problems,
+    did_you_mean,
+    nearest,
+    slip_of,
+    written,
+)
 from .deciding import decides, hint_for
 
-LEFT_OUT = frozenset(
-    [
-        "description",
-        "type",
-        "server",
-        "comment",
-        "comments",
-        "thought",
-        "reason",
-        "reasoning",
-        "purpose",
-        "goal",
-        "metadata",
-        "version",
-        "title",
-        "label",
-        "status",
-    ]
+_LABELS = frozenset(
+    (
+        *("name", "description", "comment", "comments", "note", "notes", "remark", "thought"),
+        *("thoughts", "reason", "reasoning", "rationale", "explanation", "purpose", "goal", "why"),
+        *("intent", "objective", "summary", "title", "label", "labels", "tags", "display_name"),
+        *("icon", "color", "colour", "emoji", "author", "version", "schema_version", "metadata"),
+        *("meta", "doc", "docs", "created_at", "updated_at", "link", "server"),
+        # How long it waits before it tries again.
+        *("backoff", "backoff_factor", "backoff_rate", "exponential", "jitter", "multiplier"),
+        # Definitions: `definitions.py` sees to those that are used.
+        *("vars", "variables", "inputs", "params", "register", "save_as", "store_as", "output_key"),
+        *("output_var", "result_key", "result_var"),
+    )
 )
-"""Names of other engines that have no counterpart here, however near one is spelt."""
+"""Names of fields that only say something to readers: what runs is the same without them. No other
+unknown field is left out: it was meant to change what runs."""
+_SAME: Mapping[str, frozenset[str]] = {
+    "type": frozenset(
+        ("tool", "tool_call", "tool_use", "task", "call", "function", "action", "mcp", "mcp_tool")
+    ),
+    "status": frozenset(("pending", "todo", "planned", "not_started", "ready", "new")),
+}
+"""Values of other fields that say what is so anyhow."""
+_ALIKE = 0.85
+"""How near a name has to be to that of the field that it is taken for."""
 NAMES_OF_ITEMS = frozenset({"as", "item_name", "item_var", "iterator", "loop_var"})
 """Fields of other engines that name the item of a loop: texts use that name."""
 _PROMISES = frozenset({"literal", "allow_repeat"})
@@ -97,11 +112,11 @@ def spelled(
             spelling.problems.append(_given_twice(name, usual, spelling, value, path, id))
             spelling.strays[name] = Stray(value)
             continue
-        is_label = snake in LEFT_OUT
+        is_label = snake in _LABELS or snake in _SAME
         own = None if usual else hint_for(snake, value, known, members, is_label=is_label)
         may_guess = not usual and len(spelling.problems) < guesses and not is_label and own is None
         may_guess = may_guess and not snake.endswith(_OTHER_UNITS)
-        near = nearest(name, known, 2) if may_guess else []
+        near = nearest(name, known, 2, _ALIKE) if may_guess else []
         is_decision = decides(snake)
         near = [
             one
@@ -110,12 +125,13 @@ def spelled(
         ]
         if len(near) == 1 and near[0] not in spelling.members:
             usual = near[0]
-        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess and not is_decision)
+        doubtful = did_you_mean(name, known) if may_guess and not near else None
+        hint, fix = _fixed_name(usual, near, doubtful, known)
         if own is not None:
             hint = own
         elif is_decision and not usual and "trigger_rule" in known:
             hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
-        elif is_label and not usual:
+        elif not usual and (snake in _LABELS or value is None or _is_so_anyhow(snake, value)):
             hint, fix = REMOVE.advice, REMOVE
         if snake in NAMES_OF_ITEMS and not usual:
             hint, fix = "The item is $ITEM: leave this out and write that.", None
@@ -129,14 +145,18 @@ def spelled(
     return spelling
 
 
+def _is_so_anyhow(name: str, value: Any) -> bool:
+    return isinstance(value, str) and snake_case(value.strip()) in _SAME.get(name, ())
+
+
 def _fixed_name(
-    usual: str, near: list[str], known: frozenset[str], *, is_guessed: bool
+    usual: str, near: list[str], doubtful: str | None, known: frozenset[str]
 ) -> tuple[str, Fix | None]:
     """Return the hint and the fix for an unknown field that is *usual*, or is *near* to others."""
     if usual or near:
         return f'Did you mean "{usual or near[0]}"?', Fix(Op.RENAME, usual) if usual else None
-    fields = f"Fields: {', '.join(sorted(known))}."
-    return (f"{REMOVE.advice} {fields}", REMOVE) if is_guessed else (fields, None)
+    advice = doubtful or "Leave it out if nothing depends on it."
+    return f"{advice} Fields: {', '.join(sorted(known))}.", None
 
 
 def _given_twice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..language.spelling import snake_case
 from ..values.problems import MAX_FIX_CHARS, REMOVE, Fix, Op, nearest, slip_of
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject, NotStrict, dumps, loads
@@ -19,12 +20,39 @@ _SEPARATORS = frozenset(",;|\n")
 _WORDS: dict[str, Json] = {"true": True, "false": False}
 
 
+_AKIN = (
+    {"text", "message", "msg", "body", "content", "contents", "comment", "description", "note"},
+    {"path", "file", "filename", "filepath", "location"},
+    {"dir", "directory", "folder", "path", "root"},
+    {"query", "q", "search", "keyword", "keywords", "term", "sql", "statement", "pattern", "regex"},
+    {"url", "uri", "link", "href", "address"},
+    {"id", "number", "no", "num", "key", "nr"},
+    {"title", "name", "subject", "summary", "headline"},
+    {"channel", "room", "conversation", "chat"},
+    {"repo", "repository", "project"},
+    {"owner", "org", "organization", "organisation"},
+    {"user", "username", "login", "email", "account"},
+    {"to", "recipient", "recipients", "receiver", "address", "addresses"},
+    {"command", "cmd", "script"},
+    {"data", "content", "payload", "value", "json", "rows", "records", "items"},
+    {"labels", "label", "tags", "tag"},
+    {"limit", "count", "size", "max", "top", "page", "per"},
+)
+"""Words that stand for each other in the names of arguments."""
+
+
 def fixed_argument(
-    schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]
+    schema: Schema,
+    arguments: JsonObject,
+    place: Place,
+    unknown: frozenset[Place],
+    *,
+    is_certain: bool,
 ) -> Fix | None:
     """Return how to fix *place*, of which *schema* complains: by another value or, for an unknown
     name, by the right name or by leaving it out; None if unclear. The parts of *arguments* at the
-    places in *unknown* are still unknown."""
+    places in *unknown* are still unknown. With *is_certain* nothing is left out, and names are akin
+    to those that take their place: what the call does depends on it."""
     holder, name = part_at(arguments, place[:-1]), place[-1:]
     if not name or not _is_in(name[0], holder):
         return None  # it is missing
@@ -38,7 +66,10 @@ def fixed_argument(
         if (slip := slip_of(name[0], free)) is not None:
             return Fix(Op.RENAME, slip)
         missing = _renamed(schema, arguments, place, unknown, forms)
-        return missing or _fixed_name(name[0], free, forms)
+        found = missing or _fixed_name(name[0], free, forms)
+        if found is None or not is_certain:
+            return found
+        return found if found.op is Op.RENAME and _are_akin(name[0], found.to) else None
     if any(part[: len(place)] == place for part in unknown):
         return None  # it is partly unknown
     value = part_at(arguments, place)
@@ -57,6 +88,12 @@ def _fixed_name(name: str, free: Sequence[str], forms: Forms) -> Fix | None:
         return Fix(Op.RENAME, near[0])
     is_missing = all(any(known in free for known in required_of(form)) for form in forms)
     return None if near or is_missing else REMOVE
+
+
+def _are_akin(name: str, other: Json) -> bool:
+    """Return whether both names have a word in common, or words that stand for each other."""
+    one, another = (set(snake_case(str(each)).split("_")) for each in (name, other))
+    return bool(one & another) or any(one & words and another & words for words in _AKIN)
 
 
 def _renamed(

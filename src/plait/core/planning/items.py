@@ -202,8 +202,10 @@ class _ItemCheck:
             if len(steps) == len(pieces.path):  # neither `[*]` nor an index from the end
                 place = (*cast("list[str | int]", steps), *complaint.place[len(source) :])
                 if may_guess and self.parts == 1:
-                    schema = self._planned.tool.input
-                    fix = fixed_argument(schema, given, complaint.place, self._unknown)
+                    tool, is_certain = self._planned.tool, not self._planned.tool.is_read_only
+                    fix = fixed_argument(
+                        tool.input, given, complaint.place, self._unknown, is_certain=is_certain
+                    )
         hints = [] if fix is None else [fix.advice]
         hint = " ".join([*hints, f"Signature: {self._planned.tool.signature}"])
         return self._problem(index, place, "invalid_arguments", message, hint, fix)

@@ -147,7 +147,7 @@ class Repeats:
         message = next((one.message for one in complaints if one.place == (name,)), None)
         if message is None:
             return True
-        fix = fixed_argument(schema, arguments, (name,), unknown)
+        fix = fixed_argument(schema, arguments, (name,), unknown, is_certain=True)
         if not message.endswith("?"):
             message += "."
         hint = f"Signature: {planned.tool.signature}"

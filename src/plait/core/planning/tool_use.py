@@ -107,7 +107,9 @@ class ToolUse:
             message = f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"
             fix: Fix | None = None
             if len(self._problems) < MAX_GUESSES:
-                fix = fixed_argument(tool.input, given, complaint.place, unknown)
+                fix = fixed_argument(
+                    tool.input, given, complaint.place, unknown, is_certain=not tool.is_read_only
+                )
             hints = [fix.advice] if fix is not None and not message.endswith("?") else []
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
