@@ -33,6 +33,7 @@ def message(**members: Any) -> dict[str, Any]:
         (message(id=1, method="m", params={"x": 1}), Request(1, "m", {"x": 1})),
         (message(id="a", method="m"), Request("a", "m", None)),
         (message(id=1, method="m", extra=1), Request(1, "m", None)),
+        (message(id=1.0, method="m"), Request(1, "m", None)),
         (message(method="m"), Notice("m", None)),
         (message(method="m", params={"x": 1}), Notice("m", {"x": 1})),
         (message(id=1, result={"x": 1}), Reply(1, {"x": 1})),
@@ -51,6 +52,7 @@ def test_a_message_is_a_request_a_notification_or_a_reply(value: object, read: I
     [
         ({"id": 1, "method": "m"}, 1),
         (message(id=1, method=5), 1),
+        *((message(id=id, method="m"), None) for id in (None, True, 1.5, {}, [1])),
         (message(id="a", method="m", params=[1]), "a"),
         (message(id=True, result={}), None),
         (message(id="é", method=5), None),

@@ -20,6 +20,7 @@ from ...core.values.strict import (
     encode,
     loads,
     measure,
+    short,
 )
 from ..requests import FLAW
 from ..schemas import TOOLS
@@ -89,6 +90,12 @@ def as_message(value: object) -> Incoming:
                 params = value.get("params")
                 if params is None or isinstance(params, dict):
                     return Request(id, method, params)
+    match value:  # the model would take these for notifications, which get no answer
+        case {"id": float() as id, "method": str()} if id.is_integer():
+            value = {**value, "id": int(id)}
+        case {"id": None | bool() | float() | dict() | list() as id, "method": str()}:
+            wrong = f"The id of a request is a text or an integer; it is {short(id)}."
+            raise Unreadable(types.INVALID_REQUEST, wrong, None)
     try:
         message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
