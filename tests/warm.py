@@ -167,7 +167,7 @@ def main() -> None:
     try:
         if words[0] == "-m":
             sys.argv[:] = words[1:]
-            sys.path[0] = os.getcwd()
+            sys.path[:1] = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv[:] = words

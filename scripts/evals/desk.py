@@ -17,6 +17,8 @@ from .judging import Call, read_calls
 from .services.service import CallLog
 
 SCRIPTS = Path(__file__).parents[1]
+PYTHON = (sys.executable,)
+"""The words before the arguments of a Python that runs the gateway and the services."""
 SERVICES = ("issues", "chat", "customers", "builds", "calendar")
 SERVER = "plait"
 """The name under which clients know the gateway."""
@@ -61,8 +63,8 @@ class Desk:
             # Lazy: only the services that a job uses are started, once their tools are known.
             lines += [
                 f"[servers.{service}]",
-                f"command = {_toml(sys.executable)}",
-                f"args = {_toml(['-m', 'evals.services', service])}",
+                f"command = {_toml(PYTHON[0])}",
+                f"args = {_toml([*PYTHON[1:], '-m', 'evals.services', service])}",
                 f"env = {{ {', '.join(f'{k} = {_toml(v)}' for k, v in environment.items())} }}",
                 "lazy = true",
             ]
@@ -70,8 +72,7 @@ class Desk:
         gateway = ["-m", "plait", "serve", "--isolated", "--config", str(self._settings)]
         server = {
             "command": sys.executable,
-            "args": [str(Path(__file__).with_name("tap.py")), str(self._passed), sys.executable,
-                     *gateway],
+            "args": [str(Path(__file__).with_name("tap.py")), str(self._passed), *PYTHON, *gateway],
             "env": self._environment,
         }  # fmt: skip
         config = {"mcpServers": {SERVER: server}}
@@ -83,7 +84,7 @@ class Desk:
         if any(self.state.iterdir()):
             return
         subprocess.run(
-            [sys.executable, "-m", "plait", "tools", "--config", str(self._settings)],
+            [*PYTHON, "-m", "plait", "tools", "--config", str(self._settings)],
             env={**os.environ, **self._environment},
             capture_output=True,
             check=True,

@@ -7,17 +7,20 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from evals.__main__ import main
 from evals.desk import Desk
 from evals.doing import Model, Outcome, desk, do_by_model, do_by_plan
 from evals.jobs import days, jobs
 from evals.reference import PLANS, connected, read_plan
 from evals.report import MOST_ANSWER, MOST_DAGS, missed, row, summary_line
+
+from ..warm import warm
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
@@ -30,6 +33,12 @@ pytestmark = pytest.mark.timeout(300)
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which gateways remember the tools of the services from test to test."""
     return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def warm_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateways and services start as copies."""
+    monkeypatch.setattr("evals.desk.PYTHON", tuple(warm()))
 
 
 def nothing(_: Outcome) -> None:
@@ -128,21 +137,33 @@ async def test_what_a_program_says_does_not_do_a_job(
     assert [fault[: len(why or "")] for fault in explained] == ([] if why is None else [why])
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(ROOT / "scripts" / "eval"), *words], capture_output=True, text=True, check=False
-    )
+Run = Callable[..., tuple[int | str | None, str, str]]
 
 
-def test_help_says_how_a_program_finds_the_gateway_and_the_job():
-    done = run("--help")
-    assert done.returncode == 0
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process: its exit code, and what it prints."""
+
+    def run(*words: str) -> tuple[int | str | None, str, str]:
+        monkeypatch.setattr("sys.argv", ["scripts/eval", *words])
+        try:
+            code: int | str | None = main()
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_says_how_a_program_finds_the_gateway_and_the_job(run: Run):
+    code, out, _ = run("--help")
+    assert code == 0
     for word in ("{mcp_config}", "{job}", "mcpServers", "standard input", "--way", "--json"):
-        assert word in done.stdout
+        assert word in out
 
 
-def test_the_list_has_the_sentence_of_every_job():
-    lines = run("--list").stdout.splitlines()
+def test_the_list_has_the_sentence_of_every_job(run: Run):
+    lines = run("--list")[1].splitlines()
     assert [line.partition(":")[0] for line in lines] == list(JOBS)
     assert all(len(line) > 60 for line in lines)
 
@@ -156,14 +177,15 @@ def test_the_list_has_the_sentence_of_every_job():
     ],
     ids=["job", "way", "model"],
 )
-def test_a_wrong_command_line_is_refused(words: list[str], problem: str):
-    done = run(*words)
-    assert done.returncode == 2
-    assert problem in done.stderr
+def test_a_wrong_command_line_is_refused(words: list[str], problem: str, run: Run):
+    code, _, err = run(*words)
+    assert code == 2
+    assert problem in err
 
 
 def test_the_command_prints_json_with_every_figure():
-    done = run("book-room", "--json")
+    words = [str(ROOT / "scripts" / "eval"), "book-room", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     [job] = printed["jobs"]
