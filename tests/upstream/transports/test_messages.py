@@ -52,7 +52,11 @@ def test_a_message_is_a_request_a_notification_or_a_reply(value: object, read: I
     [
         ({"id": 1, "method": "m"}, 1),
         (message(id=1, method=5), 1),
-        *((message(id=id, method="m"), None) for id in (None, True, 1.5, {}, [1])),
+        (message(id=None, method="m"), None),
+        (message(id=True, method="m"), None),
+        (message(id=1.5, method="m"), None),
+        (message(id={}, method="m"), None),
+        (message(id=[1], method="m"), None),
         (message(id="a", method="m", params=[1]), "a"),
         (message(id=True, result={}), None),
         (message(id="é", method=5), None),

@@ -91,10 +91,10 @@ def as_message(value: object) -> Incoming:
                 if params is None or isinstance(params, dict):
                     return Request(id, method, params)
     match value:  # the model would take these for notifications, which get no answer
-        case {"id": float() as id, "method": str()} if id.is_integer():
-            value = {**value, "id": int(id)}
-        case {"id": None | bool() | float() | dict() | list() as id, "method": str()}:
-            wrong = f"The id of a request is a text or an integer; it is {short(id)}."
+        case {"id": float() as number, "method": str() as method, **rest} if number.is_integer():
+            value = {**rest, "method": method, "id": int(number)}
+        case {"id": None | bool() | float() | dict() | list() as other, "method": str()}:
+            wrong = f"The id of a request is a text or an integer; it is {short(other)}."
             raise Unreadable(types.INVALID_REQUEST, wrong, None)
     try:
         message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
