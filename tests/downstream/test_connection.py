@@ -316,15 +316,3 @@ def test_settings_that_lead_to_the_same_process_need_no_new_connection(
 ):
     connection = Connection("s", SETTINGS)
     assert connection.fits(SETTINGS.model_copy(update=change)) is fits
-
-
-@pytest.mark.virtual_time
-async def test_new_settings_choose_among_the_tools_of_a_connection_that_stays():
-    server = ScriptedServer(script())
-    async with owned(server) as connection:
-        assert [tool.name for tool in connection.tools] == ["look"]
-        connection.adjust(SETTINGS.model_copy(update={"exclude": ("look",)}))
-        assert (connection.tools, connection.info.tools) == ((), 0)
-        connection.adjust(SETTINGS)
-        assert [tool.name for tool in connection.tools] == ["look"]
-    assert len(server.starts) == 1

@@ -56,6 +56,23 @@ async def test_two_pools_share_one_process_until_the_last_has_left():
             await connections(a_call(Tool("a", "echo", shared_as="a@1"), {}))
 
 
+async def test_each_pool_has_the_tools_of_a_shared_server_that_its_own_settings_choose():
+    async with (
+        shared() as connections,
+        pool_over(connections, faulty(exclude=("ech?",)), "a@1") as one,
+        pool_over(connections, faulty(), "a@1") as other,
+    ):
+        await settled(one)
+        await settled(other)
+        assert pid_of(one) == pid_of(other)
+        assert other.catalog().tools.keys() - one.catalog().tools.keys() == {"a:echo"}
+        for pool in (one, other):
+            tools, [listing] = pool.catalog().tools, pool.offers()
+            assert {f"a:{tool['name']}" for tool in listing.tools} == tools.keys()
+            assert pool.catalog().servers["a"].tools == len(tools)
+            assert pool.offers()[0] is listing
+
+
 async def test_servers_of_one_name_and_other_keys_are_apart():
     async with (
         shared() as connections,

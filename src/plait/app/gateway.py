@@ -209,8 +209,8 @@ async def remembered_tools(config: Config) -> list[str]:
     names: list[str] = []
     for name, (server, listing) in kept.items():
         if isinstance(definitions := listing.get("tools"), list):
-            tools, _ = read_tools(name, definitions, server.include, server.exclude)
-            names += [tool.full_name for tool in tools]
+            tools, _ = read_tools(name, definitions)
+            names += [tool.full_name for tool in tools if server.includes(tool.name)]
     return [name for name in names if policy.denied_by(name) is None]
 
 

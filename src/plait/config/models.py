@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -245,6 +246,11 @@ class ServerSettings(_Section):
     def idle_s(self) -> float | None:
         """Seconds that it may run unused; None if it always runs."""
         return self.idle_timeout_s if self.lazy else None
+
+    def includes(self, tool: str) -> bool:
+        """Return whether `include` and `exclude` choose a tool of the server."""
+        is_named = not self.include or any(fnmatchcase(tool, glob) for glob in self.include)
+        return is_named and not any(fnmatchcase(tool, glob) for glob in self.exclude)
 
     def runs_in(self, folder: Path | None) -> Path | None:
         """Return the folder in which its process runs for a client in *folder*: `cwd`, else that

@@ -104,7 +104,6 @@ class Connection:
         remembered = remembered or CachedListing()
         self._lists = ServerLists(
             name,
-            settings,
             remembered,
             on_change,
             on_notification,
@@ -218,7 +217,6 @@ class Connection:
         self._settings = settings
         self._owner.way.adjust(settings)
         self.use.adjust(settings.idle_s)
-        self._lists.adjust(settings)
         self._availability.announce()
 
     # Calls and requests, from any task.

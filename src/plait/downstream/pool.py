@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +31,7 @@ from ..core.ports import (
     ServerListing,
     ToolCall,
 )
-from ..core.tools.catalog import Catalog
+from ..core.tools.catalog import Catalog, ServerInfo, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import RpcError
 from .connection import Connection
@@ -72,7 +73,10 @@ class Pool:
         self._keys = keys
         self._first = first
         self._hold_s = hold_s
+        self._settings = _enabled(config)
         self._catalog: Catalog | None = None
+        self._chosen: dict[str, tuple[ServerListing, ServerListing]] = {}
+        """By server, what it lists, and the part of it that the settings choose."""
         self._offers: tuple[ServerListing, ...] = ()
         self._are_offers_current = False
         self._listeners: dict[object, OnNotice] = {}
@@ -107,9 +111,14 @@ class Pool:
 
     def catalog(self) -> Catalog:
         if self._catalog is None:
-            connections = [held.connection for held in self._held.values()]
-            tools = (tool for connection in connections for tool in connection.tools)
-            self._catalog = Catalog(tools, (connection.info for connection in connections))
+            tools: list[Tool] = []
+            infos: list[ServerInfo] = []
+            for name, held in self._held.items():
+                settings = self._settings[name]
+                chosen = [tool for tool in held.connection.tools if settings.includes(tool.name)]
+                tools += chosen
+                infos.append(replace(held.connection.info, tools=len(chosen)))
+            self._catalog = Catalog(tools, infos)
         return self._catalog
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
@@ -134,12 +143,31 @@ class Pool:
 
     def offers(self) -> tuple[ServerListing, ...]:
         if not self._are_offers_current:
-            listings = (held.connection.offers for held in self._held.values())
-            now = tuple(listing for listing in listings if listing is not None)
+            now = tuple(
+                self._choose(name, listing)
+                for name, held in self._held.items()
+                if (listing := held.connection.offers) is not None
+            )
             if [*map(id, now)] != [*map(id, self._offers)]:
                 self._offers = now
             self._are_offers_current = True
         return self._offers
+
+    def _choose(self, name: str, listing: ServerListing) -> ServerListing:
+        """Return the part of *listing* that the settings choose. It is the same object for the same
+        one, and so are its tools."""
+        before, chosen = self._chosen.get(name, (None, listing))
+        if before is listing:
+            return chosen
+        tools = chosen.tools
+        if before is None or before.tools is not listing.tools:
+            includes = self._settings[name].includes
+            tools = tuple(tool for tool in listing.tools if includes(str(tool["name"])))
+            if len(tools) == len(listing.tools):
+                tools = listing.tools
+        chosen = replace(listing, tools=tools)
+        self._chosen[name] = listing, chosen
+        return chosen
 
     async def request(self, request: RelayRequest, /) -> JsonObject:
         """As `Downstream.request`. Our own codes: CONNECTION_CLOSED (-32000) if the server cannot
@@ -200,10 +228,10 @@ class Pool:
         all that started or stop."""
         assert self._tasks is not None
         self._secrets.take_in(config.secrets)
-        before, wanted = self._held, _enabled(config)
+        before, self._settings, self._chosen = self._held, _enabled(config), {}
         self._held = self._take(config, before)
         for name, held in self._held.items():
-            held.connection.adjust(wanted[name])
+            held.connection.adjust(self._settings[name])
         self.forget_lists()
         await self._connections.recall(self._held.values())
         for name, held in before.items():

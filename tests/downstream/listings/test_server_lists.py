@@ -10,7 +10,6 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 
-from plait.config import ServerSettings
 from plait.core.tools.cached_listing import CachedListing
 from plait.core.tools.server_notices import Drift
 from plait.core.values.strict import JsonObject
@@ -68,14 +67,13 @@ class Server:
 class Reader:
     """The lists of a server, and all that they report."""
 
-    def __init__(self, remembered: CachedListing | None = None, **settings: Any) -> None:
+    def __init__(self, remembered: CachedListing | None = None) -> None:
         self.remembered = remembered or CachedListing()
         self.changes = 0
         self.notified: list[tuple[str, JsonObject]] = []
         self.drifts: list[Drift] = []
         self.lists = ServerLists(
             "s",
-            ServerSettings(command="x", **settings),
             self.remembered,
             self._change,
             lambda *notice: self.notified.append(notice),
@@ -95,8 +93,8 @@ class Reader:
         return {field: len(getattr(self.lists.offers, field)) for field in METHODS}
 
 
-async def read_from(server: Server, **settings: Any) -> Reader:
-    reader = Reader(**settings)
+async def read_from(server: Server) -> Reader:
+    reader = Reader()
     await reader.read(server)
     return reader
 
@@ -171,18 +169,6 @@ async def test_the_end_of_a_server_that_declares_nothing_is_not_taken_for_a_lack
     server.has_ended = True
     with pytest.raises(MCPError):
         await read_from(server)
-
-
-async def test_excluded_tools_are_neither_called_nor_offered_until_the_settings_include_them():
-    server = Server()
-    reader = await read_from(server, exclude=("b*",))
-    assert ([tool.name for tool in reader.lists.tools], server.headers_of) == (["look"], ["look"])
-    assert reader.listed()["tools"] == 1
-    reader.notified.clear()
-    reader.lists.adjust(ServerSettings(command="x"))
-    assert [tool.name for tool in reader.lists.tools] == ["buy", "look"]
-    assert reader.listed()["tools"] == 2
-    assert reader.notified == [TOOLS_CHANGED]
 
 
 async def test_only_lists_that_may_have_changed_are_read_again():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ...core.tools.catalog import Tool
@@ -96,8 +95,6 @@ def as_listed(definitions: list[Any], tools: Iterable[Tool]) -> tuple[JsonObject
 def read_tools(
     server: str,
     definitions: list[Any],
-    include: tuple[str, ...] = (),
-    exclude: tuple[str, ...] = (),
     *,
     shared_as: str = "",
 ) -> tuple[list[Tool], list[str]]:
@@ -110,7 +107,7 @@ def read_tools(
             name = definition.get("name") if isinstance(definition, dict) else None
             label = printable(str(name)[:80]) if name else f"number {number}"
             warnings.append(printable(f"tool {label} was left out: {complaints[0]}"))
-        elif _is_included(definition["name"], include, exclude):
+        else:
             usable, reason = _with_a_usable_output(definition)
             tool = Tool(server, definition["name"], _shortened(usable), shared_as=shared_as)
             tools[tool.name] = tool
@@ -183,12 +180,6 @@ def _with_a_usable_output(definition: dict[str, Any]) -> tuple[dict[str, Any], s
     if reason is None:
         return definition, None
     return {name: part for name, part in definition.items() if name != "outputSchema"}, reason
-
-
-def _is_included(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
-    if include and not any(fnmatchcase(name, pattern) for pattern in include):
-        return False
-    return not any(fnmatchcase(name, pattern) for pattern in exclude)
 
 
 def _shortened(definition: dict[str, Any]) -> dict[str, Any]:

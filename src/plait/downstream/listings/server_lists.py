@@ -13,7 +13,6 @@ from typing import Any, Final
 import anyio
 from mcp import MCPError
 
-from ...config import ServerSettings
 from ...core.ports import ServerListing
 from ...core.tools.cached_listing import CachedListing
 from ...core.tools.catalog import Tool
@@ -67,7 +66,6 @@ class ServerLists:
     def __init__(
         self,
         name: str,
-        settings: ServerSettings,
         remembered: CachedListing,
         on_change: Callable[[], None] = lambda: None,
         on_notification: OnNotification = lambda method, params: None,
@@ -82,7 +80,6 @@ class ServerLists:
         self.drift = DriftWatch(remembered, on_drift)
         self._name = name
         self._shared_as = shared_as
-        self._settings = settings
         self._remembered = remembered
         self._on_change = on_change
         self._on_notification = on_notification
@@ -116,13 +113,6 @@ class ServerLists:
             **lists,
         )
         self._offer(offers, self._read_tools(definitions))
-
-    def adjust(self, settings: ServerSettings) -> None:
-        """Choose among the tools by *settings*."""
-        self._settings = settings
-        if isinstance(definitions := self._remembered.get("tools"), list):
-            offers = self.offers or ServerListing(self._name)
-            self._offer(offers, self._read_tools(definitions))
 
     async def read(
         self, session: ProtocolSession, stale: Mapping[str, JsonObject | None] | None = None
@@ -177,15 +167,8 @@ class ServerLists:
             changed[part.field] = read_entries(entries, part.key)
 
     def _read_tools(self, definitions: list[Any]) -> tuple[JsonObject, ...]:
-        """Take the tools of *definitions* that the settings include. Returns their definitions as
-        listed."""
-        tools, warnings = read_tools(
-            self._name,
-            definitions,
-            self._settings.include,
-            self._settings.exclude,
-            shared_as=self._shared_as,
-        )
+        """Take the tools of *definitions*. Returns those that can be used as they were listed."""
+        tools, warnings = read_tools(self._name, definitions, shared_as=self._shared_as)
         for warning in warnings:
             if warning not in self.warnings:
                 log.warning("server.tool", extra={"server": self._name, "warning": warning})
