@@ -40,7 +40,7 @@ from .nodes import (
     Selection,
     Source,
 )
-from .spelling import as_name
+from .quoting import as_name
 
 MAX_LOOKUPS = 20
 """Most paths of one filter that are looked for."""

@@ -8,8 +8,8 @@ from .functions import FUNCTIONS
 from .nodes import Ampersand, Call, Field, Literal, Path
 from .patterns import pattern
 from .problems import Edit, invalid
+from .quoting import PLAIN, quoted
 from .signatures import EXPRESSION, PATTERN, Function, Unfit
-from .spelling import PLAIN, quoted
 from .text_functions import check_groups
 
 _SYNTAX = "Its syntax is that of RE2: github.com/google/re2/wiki/Syntax."

@@ -11,8 +11,8 @@ from ..values.strict import dumps
 from .findings import Findings
 from .nodes import Call, Compare, Index, Literal, Node, Not, Path, Projection, Text
 from .problems import Edit
+from .quoting import quoted
 from .shapes import MAX_SHOWN, Shape
-from .spelling import quoted
 
 _MATCHES: dict[str, Callable[[str, str], bool]] = {
     "contains": lambda whole, part: part in whole,

@@ -32,9 +32,9 @@ from .nodes import (
     children,
 )
 from .problems import Edit
+from .quoting import quoted
 from .scopes import Scope
 from .shapes import There
-from .spelling import quoted
 
 MAX_REPEATED = 500
 """Most characters that an edit repeats for each constant."""

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from .names import CONSTANTS
 from .problems import Edit, Finding
-from .spelling import quoted
+from .quoting import quoted
 from .tokens import DIGITS, TOKENS, Token
 
 _LOOSE = re.compile(

@@ -16,10 +16,10 @@ from .findings import Findings
 from .functions import FUNCTIONS
 from .nodes import Field, Node, Path, Reference
 from .problems import Edit, InvalidExpression
+from .quoting import PLAIN, as_name, member_of, quoted
 from .roots import fields_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, of
-from .spelling import PLAIN, as_name, member_of, quoted
 from .syntax import parse
 
 ENVELOPES = frozenset(

@@ -16,7 +16,7 @@ from .loose import (
 )
 from .names import CONSTANTS
 from .problems import Edit, Finding
-from .spelling import quoted
+from .quoting import quoted
 
 _OPERATORS = {
     "=": "==",

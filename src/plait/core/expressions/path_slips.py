@@ -11,8 +11,8 @@ from .functions import FUNCTIONS
 from .loose import COMPARING, LAMBDAS, Loose, Rule, arrow_of
 from .names import CONSTANTS
 from .problems import Edit, Finding
+from .quoting import PLAIN, as_name
 from .signatures import EXPRESSION
-from .spelling import PLAIN, as_name
 from .text_functions import TEXT_FUNCTIONS
 
 _SIGNS = re.compile(r"[\\^$.|?*+()\[\]{}]")

@@ -50,12 +50,12 @@ from .nodes import (
 )
 from .problems import Edit, Finding
 from .projections import elements_of, is_misplaced
+from .quoting import as_name, member_of
 from .results import check_kind, is_swapped, result_of
 from .roots import starts_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, either, list_of, not_null, object_of, of, of_value, or_null
 from .signatures import EXPRESSION, PATTERN, TEXT
-from .spelling import as_name, member_of
 
 
 class Reading(NamedTuple):

@@ -10,6 +10,7 @@ from functools import reduce
 from ..expressions.evaluation import Expression, condition, expression, test
 from ..expressions.nodes import Key, Source
 from ..expressions.problems import Finding, InvalidExpression
+from ..expressions.quoting import member_of
 from ..expressions.reading import Reading, read, read_condition
 from ..expressions.reports import problems_of
 from ..expressions.shapes import (
@@ -23,7 +24,6 @@ from ..expressions.shapes import (
     of_value,
     or_null,
 )
-from ..expressions.spelling import member_of
 from ..language.pipes import Pipe
 from ..language.references import (
     ITEM,

@@ -1,4 +1,4 @@
-"""How names and texts are spelt in an expression."""
+"""Names and texts as an expression holds them, in quotes where they need them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.expressions.evaluation import expression
-from plait.core.expressions.spelling import as_name, member_of, quoted
+from plait.core.expressions.quoting import as_name, member_of, quoted
 
 from ..tables import table
 
