@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from plait.core.ports import NO_CLIENT, UNDECLARED, Ask, Caller, CallId, OnProgress, ToolCall
-from plait.core.scheduling.events import NEVER_CACHED, CacheRule
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.tools.policy import ToolPolicy
 from plait.core.values.principal import USER
 from plait.core.values.strict import JsonObject, NotStrict, measure
 from plait.errors import InvalidArguments, ProtocolError
@@ -129,11 +129,12 @@ def a_call(
     definition: Tool | str,
     arguments: JsonObject | None = None,
     caller: Caller = NO_CLIENT,
-    cache: CacheRule = NEVER_CACHED,
+    max_age_s: float = 0.0,
+    policy: ToolPolicy = ToolPolicy(),  # noqa: B008 - frozen
 ) -> ToolCall:
     """A call of a task `t` in a run `r`."""
     called = tool(definition) if isinstance(definition, str) else definition
-    return ToolCall(CallId("r", "t"), called, arguments or {}, cache, caller)
+    return ToolCall(CallId("r", "t"), called, arguments or {}, policy, max_age_s, caller)
 
 
 class FakeServers:

@@ -11,6 +11,7 @@ from plait.app import parts
 from plait.app.gateway import Gateway
 from plait.calls.cache import Cache
 from plait.config import load_config
+from plait.config.models import ToolSettings
 from plait.core.ports import CallTool, ToolCall
 from plait.core.scheduling.events import Notice
 from plait.core.tools.catalog import ServerState
@@ -20,7 +21,7 @@ from plait.core.values.strict import JsonObject
 from .conftest import with_a_missing_one
 
 
-async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
+async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name_with_their_policy(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ):
     seen: list[ToolCall] = []
@@ -36,7 +37,9 @@ async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
         return outermost, cache
 
     monkeypatch.setattr(parts, "stack", with_one_more)
-    async with Gateway.from_config(load_config(config)) as gateway:
+    settings = load_config(config)
+    settings.tools["numbers:*"] = ToolSettings(weight=3)
+    async with Gateway.from_config(settings) as gateway:
         await gateway.execute(
             {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
         )
@@ -44,6 +47,7 @@ async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
             "numbers", "double", {"name": "double", "arguments": {"n": 2}}
         )
     assert result["structuredContent"] == {"n": 4}
+    assert [call.policy.weight for call in seen] == [3, 3]
     assert [(call.id.run != "", call.id.task, call.arguments) for call in seen] == [
         (True, "a", {"n": 1}),
         (False, "numbers:double", {"n": 2}),

@@ -13,8 +13,7 @@ import pytest
 
 from plait.calls.cache import Cache, fingerprints
 from plait.core.ports import ToolCall
-from plait.core.scheduling.events import CacheRule
-from plait.core.tools.policy import Policy, Rule
+from plait.core.tools.policy import Policy, Rule, ToolPolicy
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
 from plait.errors import ProtocolError, ToolError
@@ -45,7 +44,9 @@ class Desk:
         """Whether the answer was an earlier one."""
         definition = self.servers.tools[name][0]
         caller = FakeCaller()
-        await self.cache(a_call(definition, arguments, caller, CacheRule(cache_s, stat)))
+        await self.cache(
+            a_call(definition, arguments, caller, cache_s, ToolPolicy(cache_stat=stat))
+        )
         return caller.was_cached
 
     async def _write(self, seconds: float = 0, **_: Any) -> Any:
@@ -202,7 +203,7 @@ async def test_a_result_that_asks_for_input_is_not_kept() -> None:
     async def call_tool(call: ToolCall) -> JsonObject:
         return results.pop(0)
 
-    cache, call = Cache(call_tool), a_call(tool("s:read", readOnlyHint=True), cache=CacheRule(60))
+    cache, call = Cache(call_tool), a_call(tool("s:read", readOnlyHint=True), max_age_s=60)
     assert [await cache(call), await cache(call), await cache(call)] == [
         asks,
         {"content": []},
@@ -261,7 +262,7 @@ async def test_an_error_of_the_way_passes_through() -> None:
 
 async def test_who_is_given_an_answer_can_change_nothing_for_the_next() -> None:
     desk = Desk()
-    call = a_call(desk.servers.tools["s:read"][0], cache=CacheRule(60))
+    call = a_call(desk.servers.tools["s:read"][0], max_age_s=60)
     for _ in range(3):
         result = await desk.cache(call)
         assert result["structuredContent"] == {"count": 1}

@@ -93,7 +93,7 @@ class Cache:
         return f"<Cache: {len(self._kept)} answers, {self._bytes:,} bytes>"
 
     async def __call__(self, call: ToolCall) -> JsonObject:
-        if call.cache.max_age_s > 0:
+        if call.max_age_s > 0:
             return await self._kept_or_called(call)
         if call.tool.is_read_only:
             return await self._call_tool(call)
@@ -114,20 +114,24 @@ class Cache:
         changes = self._changes[call.tool.server]
         result = await self._call_tool(call)
         is_as_it_was = self._changes[call.tool.server] == changes and self._file_of(call) == before
-        if is_as_it_was and (call.cache.stat is None or before is not None):
+        if is_as_it_was and (call.policy.cache_stat is None or before is not None):
             self._keep(key, call.tool, result, before)
         return result
 
     def _is_good(self, kept: _Kept, call: ToolCall, fingerprint: Fingerprint) -> bool:
         is_same_tool = kept.tool is call.tool or kept.tool.definition == call.tool.definition
-        is_young = anyio.current_time() - kept.at <= call.cache.max_age_s
-        is_unchanged = call.cache.stat is None or (
+        is_young = anyio.current_time() - kept.at <= call.max_age_s
+        is_unchanged = call.policy.cache_stat is None or (
             fingerprint is not None and kept.fingerprint == fingerprint
         )
         return is_same_tool and is_young and is_unchanged
 
     def _file_of(self, call: ToolCall) -> Fingerprint:
-        path = call.arguments.get(call.cache.stat) if call.cache.stat is not None else None
+        path = (
+            call.arguments.get(call.policy.cache_stat)
+            if call.policy.cache_stat is not None
+            else None
+        )
         return self._fingerprint(call.tool.server, path) if isinstance(path, str) else None
 
     def _keep(self, key: Key, tool: Tool, result: JsonObject, fingerprint: Fingerprint) -> None:

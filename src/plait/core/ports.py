@@ -22,11 +22,12 @@ from ..errors import (
     ServerUnavailable,
 )
 from .results.record import RunRecord
-from .scheduling.events import NEVER_CACHED, CacheRule, Notice
+from .scheduling.events import Notice
 from .tools.cached_listing import CachedListing
 from .tools.catalog import Catalog, Tool
 from .tools.claims import ResourceName
 from .tools.output import Output
+from .tools.policy import ToolPolicy
 from .values.principal import USER, Principal
 from .values.strict import JsonObject
 
@@ -200,7 +201,10 @@ class ToolCall(NamedTuple):
     id: CallId
     tool: Tool
     arguments: JsonObject
-    cache: CacheRule = NEVER_CACHED
+    policy: ToolPolicy = ToolPolicy()
+    """The operator's settings of the tool, in the configuration of the caller."""
+    max_age_s: float = 0.0
+    """The greatest age of an earlier answer that may be used instead, in seconds; 0 for none."""
     caller: Caller = NO_CLIENT
     params: JsonObject | None = None
     """For a call by name, the params of its client's own request, which are sent unchanged: with

@@ -65,7 +65,13 @@ class DirectCalls:
                 try:
                     command = await self._admitted(request)
                     call = ToolCall(
-                        CallId(*key[:3]), tool, command.arguments, command.cache, running, params
+                        CallId(*key[:3]),
+                        tool,
+                        command.arguments,
+                        command.policy,
+                        command.max_age_s,
+                        running,
+                        params,
                     )
                     result = await self._call_tool(call)
                 finally:

@@ -223,7 +223,7 @@ class Runner:
         id = CallId(*key[:3], call.attempt, key.at)
         try:
             result = await self._call_tool(
-                ToolCall(id, call.tool, call.arguments, call.cache, caller)
+                ToolCall(id, call.tool, call.arguments, call.policy, call.max_age_s, caller)
             )
             return Succeeded(
                 key, read_output(result, call.tool, self._longest_output(key)), caller.was_cached

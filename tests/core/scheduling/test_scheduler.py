@@ -113,7 +113,7 @@ def promise_calls_are_those_of_the_document(world: World) -> None:
         assert call.attempt == len(world.sent[call.key])
         is_kept = call.key.run and call.attempt == 1 and call.tool.name != "write"
         max_age_s = world.task(call.key).fields.get("cache", 0) if is_kept else 0
-        assert call.cache.max_age_s == max_age_s
+        assert call.max_age_s == max_age_s
 
 
 def promise_dependencies_settle_first(world: World) -> None:
@@ -475,7 +475,7 @@ def test_a_repeated_call_never_takes_an_answer_that_was_kept() -> None:
     [second] = scheduler.handle(Woke(first.key), 2.0).commands
     assert isinstance(first, Call)
     assert isinstance(second, Call)
-    assert [(call.attempt, call.cache.max_age_s) for call in (first, second)] == [
+    assert [(call.attempt, call.max_age_s) for call in (first, second)] == [
         (1, 60.0),
         (2, 0.0),
     ]

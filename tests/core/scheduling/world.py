@@ -178,7 +178,7 @@ class World(Oracle):
         call = self.open[key]
         assert isinstance(call, Call)
         output = Output(value, size_bytes=40) if key.run else None
-        self._feed(Succeeded(key, output, is_cached and call.cache.max_age_s > 0))
+        self._feed(Succeeded(key, output, is_cached and call.max_age_s > 0))
 
     def fail(self, key: Key, how: str, jitter: float = 0.5) -> None:
         """The call of *key* fails; *jitter* is the random share of the pause after it."""

@@ -11,11 +11,9 @@ from typing import NamedTuple
 from ...errors import PolicyDenied
 from ..tools.catalog import Catalog, Tool
 from ..tools.claims import AccessRules, access_rules_of
-from ..tools.policy import Policy
+from ..tools.policy import Policy, ToolPolicy
 from ..values.strict import JsonObject
 from .events import (
-    NEVER_CACHED,
-    CacheRule,
     CallRequested,
     Changed,
     Delayed,
@@ -109,8 +107,8 @@ class CallRequests:
             self._tools.clear()
         if (known := self._tools.get(name)) is None:
             known = self._tools[name] = self._look_up(catalog, name)
-        if known.denied_by is not None:
-            raise PolicyDenied(f"The policy denies {name[:200]}", denied_by=known.denied_by)
+        if (pattern := known.policy.denied_by) is not None:
+            raise PolicyDenied(f"The policy denies {name[:200]}", denied_by=pattern)
         sent = params.get("arguments")
         arguments = sent if isinstance(sent, dict) else {}
         return CallRequested(
@@ -118,7 +116,8 @@ class CallRequests:
             known.tool,
             arguments,
             known.slots._replace(caller=caller) if caller else known.slots,
-            known.cache if params.keys() <= _KNOWN_PARAMS else NEVER_CACHED,
+            known.policy,
+            known.policy.cache_ttl_s if params.keys() <= _KNOWN_PARAMS else 0.0,
             None if known.rules is None else known.rules.accesses(arguments),
             LONGEST_S,
         )
@@ -130,9 +129,8 @@ class CallRequests:
         return _Callable(
             tool,
             SlotRequest(NO_RUN, tool.server_key, policy.limit, policy.weight, desk=self._desk),
-            CacheRule(policy.cache_ttl_s, policy.cache_stat),
+            policy,
             access_rules_of(tool, policy) if self._detect_conflicts else None,
-            policy.denied_by,
         )
 
 
@@ -141,6 +139,5 @@ class _Callable(NamedTuple):
 
     tool: Tool
     slots: SlotRequest
-    cache: CacheRule
+    policy: ToolPolicy
     rules: AccessRules | None
-    denied_by: str | None

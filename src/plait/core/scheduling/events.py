@@ -13,6 +13,7 @@ from ..planning.plan import MAX_CALLS
 from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
+from ..tools.policy import ToolPolicy
 from ..tools.server_notices import ServerNotice
 from ..values.principal import Principal
 from ..values.strict import JsonObject
@@ -179,18 +180,6 @@ class InnerOutline(NamedTuple):
         return ".".join(parts)
 
 
-class CacheRule(NamedTuple):
-    """The conditions for using an earlier answer instead of a call."""
-
-    max_age_s: float = 0.0
-    """The greatest age of the answer, in seconds; 0 for never."""
-    stat: str | None = None
-    """The argument that names a file: the answer is valid only until that file changes."""
-
-
-NEVER_CACHED: Final = CacheRule()
-
-
 # Commands: what to do outside. Each `Locate`, `Call` and `Sleep` is answered by exactly one event.
 
 
@@ -210,7 +199,9 @@ class Call(NamedTuple):
     arguments: JsonObject
     timeout_s: float
     attempt: int = 1
-    cache: CacheRule = NEVER_CACHED
+    policy: ToolPolicy = ToolPolicy()
+    max_age_s: float = 0.0
+    """As those of `ToolCall`."""
 
 
 class Sleep(NamedTuple):
@@ -248,7 +239,9 @@ class CallRequested(NamedTuple):
     tool: Tool
     arguments: JsonObject
     slots: SlotRequest
-    cache: CacheRule
+    policy: ToolPolicy
+    max_age_s: float
+    """As those of `ToolCall`."""
     accesses: Accesses | None
     """The resources that the call accesses; None if absent."""
     timeout_s: float

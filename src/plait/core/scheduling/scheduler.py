@@ -19,10 +19,8 @@ from .conflicts import why_they_conflict
 from .crowding import Crowd, was_alone
 from .direct_calls import DirectCall
 from .events import (
-    NEVER_CACHED,
     Abort,
     Aborted,
-    CacheRule,
     Call,
     CallRequested,
     CancelRequested,
@@ -179,7 +177,14 @@ class Scheduler:
         self._crowd.enter(call.key, now)
         self._notices.append(call.move(Status.RUNNING, now))
         request = call.request
-        return Call(call.key, call.tool, request.arguments, request.timeout_s, 1, request.cache)
+        return Call(
+            call.key,
+            call.tool,
+            request.arguments,
+            request.timeout_s,
+            policy=request.policy,
+            max_age_s=request.max_age_s,
+        )
 
     def _end_direct(self, event: Succeeded | Failed | Aborted, now: float) -> Step:
         """End a direct call: it was answered, or it is cancelled before it was sent."""
@@ -442,10 +447,16 @@ class Scheduler:
         attempt = run.start(call, now)
         self._in_flight[key] = call, lease
         self._crowd.enter(key, now)
-        cache = NEVER_CACHED
-        if attempt == 1 and planned.cache_s:
-            cache = CacheRule(planned.cache_s, planned.policy.cache_stat)
-        return Call(key, planned.tool, call.arguments, planned.timeout_s, attempt, cache)
+        max_age_s = planned.cache_s if attempt == 1 else 0.0
+        return Call(
+            key,
+            planned.tool,
+            call.arguments,
+            planned.timeout_s,
+            attempt,
+            planned.policy,
+            max_age_s,
+        )
 
     def _watch(self, now: float) -> Iterable[Command]:
         """Schedule a wake-up for each rate limit that delays calls; cancel them when idle."""
