@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -63,30 +65,62 @@ async def ended(process: asyncio.subprocess.Process) -> None:
 async def through_gateway(folder: Path, protocol: str) -> AsyncIterator[str]:
     """The fixture server behind `plait serve`, which is spoken to over HTTP, and speaks *protocol*
     to it."""
-    async with direct(folder) as url:
-        (folder / "servers.toml").write_text(
-            f"""
-            [gateway]
-            expose = "tools"
-            [servers.everything]
-            url = "{url}"
-            protocol = "{protocol}"
-            prefix = false
-            """
-        )
-        process = await asyncio.create_subprocess_exec(
-            *PLAIT, "serve", "--config", str(folder / "servers.toml"), "--http", "0", cwd=ROOT,
-            env={**os.environ, "PLAIT_STATE_DIR": str(folder / "state")},
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stderr is not None
-        served_at: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        log = asyncio.create_task(kept(process.stderr, folder / "gateway.log", served_at))
+    async with (
+        direct(folder) as url,
+        over_http(folder, written(folder / "servers.toml", protocol, url=url)) as served_at,
+    ):
+        yield served_at
+
+
+@asynccontextmanager
+async def through_door(folder: Path, protocol: str) -> AsyncIterator[str]:
+    """The same behind a door to a shared gateway. The suite only speaks HTTP: so in front of the
+    door is one more gateway, which speaks *protocol* to it."""
+    with tempfile.TemporaryDirectory(prefix="pc", dir="/tmp") as state:  # short, for a socket
+        shared = [f"PLAIT_STATE_DIR={state}", "PLAIT_ISOLATED=0", *PLAIT]
         try:
-            yield await asyncio.wait_for(served_at, 30)
+            async with direct(folder) as url:
+                behind = written(folder / "behind.toml", protocol, url=url)
+                door = [*shared, "serve", "--config", str(behind)]
+                front = written(
+                    folder / "servers.toml", protocol, command="/usr/bin/env", args=door
+                )
+                async with over_http(folder, front) as served_at:
+                    yield served_at
         finally:
-            await ended(process)
-            await log
+            stop = await asyncio.create_subprocess_exec(
+                "/usr/bin/env", *shared, "stop", stdout=asyncio.subprocess.PIPE
+            )
+            said, _ = await stop.communicate()
+            assert b"has ended" in said
+
+
+def written(file: Path, protocol: str, **server: object) -> Path:
+    """The settings of a gateway that has the tools of one *server* under their own names, and
+    speaks *protocol* to it."""
+    keys = {**server, "protocol": protocol, "prefix": False}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    text = '[gateway]\nexpose = "tools"\n[servers.everything]\n'
+    file.write_text("\n".join([text, *lines]))
+    return file
+
+
+@asynccontextmanager
+async def over_http(folder: Path, settings: Path) -> AsyncIterator[str]:
+    """`plait serve --http` with these *settings*."""
+    process = await asyncio.create_subprocess_exec(
+        *PLAIT, "serve", "--config", str(settings), "--http", "0", cwd=ROOT,
+        env={**os.environ, "PLAIT_STATE_DIR": str(folder / "state")},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    served_at: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    log = asyncio.create_task(kept(process.stderr, folder / "gateway.log", served_at))
+    try:
+        yield await asyncio.wait_for(served_at, 30)
+    finally:
+        await ended(process)
+        await log
 
 
 async def kept(stream: asyncio.StreamReader, file: Path, served_at: asyncio.Future[str]) -> None:
@@ -103,6 +137,8 @@ TARGETS: Mapping[str, Target] = {
     "direct": direct,
     "gateway before the handshake era": partial(through_gateway, protocol="legacy"),
     "gateway before 2026-07-28": partial(through_gateway, protocol="modern"),
+    "door of the handshake era": partial(through_door, protocol="legacy"),
+    "door of 2026-07-28": partial(through_door, protocol="modern"),
 }
 
 # What is expected of a target in a revision of the protocol: the scenarios that may fail, and how
@@ -110,10 +146,10 @@ TARGETS: Mapping[str, Target] = {
 EXPECTED = [
     ("direct", "2025-11-25", "expected-direct.yml", 84),
     ("direct", "2026-07-28", "expected-direct.yml", 152),
-    ("gateway before the handshake era", "2025-11-25", "expected-gateway.yml", 80),
+    ("door of the handshake era", "2025-11-25", "expected-gateway.yml", 80),
     ("gateway before the handshake era", "2026-07-28", "expected-handshake.yml", 146),
     ("gateway before 2026-07-28", "2025-11-25", "expected-gateway.yml", 80),
-    ("gateway before 2026-07-28", "2026-07-28", "expected-gateway.yml", 152),
+    ("door of 2026-07-28", "2026-07-28", "expected-gateway.yml", 152),
 ]
 
 

@@ -10,9 +10,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from .conftest import SERVERS, World
-from .places import PLAIT
 from .raw_client import Message, RawClient, Reply, connected
-from .servers import Process
 
 EVERYTHING = [server for server in SERVERS if server.startswith("everything")]
 # What the gateway tells its servers that clients can do: some tools are only there for clients that
@@ -55,10 +53,6 @@ REPLIES: dict[str, Reply] = {
 }
 
 
-def gateway_of(world: World, server: str) -> str:
-    return world.gateway(APART.get(server, REST), "all")
-
-
 @asynccontextmanager
 async def directly(world: World, server: str) -> AsyncIterator[RawClient]:
     async with connected(world.servers[server].transport(), CAPABILITIES, REPLIES) as peer:
@@ -75,9 +69,10 @@ async def listed(world: World, server: str) -> list[Message]:
 
 @asynccontextmanager
 async def through(
-    world: World, server: str, upstream: str = "http", replies: dict[str, Reply] | None = None
+    world: World, server: str, upstream: str = "door", replies: dict[str, Reply] | None = None
 ) -> AsyncIterator[RawClient]:
-    """A client of a gateway over *server*, connected over *upstream*, once its tools are served."""
+    """A client of a gateway over *server*, connected over *upstream*, once its tools are served.
+    Over `own door`, the server is its own."""
     replies = REPLIES if replies is None else replies
     async with connected(to_gateway(world, server, upstream), CAPABILITIES, replies) as peer:
         await reached(peer, server)
@@ -96,12 +91,12 @@ async def reached(peer: RawClient, *servers: str) -> None:
 
 
 def to_gateway(world: World, server: str, upstream: str) -> Any:
+    names = APART.get(server, REST)
     match upstream:
-        case "stdio":
-            settings = world.settings(APART.get(server, REST), "all")
-            return Process(
-                [*PLAIT, "serve", "--isolated", "--config", str(settings)], world.folder
-            ).transport()
+        case "door":
+            return world.door(names).transport()
+        case "own door":
+            return world.door(names, scope="client").transport()
         case "sse":
-            return sse_client(f"{gateway_of(world, server)}/sse")
-    return streamable_http_client(f"{gateway_of(world, server)}/mcp")
+            return sse_client(f"{world.gateway(names, 'all')}/sse")
+    return streamable_http_client(f"{world.gateway(names, 'all')}/mcp")

@@ -7,6 +7,7 @@ import os
 import queue
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -168,12 +169,16 @@ def _line_with(says: str, lines: queue.Queue[str]) -> str:
 
 
 def write_settings(
-    path: Path, servers: Mapping[str, Server], gateway: Mapping[str, Any] | None = None
+    path: Path,
+    servers: Mapping[str, Server],
+    gateway: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> Path:
-    """A servers.toml at *path*; strings, lists and numbers of TOML are written as those of JSON."""
+    """A servers.toml at *path*; strings, lists and numbers of TOML are written as those of JSON.
+    Every server has the keys *more*."""
     sections = {
         "gateway": gateway or {},
-        **{f"servers.{name}": server.settings() for name, server in servers.items()},
+        **{f"servers.{name}": {**server.settings(), **more} for name, server in servers.items()},
     }
     path.write_text("\n".join(_section(name, keys) for name, keys in sections.items()))
     return path
@@ -196,3 +201,30 @@ def gateway_over_http(settings: Path) -> Iterator[str]:
     command = [*PLAIT, "serve", "--config", str(settings), "--http", "127.0.0.1:0"]
     with started(command, settings.parent, says="http://127.0.0.1:", status=0) as line:
         yield "http://127.0.0.1:" + line.split("http://127.0.0.1:")[1].split("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedGateway:
+    """A gateway that clients share through doors; the first of them starts it."""
+
+    state: Path
+
+    @property
+    def plait(self) -> list[str]:
+        """The words before a command that uses it: not every client passes variables on."""
+        return ["/usr/bin/env", f"PLAIT_STATE_DIR={self.state}", "PLAIT_ISOLATED=0", *PLAIT]
+
+    def door(self, settings: Path) -> list[str]:
+        """The command of a client with these *settings*."""
+        return [*self.plait, "serve", "--config", str(settings)]
+
+
+@contextmanager
+def shared_gateway() -> Iterator[SharedGateway]:
+    """A gateway in a state folder of its own, whose path is short; it ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="pi", dir="/tmp") as state:
+        gateway = SharedGateway(Path(state))
+        try:
+            yield gateway
+        finally:
+            subprocess.run([*gateway.plait, "stop"], check=True, capture_output=True)

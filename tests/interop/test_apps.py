@@ -10,9 +10,9 @@ import pytest
 
 from .comparing import as_text
 from .exposing import reached
-from .places import HERE, PLAIT
+from .places import HERE
 from .raw_client import Message, connected
-from .servers import Process, write_settings
+from .servers import Process, SharedGateway, write_settings
 
 UI: Message = {
     "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
@@ -20,11 +20,10 @@ UI: Message = {
 
 
 @pytest.mark.parametrize("declared", [{}, UI])
-async def test_an_app_is_served_as_it_is(declared: Message, tmp_path: Path):
+async def test_an_app_is_served_as_it_is(declared: Message, tmp_path: Path, shared: SharedGateway):
     app = Process([sys.executable, str(HERE / "app_server.py"), "--picky"], tmp_path)
     settings = write_settings(tmp_path / "servers.toml", {"app": app}, {"expose": "all"})
-    state = {"PLAIT_STATE_DIR": str(tmp_path / "state")}
-    gateway = Process([*PLAIT, "serve", "--isolated", "--config", str(settings)], tmp_path, state)
+    gateway = Process(shared.door(settings), tmp_path)
     async with (
         connected(app.transport()) as other,
         connected(app.transport(), UI) as direct,

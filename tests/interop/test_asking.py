@@ -32,7 +32,7 @@ def asking(visit: str) -> list[Call]:
     ]
 
 
-@pytest.mark.parametrize("upstream", ["http", "stdio", "sse"])
+@pytest.mark.parametrize("upstream", ["http", "own door", "sse"])
 @pytest.mark.parametrize("server", EVERYTHING)
 async def test_a_client_is_asked_what_its_server_asks(server: str, upstream: str, world: World):
     async with directly(world, server) as direct, through(world, server, upstream) as peer:

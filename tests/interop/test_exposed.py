@@ -147,10 +147,7 @@ async def test_a_prompt_of_a_page_is_answered_as_directly(world: World):
 # The Inspector.
 
 
-@pytest.mark.parametrize("era", ["legacy", "modern"])
-async def test_the_inspector_finds_an_app_as_directly_and_all_schemas_portable(
-    era: str, tmp_path: Path
-):
+async def test_the_inspector_finds_an_app_as_directly_and_all_schemas_portable(tmp_path: Path):
     server = Process([sys.executable, str(HERE / "app_server.py")], tmp_path)
     settings = write_settings(tmp_path / "servers.toml", {"app": server}, {"expose": "all"})
     probe = ["--method", "tools/list", "--app-info"]
@@ -159,27 +156,27 @@ async def test_the_inspector_finds_an_app_as_directly_and_all_schemas_portable(
         at = [f"{url}/mcp"]
         async with connected(streamable_http_client(*at)) as peer:
             await reached(peer, "app")
-        found = await run_inspector("http", at, *probe, home=tmp_path, era=era)
-        listed, said = await inspect(
-            "http", at, "--method", "tools/list", "--strict", home=tmp_path, era=era
-        )
-    [app] = [json.loads(line) for line in direct.stdout.splitlines()]
-    assert {**app, "toolName": "app__clock"} in [
-        json.loads(line) for line in found.stdout.splitlines()
-    ]
-    assert app["csp"] == {"connectDomains": ["https://time.example.com"]}
-    assert "app__clock" in [tool["name"] for tool in listed["tools"]]
-    assert said == ""
+        [app] = [json.loads(line) for line in direct.stdout.splitlines()]
+        assert app["csp"] == {"connectDomains": ["https://time.example.com"]}
+        for era in ("legacy", "modern"):
+            found = await run_inspector("http", at, *probe, home=tmp_path, era=era)
+            listed, said = await inspect(
+                "http", at, "--method", "tools/list", "--strict", home=tmp_path, era=era
+            )
+            apps = [json.loads(line) for line in found.stdout.splitlines()]
+            assert {**app, "toolName": "app__clock"} in apps
+            assert "app__clock" in [tool["name"] for tool in listed["tools"]]
+            assert said == ""
 
 
 # Servers that have the same.
 
 
 async def test_servers_with_the_same_resources_and_prompts_are_all_served(world: World):
-    url = world.gateway(tuple(EVERYTHING), "all")
+    door = world.door(tuple(EVERYTHING))
     async with (
         directly(world, "everything") as direct,
-        connected(streamable_http_client(f"{url}/mcp"), CAPABILITIES, REPLIES) as peer,
+        connected(door.transport(), CAPABILITIES, REPLIES) as peer,
     ):
         await reached(peer, *EVERYTHING)
         expected = {

@@ -1,16 +1,17 @@
-"""A server that asks for roots as soon as it is connected to gets those of the one client of the
-gateway."""
+"""A server that asks for roots as soon as it is connected to gets those of its one client, behind
+doors to a gateway that others share."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .places import PLAIT, node, npm_server
+from .places import node, npm_server
 from .raw_client import LONGEST_S, Message, RawClient, connected
-from .servers import Process, write_settings
+from .servers import Process, SharedGateway, write_settings
 
 
 @pytest.fixture
@@ -21,16 +22,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path.resolve()
 
 
-def serving(folder: Path) -> Process:
-    """A gateway over stdio."""
-    command = [*PLAIT, "serve", "--isolated", "--config", str(settings(folder))]
-    return Process(command, folder, {"PLAIT_STATE_DIR": str(folder / "state")})
-
-
-def settings(folder: Path) -> Path:
-    """Of a gateway over server-filesystem, which may read *folder* as long as it knows no roots."""
+def door(folder: Path, shared: SharedGateway, scope: str) -> Any:
+    """A door to a gateway over server-filesystem, which may read *folder* as long as it knows no
+    roots."""
     files = Process([node(), npm_server("filesystem"), str(folder)], folder)
-    return write_settings(folder / "servers.toml", {"files": files}, {"expose": "all"})
+    settings = write_settings(
+        folder / "servers.toml", {"files": files}, {"expose": "all"}, scope=scope
+    )
+    return Process(shared.door(settings), folder).transport()
 
 
 async def is_allowed(peer: RawClient, folder: Path) -> None:
@@ -43,22 +42,28 @@ async def is_allowed(peer: RawClient, folder: Path) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_filesystem_server_may_read_the_roots_of_the_client(folder: Path):
+async def test_a_server_of_one_client_may_read_the_roots_of_that_client(
+    folder: Path, shared: SharedGateway
+):
     roots = [folder / "first"]
 
     def answer(params: Message) -> Message:
         return {"roots": [{"uri": root.as_uri(), "name": root.name} for root in roots]}
 
-    async with connected(
-        serving(folder).transport(), {"roots": {"listChanged": True}}, {"roots/list": answer}
-    ) as peer:
+    can, replies = {"roots": {"listChanged": True}}, {"roots/list": answer}
+    async with connected(door(folder, shared, "client"), can, replies) as peer:
         await is_allowed(peer, folder / "first")
         roots[:] = [folder / "second"]
         await peer.notify("notifications/roots/list_changed", {})
         await is_allowed(peer, folder / "second")
 
 
-async def test_it_keeps_to_its_own_folders_for_a_client_without_roots(folder: Path):
-    async with connected(serving(folder).transport()) as peer:
+@pytest.mark.parametrize(
+    ("scope", "can"), [("client", {}), ("machine", {"roots": {"listChanged": True}})]
+)
+async def test_it_keeps_to_its_own_folders_for_a_client_without_roots_or_for_several(
+    scope: str, can: Message, folder: Path, shared: SharedGateway
+):
+    async with connected(door(folder, shared, scope), can) as peer:
         await is_allowed(peer, folder)
         assert peer.asked == []

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from mcp.client.streamable_http import streamable_http_client
 
 from .conftest import World
 from .exposing import REST
@@ -21,9 +20,8 @@ SEARCHED = ("everything", *REST)
 async def searching(world: World) -> AsyncIterator[RawClient]:
     """A client of a gateway whose servers are all ready: a DAG waits for them longer than a search
     does."""
-    gateway = world.gateway(SEARCHED, "dag")
     tasks = [{"id": server, "tool": f"{server}:any"} for server in SEARCHED]
-    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+    async with connected(world.door(SEARCHED, "dag").transport()) as peer:
         await peer.call("execute_dag", {"tasks": tasks, "dry_run": True})
         servers = (await peer.call("search_tools", {"query": ""}))["structuredContent"]["servers"]
         assert {server["state"] for server in servers} == {"ready"}

@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 import pytest
-from mcp.client.streamable_http import streamable_http_client
 
 from .comparing import answers, as_object, as_text
 from .conftest import SERVERS, World
@@ -63,14 +62,13 @@ def chain(server: str, calls: list[Call]) -> Message:
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_run_gets_what_a_direct_call_gets(server: str, world: World):
     calls = samples(server, world.pages)
-    gateway = world.gateway(tuple(SERVERS), "dag")
     restore(world.folder)
     async with connected(world.servers[server].transport()) as direct:
         tools = await direct.list_all("tools")
         expected = await answers(direct, calls)
     assert {tool["name"] for tool in tools} == {tool for tool, _ in calls}
     restore(world.folder)
-    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+    async with connected(world.door(tuple(SERVERS), "dag").transport()) as peer:
         answer = await peer.call("execute_dag", chain(server, calls), progressToken=7)
     assert_equal(answer, calls, expected)
     last = peer.heard_of("notifications/progress")[-1]
@@ -84,8 +82,7 @@ DESCRIBED = ["title", "description", "inputSchema", "outputSchema", "annotations
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_every_tool_is_found_and_described_as_its_server_lists_it(server: str, world: World):
-    gateway = world.gateway(tuple(SERVERS), "dag")
-    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+    async with connected(world.door(tuple(SERVERS), "dag").transport()) as peer:
         for tool in await listed(world, server):
             name = f"{server}:{tool['name']}"
             answer = await peer.call("describe_tools", {"names": [name]})

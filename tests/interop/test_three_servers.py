@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +20,10 @@ from mcp.client.streamable_http import streamable_http_client
 
 from .clients import inspect, programs, talk
 from .exposing import reached
-from .places import PLAIT, node, npm_server, python_with_v1
+from .places import node, npm_server, python_with_v1
 from .raw_client import connected
 from .samples import Call, commit
-from .servers import gateway_over_http
+from .servers import SharedGateway, gateway_over_http
 
 TRANSPORTS = ["stdio", "http", "sse"]
 PROTOCOLS = {
@@ -75,20 +73,13 @@ class Places:
     by_doors: Project
     by_http: Project
     url: str
-    state: Path
-    """The state folder of the gateway behind the doors, whose path is short."""
-
-    @property
-    def shared(self) -> list[str]:
-        """The words before a command that uses the gateway behind the doors: not every client
-        passes variables on."""
-        return ["/usr/bin/env", f"PLAIT_STATE_DIR={self.state}", "PLAIT_ISOLATED=0", *PLAIT]
+    shared: SharedGateway
 
     def target(self, transport: str) -> list[str]:
         """How a client reaches the gateway: a command for stdio, else a URL."""
         match transport:
             case "stdio":
-                return [*self.shared, "serve", "--config", str(self.by_doors.settings)]
+                return self.shared.door(self.by_doors.settings)
             case "http":
                 return [f"{self.url}/mcp"]
         return [f"{self.url}/sse"]
@@ -122,19 +113,13 @@ class Places:
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+def places(tmp_path_factory: pytest.TempPathFactory, shared: SharedGateway) -> Iterator[Places]:
     folder = tmp_path_factory.mktemp("projects").resolve()
     doors, http = Project.made_in(folder / "doors"), Project.made_in(folder / "http")
-    with (
-        tempfile.TemporaryDirectory(prefix="pi", dir="/tmp") as state,
-        gateway_over_http(http.settings) as url,
-    ):
-        places = Places(doors, http, url, Path(state))
-        try:
-            asyncio.run(places.all_reached())
-            yield places
-        finally:
-            subprocess.run([*places.shared, "stop"], check=True, capture_output=True)
+    with gateway_over_http(http.settings) as url:
+        places = Places(doors, http, url, shared)
+        asyncio.run(places.all_reached())
+        yield places
 
 
 def installed(settings: str, folder: Path) -> str:
@@ -189,22 +174,6 @@ def assert_done(result: dict[str, Any]) -> None:
     assert "handover.txt" in entity["observations"][0]
     assert result["layers"][0] == ["log", "listing", "missing"]
     assert result["metrics"]["execution_time_ms"] > 0
-
-
-@pytest.fixture(scope="module")
-def gateway(project: Path) -> Iterator[str]:
-    with gateway_over_http(project / "servers.toml") as url:
-        yield url
-
-
-def target(transport: str, project: Path, gateway: str) -> list[str]:
-    """How a client reaches a gateway: a command for stdio, else a URL."""
-    match transport:
-        case "stdio":
-            return [*PLAIT, "serve", "--isolated", "--config", str(project / "servers.toml")]
-        case "http":
-            return [f"{gateway}/mcp"]
-    return [f"{gateway}/sse"]
 
 
 def assert_served(tools: list[str]) -> None:
