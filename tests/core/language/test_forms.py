@@ -80,3 +80,11 @@ def test_ids_are_taken_once_in_a_group_and_by_the_paths_of_ids():
 def test_a_document_has_at_least_one_task_and_not_too_many(tasks: int, codes: int):
     assert len(list(count(tasks, 5, may_be_empty=False))) == codes
     assert list(count(0, 5, may_be_empty=True)) == []
+
+
+def test_a_call_for_each_item_at_a_pace_becomes_a_group():
+    [problem] = one_of_its_kind({"tool", "for_each", "max_concurrency"}, "tasks[0]", "a")
+    assert problem.fix is None
+    assert '"max_concurrency": 1, "tasks"' in str(problem.hint)
+    [problem] = one_of_its_kind({"tool", "max_concurrency"}, "tasks[0]", "a")
+    assert problem.fix == REMOVE

@@ -227,3 +227,25 @@ def test_a_task_in_a_group_is_reached_by_the_group_from_outside() -> None:
         assert (referred.fix, referred.hint) == (None, "Refer to $OUTPUT[h], its value.")
     assert "refer to $OUTPUT[h]" in str(problem(when="in.ok").hint)
     assert "refer to $OUTPUT[h]" in str(problem(select="$OUTPUT[in].ok").hint)
+
+
+@table("id", ["!load", "load?", "load:failed", "~load"])
+def test_a_dependency_on_how_a_task_ends_has_no_fix(id: str) -> None:
+    tasks = [{"id": "load", "tool": "s:any"}, {"id": "w", "tool": "s:any", "depends_on": [id]}]
+    with pytest.raises(InvalidDag) as refused:
+        check(read_dag({"tasks": tasks}), CATALOG, Policy())
+    [problem] = refused.value.problems
+    assert problem.fix is None
+    assert "trigger_rule" in str(problem.hint)
+
+
+def test_a_path_inside_of_the_brackets_is_written_behind_them() -> None:
+    text = "n: $OUTPUT[load.total.sum]!"
+    tasks = [
+        {"id": "load", "tool": "s:any"},
+        {"id": "w", "tool": "s:any", "arguments": {"x": text}},
+    ]
+    with pytest.raises(InvalidDag) as refused:
+        check(read_dag({"tasks": tasks}), CATALOG, Policy())
+    [problem] = refused.value.problems
+    assert problem.fix == Fix(Op.REPLACE, "n: $OUTPUT[load].total.sum!")

@@ -29,6 +29,10 @@ _WORK = frozenset({"arguments", "repeat"})
 """The fields of calls that say what is called."""
 OF_GROUPS = frozenset({"max_concurrency", "fail_fast"})
 """The fields that say how the items of a group run."""
+_AS_A_GROUP = (
+    "Write a group around the call, which takes it: "
+    '{"id": …, "for_each": …, "max_concurrency": 1, "tasks": [the call, with $ITEM]}.'
+)
 EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
 
 
@@ -49,6 +53,11 @@ def one_of_its_kind(members: Set[str], path: str, id: str | None) -> Iterator[Pr
             hint = f"Put {others[0]} into a task of its own, or leave out one of the two."
             yield Problem(f"{path}.{others[0]}", "unknown_field", message, hint, id)
         case ["tool"]:
+            if "max_concurrency" in members and "for_each" in members:
+                message = "max_concurrency is for groups of tasks; a call takes none."
+                place = f"{path}.max_concurrency"  # without it, all items would run at once
+                yield Problem(place, "unknown_field", message, _AS_A_GROUP, id)
+                members = members - {"max_concurrency"}
             yield from _not_for("a call", members & OF_GROUPS, "groups of tasks", path, id)
         case ["value"]:
             yield from _not_for("a value", members & OF_CALLS, "calls of tools", path, id)

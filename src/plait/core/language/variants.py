@@ -55,7 +55,9 @@ OF_A_DAG: Mapping[str, str] = {
         "tasks",
     ),
     **dict.fromkeys(("outputs", "output", "results", "returns"), "return"),
-    **dict.fromkeys(("parallelism", "concurrency", "max_parallel"), "max_concurrency"),
+    **dict.fromkeys(
+        ("parallelism", "concurrency", "max_parallel", "workers", "max_workers"), "max_concurrency"
+    ),
     **dict.fromkeys(("title", "label"), "name"),
 }
 """Names that other engines have for fields of a DAG."""

@@ -19,6 +19,9 @@ from ..values.strict import Json, short
 from .names import Names, group_that_hides, hidden_in
 from .places import mentions
 
+_MARKS = frozenset("!?~^*+<>:|")
+"""Signs by which other engines say on what end of a task another waits."""
+
 
 class Links:
     """A reader of the links of the tasks of one DAG; it adds to *problems* and *notes*."""
@@ -118,7 +121,13 @@ class Links:
         meant: Json = slip_of(id, self.ids) if near else None
         if meant is None and text is None and (named := task_named(id, self.ids)) is not None:
             meant, hint = named, f"Write {short(named)}."
-        if meant is not None and text is not None:
+        if text is None and _MARKS.intersection(id):
+            meant, hint = None, f"What decides is written as when or trigger_rule. {hint}"
+        head, dot, path_of_it = id.partition(".")
+        if isinstance(text, str) and dot and head in self.ids and text.count(f"[{id}]") == 1:
+            meant = text.replace(f"[{id}]", f"[{head}].{path_of_it}")
+            hint = f"Write {short(meant)}."
+        elif meant is not None and text is not None:
             meant = (
                 text.replace(f"[{id}]", f"[{meant}]")
                 if isinstance(text, str) and text.count(f"[{id}]") == 1
