@@ -353,11 +353,20 @@ def test_a_reference_reads_back_as_it_was_written(
     )
 
 
-@given(st.from_regex(r"[a-z][a-z0-9.-]{0,9}", fullmatch=True), STEPS, st.data())
+DEFAULTS = ("0", "-12", "1.5", "[]", "[1]", "true", "null", '"x"', "OMIT", "OUTPUT[b].x", "1" * 17)
+
+
+@given(
+    st.from_regex(r"[a-z][a-z0-9.-]{0,9}", fullmatch=True),
+    STEPS,
+    st.none() | st.sampled_from(DEFAULTS),
+    st.data(),
+)
 def test_a_reference_is_the_same_alone_and_within_text(
-    id: str, steps: list[Any], data: st.DataObject
+    id: str, steps: list[Any], default: str | None, data: st.DataObject
 ) -> None:
-    text = f"$OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
+    text = f"OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
+    text = f"${text}" if default is None else f"${{{text} ?? {default}}}"
     assert parse(f"{text} and text") == (*parse(text), " and text")
 
 

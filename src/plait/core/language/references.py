@@ -53,11 +53,16 @@ _STEP = re.compile(
     r"|\['(?P<plain>[^'\\]*)'\]"
 )
 _OWN = re.compile(rf"(?:{_NAMED})(?:{_GROUP.pattern})?(?:{_STEP.pattern})*")
-_PLAIN = re.compile(
-    r"\$OUTPUT\[([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}+)\]"
+_PATH = (
+    r"OUTPUT\[([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}+)\]"
     rf"((?:\.[^\W\d]\w*+|\.[0-9]{{1,9}}+|\[-?[0-9]{{1,9}}+\]){{0,{MAX_STEPS}}}+)"
 )
+_PLAIN = re.compile(rf"\${_PATH}")
 """Text that is a single reference, with only names and indices in its path."""
+_PLAIN_OR = re.compile(
+    rf"\$\{{{_PATH}\s*+\?\?\s*+(-?(?:0|[1-9][0-9]{{0,14}}+)|true|false|null|\[\])\s*+\}}"
+)
+"""Such a reference with a default that is neither a text nor another reference."""
 _OMIT = re.compile(r"\$?OMIT(?!\w)")
 _CALLS = re.compile(r"\s*\|\s*(?:[a-z_]{1,40}(?:\(|\s*$)|\[|@)")
 """A pipe behind a reference without braces that cannot be text."""
@@ -175,13 +180,18 @@ def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
 
 
 def plain_reference(text: str) -> Reference | None:
-    """Return the reference that *text* is, with only names and indices in its path, as most
-    references are; None if it is anything else."""
-    if (plain := _PLAIN.fullmatch(text)) is None:
+    """Return the reference that *text* is, with only names and indices in its path and at most a
+    short value as its default, as most references are; None if it is anything else."""
+    default: Json | Missing = NO_DEFAULT
+    if (plain := _PLAIN.fullmatch(text)) is not None:
+        task, path = plain.groups()
+    elif (plain := _PLAIN_OR.fullmatch(text)) is not None:
+        task, path, value = plain.groups()
+        default = _JSON.decode(value)
+    else:
         return None
-    task, path = plain.groups()
     steps = _known_path(path) if len(path) <= MAX_KNOWN_CHARS else _plain_path(path)
-    return Reference(task, steps, NO_DEFAULT, text)
+    return Reference(task, steps, default, text)
 
 
 def _parse(text: str, items: bool) -> tuple[str | Reference, ...]:

@@ -67,8 +67,8 @@ class Template:
     omitted: tuple[Place, ...] = ()
     """The places of `$OMIT`."""
     is_plain: bool = True
-    """Whether its references are to outputs and items, without expressions and defaults, as most:
-    a short cut past what is asked about others."""
+    """Whether its references are to outputs and items, without expressions, and with no default
+    that is a text, a reference or `OMIT`, as most: a short cut past what is asked about others."""
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -176,7 +176,7 @@ def _compile_all(
         for piece in (part,) if isinstance(part, Reference) else part:
             if isinstance(piece, Reference):
                 found.append((place, piece))
-                if piece.is_guarded or piece.about != OUTPUT:
+                if piece.about != OUTPUT or isinstance(piece.default, str | Omitted):
                     is_plain = False
                 if piece.pipe is not None or isinstance(piece.default, Reference):
                     is_plain = False

@@ -144,25 +144,15 @@ class Links:
         """Return the tasks that this one waits for, each with whether a default guards every link
         to it."""
         names = self.names
-        if arguments.is_plain and items is None and not names.items:  # as for most tasks
-            named = [reference.task for _, reference in arguments.found]
-            links = dict.fromkeys([*task.depends_on, *named], False)
-        else:
-            links = dict.fromkeys(task.depends_on, False)
-            self._add_named(arguments, items, links)
-        is_known = links.keys() <= names.ids.keys() and task.id not in links
-        if is_known and names.groups.isdisjoint(links):
-            return links
-        return self._possible(task, arguments, items, path)
-
-    def _add_named(
-        self, arguments: Template, items: Template | None, links: dict[str, bool]
-    ) -> None:
-        """Add to *links* the tasks that references name, each with whether a default guards it."""
+        links = dict.fromkeys(task.depends_on, False)
         for template in (arguments,) if items is None else (arguments, items):
             for _, reference in template.found:
                 if not reference.is_item:
                     links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+        is_known = links.keys() <= names.ids.keys() and task.id not in links
+        if is_known and names.groups.isdisjoint(links):
+            return links
+        return self._possible(task, arguments, items, path)
 
     def _possible(
         self, task: Task, arguments: Template, items: Template | None, path: str
