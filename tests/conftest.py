@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from . import profiles  # noqa: F401  # registers them
 from .clock import VirtualLoop
 
 settings.load_profile("plait")
+sys.dont_write_bytecode = False
+"""Whatever the machine says: pytest rewrites every test file, which takes seconds."""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -26,6 +29,7 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("XDG_STATE_HOME", str(folder))
         patch.setenv("PLAIT_STATE_DIR", str(folder / "plait"))
         patch.setenv("PLAIT_ISOLATED", "1")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield folder / "plait"
 
 
@@ -45,12 +49,13 @@ def pytest_asyncio_loop_factories(
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect no garbage while tests are collected, and leave them out of it later: they live to
-    the end."""
+    the end. What tests leave behind is looked at less often than usual: it is little."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000)
         gc.enable()
 
 

@@ -68,6 +68,8 @@ class Guard:
             gc.enable()
 
     def hear(self, event: str, details: Any) -> None:
+        if self.thread is None:  # the hook stays: all later tests pay for it
+            return
         if self.thread == threading.get_ident() and event.startswith(FORBIDDEN):
             raise Impure(event, details)
 
