@@ -9,7 +9,6 @@ from itertools import permutations
 from typing import Any
 
 import jsonschema_rs
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,7 +100,7 @@ def test_a_shape_reads_as_one_line():
     )
 
 
-@pytest.mark.parametrize(
+@table(
     ("values", "types"),
     [
         ([{"id": 1}, {"id": "x"}], ["string", "integer"]),
@@ -123,7 +122,8 @@ def test_a_result_fits_the_shape_that_was_learned_of_it(one: Json, other: Json):
 
 @given(VALUES)
 def test_a_shape_never_closes_an_object(value: Json):
-    assert "false" not in json.dumps(shape_of(value).schema())
+    text = json.dumps(shape_of(value).schema(), separators=(",", "\0"))  # no name has this colon
+    assert "\0false" not in text
 
 
 @table(
