@@ -28,9 +28,9 @@ def patched(document: Any, fixes: Iterable[dict[str, Any]]) -> Any:
         match fix:
             case {"op": "replace", "value": value, "path": _} if len(fix) == 3:
                 assert _is_in(last, holder)
-                holder[last] = value
+                holder[last] = deepcopy(value)
             case {"op": "add", "value": value, "path": _} if len(fix) == 3:
-                holder[last].append(value)
+                holder[last].append(deepcopy(value))
             case {"op": "remove", "path": _} if len(fix) == 2:
                 del holder[last]
             case {"op": "rename", "to": str(name), "path": _} if len(fix) == 3:

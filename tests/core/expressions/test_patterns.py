@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.expressions.budget import BASE_MATCHING, MATCHING_PER_UNIT, Budget
@@ -15,6 +15,7 @@ from plait.core.expressions.patterns import MAX_CHARS, Pattern, pattern
 from plait.core.expressions.signatures import Unfit
 from plait.errors import ExpressionFailed
 
+from ...profiles import share_of_examples
 from ..tables import table
 
 
@@ -52,7 +53,7 @@ _PATTERNS = st.lists(
 ).map(lambda pieces: "".join(a + (r if a not in ("^", "$", r"\b") else "") for a, r in pieces))
 
 
-@settings(deadline=None, max_examples=100)
+@share_of_examples(4)
 @given(_PATTERNS, st.text("abc ", max_size=12))
 def test_matches_are_those_of_python(text: str, searched: str) -> None:
     """Except for an empty match at the place where Python then tries to find a longer one."""

@@ -29,6 +29,8 @@ STEPS_PER_UNIT = 20
 BASE_MADE = 100_000
 MADE_PER_UNIT = 10
 CHARS_PER_UNIT = 64
+FEW_UNITS = 10_000
+"""Above these, and what was made, a value is measured with one visit to each shared part."""
 BASE_MATCHING = 50_000_000
 MATCHING_PER_UNIT = 1_024
 MATCHING_PER_STEP = 32
@@ -226,7 +228,7 @@ def to_text(value: Any, budget: Budget) -> str:
     if type(value) is str:
         return value
     if isinstance(value, list | dict):
-        budget.make(4 * size([value], 10_000))
+        budget.make(4 * size([value], FEW_UNITS))
         if depth(value) > RESULT_DEPTH:
             raise ExpressionFailed(f"a value is nested more than {RESULT_DEPTH} levels deep")
     return dumps(value)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from ..values.problems import MAX_FIX_CHARS
 from ..values.strict import Json
 from .absences import Absences, lookups_of
-from .budget import Work, size
+from .budget import FEW_UNITS, Work, size
 from .closures import compiled, holding
 from .frame import Bindings, Frame
 from .functions import FUNCTIONS
@@ -91,7 +91,7 @@ class Expression:
         try:
             found: Json = self._run(value, frame)
             if self._builds and isinstance(found, list | dict):
-                budget.make(size([found], 2 * (budget.allowed - budget.made) + 10_000))
+                budget.make(size([found], 2 * (budget.allowed - budget.made) + FEW_UNITS))
         finally:
             if work is not None:
                 work.steps += budget.spent
