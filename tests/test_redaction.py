@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from plait.redaction import LEAST_CHARS, MARK, MOST_CHARS, Secrets
 
+from .profiles import CHARACTERS
+
 Encode = Callable[[str], str]
 
 ENCODINGS: dict[str, Encode] = {
@@ -39,8 +41,10 @@ def octets(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-words = st.text(max_size=20)
-secrets = st.text(min_size=LEAST_CHARS, max_size=40).filter(lambda text: not text.isspace())
+words = st.text(CHARACTERS, max_size=20)
+secrets = st.text(CHARACTERS, min_size=LEAST_CHARS, max_size=40).filter(
+    lambda text: not text.isspace()
+)
 encodings = st.sampled_from([*ENCODINGS.values()])
 escapings = st.sampled_from(
     [encode for name, encode in ENCODINGS.items() if name not in {"base64", "base64url", "hex"}]

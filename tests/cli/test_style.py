@@ -12,6 +12,7 @@ from plait.cli.style import Look, Styled, counted, fold, milliseconds, one_line,
 from plait.core.values.strict import Json
 
 from ..core.strategies import json_values
+from ..profiles import CHARACTERS
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_things_are_counted_in_words(number: int, said: str):
     assert counted(number, "task") == said
 
 
-@given(st.text(), st.integers(1, 30))
+@given(st.text(CHARACTERS), st.integers(1, 30))
 def test_one_line_is_one_line_and_says_where_it_was_cut(text: str, most: int):
     line = one_line(text, most)
     assert line.splitlines() in ([line], [])

@@ -6,11 +6,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+from ..profiles import CHARACTERS
+
+WORDS = st.text(CHARACTERS, max_size=8)
 ALMOST_REFERENCES = st.lists(
     st.sampled_from(["$", "$$", "{", "}", "OUTPUT[", "ITEM", "INDEX", "a", "]", "[", "0", "-1"])
     | st.sampled_from(["*", ".", '"', "\\", "'", " ?? ", "é", " "])
-    | st.text(max_size=3),
+    | st.text(CHARACTERS, max_size=3),
     max_size=14,
 ).map("".join)
 """Text of the signs that references are written with."""

@@ -17,6 +17,8 @@ from plait.config import Config, ServerSettings
 from plait.core.tools.claims import MAX_KEY, ResourceName
 from plait.downstream.resources import LATE_S, MAX_LINKS, MOST_LATE, Resources
 
+from ..profiles import CHARACTERS
+
 TREE = ("a/b/c", "a/.hidden", "x")
 LINKS = {
     "a/up": "..",
@@ -198,7 +200,10 @@ def test_a_path_leads_where_the_operating_system_says(
     assert located(resources, "here", f"file:{path}") == f"file:{os.path.realpath(tree / path)}"
 
 
-@given(st.text(max_size=40), st.sampled_from(["file:", "file://", "file:///", "file:~", "FILE:"]))
+@given(
+    st.text(CHARACTERS, max_size=40),
+    st.sampled_from(["file:", "file://", "file:///", "file:~", "FILE:"]),
+)
 def test_any_text_has_a_key_that_can_be_sent_and_is_its_own_key(
     resources: Resources, text: str, start: str
 ):

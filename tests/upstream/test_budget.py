@@ -15,6 +15,8 @@ from plait.core.values.strict import dumps, loads
 from plait.upstream.budget import PREVIEW, cut, fair, fit, size_within
 from plait.upstream.outlines import outline
 
+from ..profiles import CHARACTERS
+
 HINT = "Read on with get_run."
 
 
@@ -24,13 +26,14 @@ def about(id: str, value: Any) -> Any:
 
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n), st.integers(0,
-    900).map(lambda n: [n] * n),
+    st.text(CHARACTERS, max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n),
+    st.integers(0, 900).map(lambda n: [n] * n),
 )  # fmt: skip
 values = st.recursive(
     leaves,
     lambda inner: (
-        st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=20), inner, max_size=8)
+        st.lists(inner, max_size=8)
+        | st.dictionaries(st.text(CHARACTERS, max_size=20), inner, max_size=8)
     ),
 )
 errors = st.builds(
@@ -49,10 +52,10 @@ documents = st.fixed_dictionaries(
         "outputs": st.dictionaries(st.text("abc", max_size=64), values, max_size=12)
         | values.map(lambda value: {f"t{n}": value for n in range(300)}),
         "truncated": st.just([]),
-        "notes": st.lists(st.text(max_size=200), max_size=6),
+        "notes": st.lists(st.text(CHARACTERS, max_size=200), max_size=6),
         "tasks": st.lists(tasks, max_size=30) | tasks.map(lambda task: [task] * 3000),
-        "layers": st.lists(st.lists(st.text(max_size=64), max_size=50), max_size=30),
-        "metrics": st.dictionaries(st.text(max_size=20), values, max_size=4),
+        "layers": st.lists(st.lists(st.text(CHARACTERS, max_size=64), max_size=50), max_size=30),
+        "metrics": st.dictionaries(st.text(CHARACTERS, max_size=20), values, max_size=4),
     }
 )
 

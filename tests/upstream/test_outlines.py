@@ -12,6 +12,8 @@ from plait.core.expressions.queries import Query
 from plait.core.values.strict import dumps
 from plait.upstream.outlines import MAX_SHAPE_CHARS, outline, shape_line, way_in
 
+from ..profiles import CHARACTERS
+
 LONG = "x" * 500
 ISSUES: Any = [
     {"number": n, "title": f"t{n}", "body": LONG, "user": {"login": "a"}} for n in range(300)
@@ -92,13 +94,14 @@ scalars = (
     st.none()
     | st.booleans()
     | st.integers(-9, 9)
-    | st.text(max_size=9)
+    | st.text(CHARACTERS, max_size=9)
     | st.integers(300, 900).map(lambda n: "a 'b\"\n" * n)
 )
 values = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=30) | st.dictionaries(st.text(max_size=9), inner, max_size=9)
+        st.lists(inner, max_size=30)
+        | st.dictionaries(st.text(CHARACTERS, max_size=9), inner, max_size=9)
     ),
     max_leaves=60,
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from plait.core.expressions.budget import Budget, equal
 from plait.core.expressions.evaluation import expression
 
+from ...profiles import CHARACTERS
 from ..tables import table
 from .given import assert_fails, assert_gives
 
@@ -118,7 +119,7 @@ def test_group_by_puts_each_item_into_one_group_in_their_order(items: list[Any])
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.text(max_size=3), _VALUES, max_size=4))
+@given(st.dictionaries(st.text(CHARACTERS, max_size=3), _VALUES, max_size=4))
 def test_from_entries_undoes_entries(value: dict[str, Any]) -> None:
     found: Any = expression("from_entries(entries(@))").evaluate(value)
     assert found == value

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from plait.core.expressions.evaluation import expression
 
+from ...profiles import CHARACTERS
 from ..tables import table
 from .given import assert_fails, assert_gives
 
@@ -103,16 +104,17 @@ def test_replace_is_that_of_python(regex: str, replacement: str, text: str) -> N
     assert expression("matches(text, regex)").evaluate(value) is bool(found)
 
 
-@given(st.text(max_size=20), st.text("ab,", min_size=1, max_size=2))
+@given(st.text(CHARACTERS, max_size=20), st.text("ab,", min_size=1, max_size=2))
 def test_join_undoes_split(text: str, separator: str) -> None:
     value: Any = {"text": text, "by": separator}
     assert expression("join(by, split(text, by))").evaluate(value) == text
 
 
+SHORT = st.text(CHARACTERS, max_size=5)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    | SHORT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SHORT, inner),
     max_leaves=8,
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from plait.core.values.problems import MAX_GUESSES, REMOVE, Fix, Op, Problem
 from plait.core.values.strict import dumps
 from plait.errors import InvalidDag
 
-from ...profiles import share_of_examples
+from ...profiles import CHARACTERS, share_of_examples
 from ..steps import steps
 from ..strategies import nested
 from ..tables import table
@@ -376,7 +376,7 @@ FIELDS = sorted({*Task.model_fields, *Dag.model_fields, "return", "args", "needs
         | st.booleans()
         | st.integers()
         | st.floats()
-        | st.text(max_size=5)
+        | st.text(CHARACTERS, max_size=5)
         | st.sampled_from(["a", "s:t", "[]", "{}"]),
         lambda inner: (
             st.lists(inner, max_size=3)

@@ -13,7 +13,7 @@ from plait.core.language.variants import dag_spelling, task_spelling
 from plait.core.values.problems import Fix, Op
 from plait.core.values.strict import dumps
 
-from ...profiles import share_of_examples
+from ...profiles import CHARACTERS, share_of_examples
 from ..strategies import json_values
 from ..tables import table
 
@@ -333,9 +333,9 @@ def test_a_document_inside_of_its_own_tasks_is_taken_out() -> None:
     st.fixed_dictionaries(
         {"id": st.just("a")},
         optional={
-            "arguments": st.dictionaries(st.text(), json_values(), max_size=3),
+            "arguments": st.dictionaries(st.text(CHARACTERS), json_values(), max_size=3),
             "for_each": st.lists(json_values(), max_size=3),
-            "depends_on": st.lists(st.text(), max_size=3),
+            "depends_on": st.lists(st.text(CHARACTERS), max_size=3),
         },
     )
 )

@@ -19,7 +19,7 @@ from plait.core.values.problems import MAX_PROBLEMS, Problem
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
-from ...profiles import share_of_examples
+from ...profiles import CHARACTERS, share_of_examples
 from ..steps import steps
 from ..tables import table
 from .typed import typed
@@ -260,7 +260,7 @@ STRINGS = st.sampled_from(
     ]
 )
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 2000) | st.floats() | STRINGS | st.text(max_size=4),
+    st.none() | st.booleans() | st.integers(-2, 2000) | st.floats() | STRINGS | st.text(CHARACTERS, max_size=4),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(STRINGS | st.sampled_from(["path", "head"]), inner, max_size=3)

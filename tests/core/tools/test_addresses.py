@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plait.core.tools.addresses import Addresses, is_address, unwrap, wrap
 from plait.core.tools.naming import Entry
 
-from ...profiles import share_of_examples
+from ...profiles import CHARACTERS, share_of_examples
 from ..tables import table
 
 servers = st.sampled_from(["a", "b", "servers", "plait", "s" * 32]) | st.text(
@@ -32,7 +32,7 @@ uris = (
     | st.builds(
         "{}://{}".format, st.sampled_from(["mem", "ui", "plait"]), st.text("a/{}%?é ", max_size=20)
     )
-    | st.text(max_size=30)
+    | st.text(CHARACTERS, max_size=30)
 )
 listed = st.lists(st.tuples(servers, uris), max_size=10)
 

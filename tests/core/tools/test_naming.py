@@ -18,7 +18,7 @@ from plait.core.tools.naming import (
     tool_names,
 )
 
-from ...profiles import share_of_examples
+from ...profiles import CHARACTERS, share_of_examples
 from ..tables import table
 
 FITS = re.compile(r"[A-Za-z0-9_-]{1,52}\Z")
@@ -30,7 +30,7 @@ servers = st.sampled_from(["a", "b", "a_", "a__b", "0", "s" * 32]) | st.text(
 )
 names = (
     st.text(alphabet=string.ascii_letters + "_", max_size=60)
-    | st.text(max_size=80)
+    | st.text(CHARACTERS, max_size=80)
     | st.sampled_from(
         [
             "x",

@@ -14,6 +14,7 @@ from plait.core.tools.policy import Policy
 from plait.core.tools.search import MAX_NEEDS, SearchIndex
 from tests.fakes import tool
 
+from ...profiles import CHARACTERS
 from ..tables import table
 
 STRING: dict[str, Any] = {"type": "string"}
@@ -219,7 +220,7 @@ def test_words_that_no_tool_has_find_nothing(index: SearchIndex) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.text()
+    st.text(CHARACTERS)
     | st.lists(
         st.sampled_from(['"', "*", "OR", "NEAR(", "name:", "-", "^", "read", "'", ")", "\x00"])
     ).map(" ".join)

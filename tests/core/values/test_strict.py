@@ -22,7 +22,7 @@ from plait.core.values.strict import (
     short,
 )
 
-from ...profiles import share_of_examples
+from ...profiles import CHARACTERS, share_of_examples
 from ..strategies import json_values, nested
 from ..tables import table
 
@@ -91,7 +91,7 @@ def said_of(value: Any, depth: int) -> str | None:
     return None
 
 
-@given(st.text() | st.binary())
+@given(st.text(CHARACTERS) | st.binary())
 def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     match outcome(text):
         case NotStrict() as refused:

@@ -12,6 +12,7 @@ from plait.core.tools.cached_listing import CachedListing
 from plait.core.tools.server_notices import Drift
 from plait.downstream.listings.drift import MAX_SUMMARY, DriftWatch, drift, hashes
 
+from ...profiles import CHARACTERS
 from ..changing import described
 
 WEEK_S = 7 * 86_400
@@ -50,8 +51,8 @@ def test_members_that_do_not_describe_the_tool_are_not_compared(members: dict[st
 
 
 @given(
-    st.dictionaries(st.text(max_size=3), st.text(max_size=1)),
-    st.dictionaries(st.text(max_size=3), st.text(max_size=1)),
+    st.dictionaries(st.text(CHARACTERS, max_size=3), st.text(CHARACTERS, max_size=1)),
+    st.dictionaries(st.text(CHARACTERS, max_size=3), st.text(CHARACTERS, max_size=1)),
 )
 def test_every_difference_has_one_kind_and_equal_tools_have_none(
     before: dict[str, str], now: dict[str, str]

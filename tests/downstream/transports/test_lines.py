@@ -19,6 +19,8 @@ from plait.core.values.strict import MAX_VALUES
 from plait.downstream.transports.faults import Fault
 from plait.downstream.transports.lines import HEAD_BYTES, Lines, LineTooLong, Waiter
 
+from ...profiles import CHARACTERS
+
 LIMIT = 200_000
 
 
@@ -43,7 +45,10 @@ def faults(items: Iterable[SessionMessage]) -> list[tuple[Any, str]]:
     ]
 
 
-@given(st.lists(st.dictionaries(st.text(), st.integers() | st.text()), max_size=5), st.data())
+@given(
+    st.lists(st.dictionaries(st.text(CHARACTERS), st.integers() | st.text(CHARACTERS)), max_size=5),
+    st.data(),
+)
 def test_any_chunks_give_the_same_messages(results: list[dict[str, Any]], data: st.DataObject):
     stream = b"".join(answer(id, value=result) for id, result in enumerate(results))
     lines = reader(*range(len(results)))
