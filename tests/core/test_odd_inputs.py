@@ -117,7 +117,7 @@ def test_tens_of_thousands_of_tasks_are_refused_without_being_read() -> None:
     assert reading.dag.tasks == ()
 
 
-@pytest.mark.parametrize("as_text", [False, True])
+@table("as_text", [False, True])
 def test_a_thousand_levels_are_refused(as_text: bool) -> None:
     document = {"tasks": [task("a") | {"arguments": {"x": nested(1_000)}}]}
     text = (
@@ -199,14 +199,14 @@ def test_a_pattern_of_a_servers_schema_cannot_take_the_time_of_a_run() -> None:
 # Numbers.
 
 
-@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "1" * 5_000])
+@table("number", ["NaN", "-Infinity", "1e400", "1" * 5_000])
 def test_a_number_that_json_programs_cannot_hold_is_refused(number: str) -> None:
     with pytest.raises(InvalidDag) as caught:
         read_dag(f'{{"tasks": [{{"id": "a", "tool": "s:do", "arguments": {{"x": {number}}}}}]}}')
     assert [problem.code for problem in caught.value.problems] == ["invalid_json"]
 
 
-@pytest.mark.parametrize("number", [2**63, -(2**200), 10**4_000])
+@table("number", [2**63, -(2**200), 10**4_000])
 def test_a_huge_integer_goes_through_references_as_it_is(number: int) -> None:
     plan = plan_of(
         task("a") | {"arguments": {"n": number}}, task("b") | {"arguments": {"n": "$OUTPUT[a].n"}}
@@ -254,7 +254,7 @@ def test_an_expression_of_thousands_of_steps_gives_something(text: str) -> None:
     assert result.status == "success"
 
 
-@pytest.mark.parametrize("text", ["a" + ".a" * 700, "a" + "[0]" * 700, "[]" * 700])
+@table("text", ["a" + ".a" * 700, "a" + "[0]" * 700, "[]" * 700])
 def test_an_expression_of_more_steps_than_it_may_have_is_refused(text: str) -> None:
     assert refused(task("a", select=text)) == [("tasks[0].select", "invalid_expression")]
 
@@ -262,7 +262,7 @@ def test_an_expression_of_more_steps_than_it_may_have_is_refused(text: str) -> N
 # Conflicts.
 
 
-@pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 10), ("layers", MANY // 20)])
+@table(("schedule", "count"), [("eager", MANY // 10), ("layers", MANY // 20)])
 def test_many_tasks_that_all_change_one_file_go_one_after_the_other(
     schedule: str, count: int
 ) -> None:
@@ -274,7 +274,7 @@ def test_many_tasks_that_all_change_one_file_go_one_after_the_other(
     assert play.run.most_in_flight == 1
 
 
-@pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 20), ("layers", MANY // 40)])
+@table(("schedule", "count"), [("eager", MANY // 20), ("layers", MANY // 40)])
 def test_many_readers_of_a_folder_go_before_many_writers_beneath_it(
     schedule: str, count: int
 ) -> None:
@@ -293,7 +293,7 @@ def test_hundreds_of_items_that_touch_one_folder_take_their_turns() -> None:
     assert (len(play.order), play.run.status) == (301, "success")
 
 
-@pytest.mark.parametrize("is_reversed", [False, True])
+@table("is_reversed", [False, True])
 def test_who_waits_for_hundreds_is_not_looked_at_whenever_one_of_them_ends(
     is_reversed: bool,
 ) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
-
 from plait.core.expressions.fixes import MAX_ROUNDS, fix_of
 from plait.core.expressions.problems import Edit, Finding, invalid
 
+from ..tables import table
 from .issues import read_when
 
 
@@ -25,7 +24,7 @@ def test_an_edit_that_uncovers_a_mistake_is_followed_by_the_next() -> None:
     )
 
 
-@pytest.mark.parametrize("edit", [None, Edit(0, 8, "check.nothing"), Edit(0, 8, "check.[")])
+@table("edit", [None, Edit(0, 8, "check.nothing"), Edit(0, 8, "check.[")])
 def test_a_text_that_would_be_refused_is_no_fix(edit: Edit | None) -> None:
     assert fix_of("chekc.ok", [Finding(0, 8, "wrong", edit)], find) is None
 

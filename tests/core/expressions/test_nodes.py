@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.nodes import Key, Path, Source, walk
 from plait.core.expressions.syntax import parse
+
+from ..tables import table
 
 
 def test_nodes_have_their_places_and_are_walked_in_the_order_of_the_text() -> None:
@@ -17,6 +17,6 @@ def test_nodes_have_their_places_and_are_walked_in_the_order_of_the_text() -> No
     assert len(list(walk(parse("a.b.c.d")))) == 5
 
 
-@pytest.mark.parametrize(("key", "text"), [(Key(Source.OUTPUT, "a"), "$OUTPUT[a]")])
+@table(("key", "text"), [(Key(Source.OUTPUT, "a"), "$OUTPUT[a]")])
 def test_the_start_of_a_reference_is_shown_as_it_is_written(key: Key, text: str) -> None:
     assert str(key) == text

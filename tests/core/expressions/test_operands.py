@@ -19,7 +19,7 @@ BOUND = {
 }
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "message"),
     [
         ("'run $OUTPUT[oc].x'", "there is no x in an object with the keys handle, odd key, list"),

@@ -131,7 +131,7 @@ def test_the_kind_of_the_result_is_known(text: str, kinds: set[str]) -> None:
     assert read(expression(text), ISSUES, REFERENCES).shape.kinds == kinds
 
 
-@pytest.mark.parametrize("inner", [list_of(object_of({"n": NUMBER})), or_null(list_of(ANY))])
+@table("inner", [list_of(object_of({"n": NUMBER})), or_null(list_of(ANY))])
 def test_a_wrapper_is_looked_through(inner: Shape) -> None:
     wrapper = Shape(frozenset({"object"}), {"result": inner}, is_closed="null" not in inner.kinds)
     for text in ("[].n", "result[].n", "length(@)"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.expressions.nodes import Embedded, Index, Key, Source, Text
 from plait.core.expressions.syntax import parse
 
@@ -35,7 +33,7 @@ def test_a_word_without_a_value_is_refused(
     assert_refused(text, character, message, right)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "value"),
     [("-1.5e1", -15.0), ("12", 12), ("`[1, null]`", [1, None]), ("'it\\'s'", "it's")],
 )

@@ -73,12 +73,12 @@ def test_lists_become_tuples_so_that_a_dag_cannot_change() -> None:
     assert (inner[0].depends_on, inner[0].reads) == (("c",), ("file:x",))
 
 
-@pytest.mark.parametrize("arguments", ["$OUTPUT[a]", {"x": "no reference"}, {}])
+@table("arguments", ["$OUTPUT[a]", {"x": "no reference"}, {}])
 def test_arguments_are_an_object_or_one_reference(arguments: Any) -> None:
     assert Task(id="b", tool="s:t", arguments=arguments).arguments == arguments
 
 
-@pytest.mark.parametrize("arguments", ["text", "$OUTPUT[a] and more", [1], None])
+@table("arguments", ["text", "$OUTPUT[a] and more", [1], None])
 def test_nothing_else_is_taken_as_arguments(arguments: Any) -> None:
     with pytest.raises(ValidationError):
         Task(id="b", tool="s:t", arguments=arguments)

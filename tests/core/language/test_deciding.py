@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.core.language.deciding import decides, hint_for
 from plait.core.language.reader import read_dag
@@ -104,6 +102,6 @@ def test_fields_of_retries_and_repeats_have_their_own_words() -> None:
     assert hint_for("until", "a", {"max"}, (), is_label=False) is None
 
 
-@pytest.mark.parametrize(("name", "expected"), [("skip_if", True), ("colour", False)])
+@table(("name", "expected"), [("skip_if", True), ("colour", False)])
 def test_a_name_decides_by_its_words(name: str, expected: bool) -> None:
     assert decides(name) is expected

@@ -1,7 +1,5 @@
 """Problems of form, each with its place and what would be right."""
 
-import pytest
-
 from plait.core.language.dag import Task
 from plait.core.language.forms import (
     MAX_NESTING,
@@ -14,8 +12,10 @@ from plait.core.language.forms import (
 )
 from plait.core.values.problems import REMOVE
 
+from ..tables import table
 
-@pytest.mark.parametrize(
+
+@table(
     ("fields", "expected"),
     [
         ({"tool"}, []),
@@ -38,7 +38,7 @@ def test_a_task_is_of_one_kind_and_has_only_its_fields(fields: set[str], expecte
     assert [problem.path for problem in found] == [f"tasks[3].{name}" for name in expected]
 
 
-@pytest.mark.parametrize("field", ["repeat", "arguments"])
+@table("field", ["repeat", "arguments"])
 def test_what_a_task_does_is_not_left_out(field: str):
     [problem] = one_of_its_kind({"tasks", field}, "tasks[0]", "a")
     assert problem.fix is None
@@ -76,7 +76,7 @@ def test_ids_are_taken_once_in_a_group_and_by_the_paths_of_ids():
     assert found[0].message == 'The id "g.b" is taken by tasks[1].tasks[0].'
 
 
-@pytest.mark.parametrize(("tasks", "codes"), [(0, 1), (1, 0), (5, 0), (6, 1)])
+@table(("tasks", "codes"), [(0, 1), (1, 0), (5, 0), (6, 1)])
 def test_a_document_has_at_least_one_task_and_not_too_many(tasks: int, codes: int):
     assert len(list(count(tasks, 5, may_be_empty=False))) == codes
     assert list(count(0, 5, may_be_empty=True)) == []

@@ -38,7 +38,7 @@ def test_nothing_is_noted_where_nothing_was_corrected() -> None:
     assert corrections("repeat", []) == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "flaw", "meant"),
     [
         ("{'x': 1}", "not JSON: there are single quotes in it", {"x": 1}),

@@ -281,7 +281,7 @@ def test_items_of_other_engines_count_where_there_are_items(text: str, meant: st
     )
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "fixed"),
     [
         ("mail to {{a.x}}!", "mail to $OUTPUT[a].x!"),
@@ -331,7 +331,7 @@ def test_what_cannot_be_a_reference_there_has_a_reason_and_no_fix(value: Any, re
     assert reason in note
 
 
-@pytest.mark.parametrize("text", ["{{a.x}}", "$OUTPUT.a", "{{$OUTPUT[a].x}}", "$ITEM"])
+@table("text", ["{{a.x}}", "$OUTPUT.a", "{{$OUTPUT[a].x}}", "$ITEM"])
 def test_a_task_can_say_that_its_text_is_meant(text: str) -> None:
     plan = planned(text, tool="s:write", literal=True)
     assert plan.notes == ()
@@ -421,7 +421,7 @@ def test_a_reference_where_an_id_should_stand_becomes_that_id(text: str) -> None
     ]
 
 
-@pytest.mark.parametrize("text", ["{{a.items}}", "$a.items", "a.items", "${{ steps.a.items }}"])
+@table("text", ["{{a.items}}", "$a.items", "a.items", "${{ steps.a.items }}"])
 def test_a_list_named_as_in_another_engine_has_its_fix(text: str) -> None:
     problem = refused("x", for_each=text)
     assert (problem.path, problem.fix) == (
@@ -430,7 +430,7 @@ def test_a_list_named_as_in_another_engine_has_its_fix(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("field", ["reads", "writes"])
+@table("field", ["reads", "writes"])
 def test_resources_hold_no_references(field: str) -> None:
     problem = refused("x", **{field: ["file:/x", "file:$OUTPUT[a].k"]})
     assert (problem.path, problem.fix) == (f"tasks[7].{field}[1]", None)

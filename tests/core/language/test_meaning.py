@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.meaning import meant, meant_arguments
 
+from ..tables import table
 
-@pytest.mark.parametrize(
+
+@table(
     ("one", "other"),
     [
         ("$OUTPUT[i].total", "${OUTPUT[i].total}"),
@@ -23,7 +23,7 @@ def test_ways_to_write_one_value_are_equal(one: Any, other: Any):
     assert meant(one) == meant(other)
 
 
-@pytest.mark.parametrize(
+@table(
     ("one", "other"),
     [
         ("$OUTPUT[i].total", "$OUTPUT[i].totals"),

@@ -62,9 +62,7 @@ def test_a_condition_that_is_true_is_left_out_and_one_that_is_false_is_explained
         assert "Leave out a task that must not run." in other.hint
 
 
-@pytest.mark.parametrize(
-    "form", [lambda d: d, dumps, lambda d: dumps(d).encode(), lambda d: Dag.model_validate(d)]
-)
+@table("form", [lambda d: d, dumps, lambda d: dumps(d).encode(), lambda d: Dag.model_validate(d)])
 def test_a_dag_is_read_from_a_value_from_text_and_from_a_model(form: Any) -> None:
     document = {"tasks": [A, {**A, "id": "b", "depends_on": ["a"]}], "return": ["b"]}
     assert read_dag(form(document)).dag == Dag.model_validate(document)
@@ -133,7 +131,7 @@ def test_a_field_of_the_wrong_type_is_reported_in_the_words_of_json(
     assert problem.path.startswith(f"tasks[0].{next(iter(members))}")
 
 
-@pytest.mark.parametrize(
+@table(
     ("field", "value"),
     [
         ("when", "x" * 10_001),
@@ -205,7 +203,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_document() -> Non
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "hint"),
     [
         ("depend_on", 'Did you mean "depends_on"?'),
@@ -246,7 +244,7 @@ def test_a_list_is_taken_as_the_tasks() -> None:
     assert reading.notes == ("a list was sent; it was taken as tasks",)
 
 
-@pytest.mark.parametrize(
+@table(
     ("document", "path", "code"),
     [
         ({"tasks": "[{"}, "tasks", "invalid_json"),
@@ -297,9 +295,7 @@ def test_json_that_is_not_strict_is_refused(document: object, said: str) -> None
     )
 
 
-@pytest.mark.parametrize(
-    ("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')]
-)
+@table(("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')])
 def test_anything_but_an_object_or_a_list_is_refused(document: object, shown: str) -> None:
     [problem] = refused(document)
     assert (problem.path, problem.code) == ("$", "wrong_type")
@@ -316,7 +312,7 @@ def test_a_document_above_its_size_is_refused_unread() -> None:
     assert problem.code == "limit_exceeded"
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "code", "message"),
     [
         ({}, "missing_field", "tasks is missing."),
@@ -330,7 +326,7 @@ def test_the_number_of_tasks_has_bounds(tasks: dict[str, Any], code: str, messag
     assert (problem.path, problem.code, problem.message) == ("tasks", code, message)
 
 
-@pytest.mark.parametrize("tasks", [{}, {"tasks": []}, {"tasks": None}])
+@table("tasks", [{}, {"tasks": []}, {"tasks": None}])
 def test_a_dag_that_resumes_another_may_bring_no_task(tasks: dict[str, Any]) -> None:
     assert read_dag({**tasks, "resume_from": "r_1"}).problems == ()
 
@@ -415,7 +411,7 @@ def test_a_value_that_is_null_beside_a_tool_was_not_given() -> None:
     assert task.is_value
 
 
-@pytest.mark.parametrize("make", [lambda task: task, lambda task: Dag(tasks=[Task(**task)])])
+@table("make", [lambda task: task, lambda task: Dag(tasks=[Task(**task)])])
 def test_a_task_is_a_call_or_a_value_and_one_of_them(make: Any) -> None:
     def problems(**fields: Any) -> list[tuple[str, str]]:
         made = make({"id": "a", **fields})

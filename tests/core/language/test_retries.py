@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.dag import Dag
 from plait.core.language.reader import read_dag
 from plait.core.language.retries import DELAY_S, Retries, gathered, read_retries
 from plait.core.values.strict import dumps, loads
+
+from ..tables import table
 
 
 def retries_of(given: Any) -> Retries:
@@ -18,7 +18,7 @@ def retries_of(given: Any) -> Retries:
     return reading.dag.tasks[0].retrying
 
 
-@pytest.mark.parametrize(
+@table(
     ("given", "read"),
     [
         (3, Retries(max=3)),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.core.language.spelling import Spelling, Stray, snake_case, spelled
 from plait.core.values.problems import MAX_GUESSES, Fix, Op, Problem
@@ -55,7 +53,7 @@ def test_the_nearest_name_is_sought_for_a_limited_number_of_members() -> None:
     assert [problem.fix for problem in spelling.problems] == [Fix(Op.RENAME, "max"), None, None]
 
 
-@pytest.mark.parametrize("name", ["as", "item_name", "loopVar"])
+@table("name", ["as", "item_name", "loopVar"])
 def test_the_name_of_an_item_is_not_left_out_where_texts_may_use_it(name: str) -> None:
     task = {"id": "a", "tool": "s:t", "for_each": [1], name: "user"}
     [problem] = spelling_of(task).problems
@@ -85,7 +83,7 @@ def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_reported
     assert [problem.path for problem in spelling.problems] == ["tasks[0].zork"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "fix"),
     [
         ("litteral", Fix(Op.RENAME, "literal")),

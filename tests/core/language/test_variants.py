@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,7 +127,7 @@ def test_a_task_that_makes_a_value_in_another_form_has_a_fix(
     assert [(each.path, each.fix) for each in spelling.problems] == [(f"{PATH}.{fix[0]}", fix[1])]
 
 
-@pytest.mark.parametrize("name", ["steps", "do", "body"])
+@table("name", ["steps", "do", "body"])
 def test_the_tasks_of_a_group_under_another_name_have_a_fix(name: str) -> None:
     group = {"id": "g", "for_each": [1], name: [{"id": "b", "tool": "s:t"}], "output": "$OUTPUT[b]"}
     spelling = task_spelling(group, TASK_FIELDS, "tasks[0]", "g")
@@ -154,7 +153,7 @@ def test_what_is_not_clearly_a_value_is_not_read_as_one(members: dict[str, Any])
     assert "value" not in spelling.members
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "flaw"),
     [
         ('{"x"', "not JSON: "),
@@ -303,14 +302,14 @@ def test_other_slips_are_refused_by_name_with_the_value_that_was_meant(
     assert problem.fix == Fix(Op.REPLACE, meant)
 
 
-@pytest.mark.parametrize("text", ["$OUTPUT[a]", " $ITEM", "${OUTPUT[a].x ?? {}}"])
+@table("text", ["$OUTPUT[a]", " $ITEM", "${OUTPUT[a].x ?? {}}"])
 def test_one_reference_stands_for_all_arguments(text: str) -> None:
     spelling = task_spelling({**TASK, "arguments": text}, TASK_FIELDS, "tasks[0]", "a")
     assert (spelling.problems, spelling.notes) == ([], [])
     assert spelling.members["arguments"] == text.strip()
 
 
-@pytest.mark.parametrize("text", ["$OUTPUT[a] $OUTPUT[b]", "$ITEM!", "$OUTPUT[a"])
+@table("text", ["$OUTPUT[a] $OUTPUT[b]", "$ITEM!", "$OUTPUT[a"])
 def test_more_than_one_reference_cannot_stand_for_all_arguments(text: str) -> None:
     spelling = task_spelling({**TASK, "arguments": text}, TASK_FIELDS, "tasks[0]", "a")
     [problem] = spelling.problems
@@ -344,7 +343,7 @@ def test_usual_spelling_stays_as_it_is(members: dict[str, Any]) -> None:
     assert (spelling.members, spelling.notes, spelling.problems) == (members, [], [])
 
 
-@pytest.mark.parametrize("name", ["arguments", "input", "request", "whatever"])
+@table("name", ["arguments", "input", "request", "whatever"])
 def test_a_document_under_any_name_is_the_document(name: str) -> None:
     inner = {"tasks": [TASK], "fail_fast": True}
     for value, members in ((inner, inner), ([TASK], {"tasks": [TASK]})):
@@ -354,7 +353,7 @@ def test_a_document_under_any_name_is_the_document(name: str) -> None:
         assert (problem.path, problem.fix) == (name, Fix(Op.RENAME, "tasks"))
 
 
-@pytest.mark.parametrize("arguments", [{"x": 1}, '{"x": 1}'])
+@table("arguments", [{"x": 1}, '{"x": 1}'])
 def test_a_call_of_a_function_becomes_a_task(arguments: Any) -> None:
     members = {"id": "a", "type": "function", "function": {"name": "s:t", "arguments": arguments}}
     spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "a")

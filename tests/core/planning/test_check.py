@@ -260,7 +260,12 @@ STRINGS = st.sampled_from(
     ]
 )
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-2, 2000) | st.floats() | STRINGS | st.text(CHARACTERS, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2000)
+    | st.floats()
+    | STRINGS
+    | st.text(CHARACTERS, max_size=4),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(STRINGS | st.sampled_from(["path", "head"]), inner, max_size=3)
@@ -338,7 +343,7 @@ def test_a_document_of_too_many_calls_is_refused_as_a_whole() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@table(
     "tasks",
     [
         [{"depends_on": [f"x{n}_{m}" for m in range(100)]} for n in range(9)],  # while checking

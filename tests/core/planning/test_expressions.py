@@ -149,8 +149,8 @@ def test_a_dotted_id_is_one_name_in_double_quotes() -> None:
     planned({**CHECK, "id": "x.y"}, deploy('"x.y".ok', "x.y"))
 
 
-@pytest.mark.parametrize("depends_on", [[], ["x"]])
-@pytest.mark.parametrize(
+@table("depends_on", [[], ["x"]])
+@table(
     ("when", "note"),
     [
         ("check.ok", "tasks[2].when: it names check, which was added to depends_on"),
@@ -306,7 +306,7 @@ def test_references_in_a_select_are_operands_that_add_their_dependency() -> None
     assert problem.message == "unknown field ix (at character 19)."
 
 
-@pytest.mark.parametrize("when", ["length(b) > 0", "b[0].n == 1", "b.result[0].n == 1"])
+@table("when", ["length(b) > 0", "b[0].n == 1", "b.result[0].n == 1"])
 def test_a_wrapper_is_looked_through_by_conditions(when: str) -> None:
     planned({"id": "b", "tool": "s:wrapped"}, deploy(when, "b"))
     [problem] = problems({"id": "b", "tool": "s:wrapped"}, deploy("b[0].m == 1", "b"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 
 from plait.core.planning.fixes import fixed_argument
@@ -117,7 +116,7 @@ def test_a_value_inside_of_another_is_fixed_alone():
     assert fix({"names": "ada", "count": "7"}, "count") == ("replace", 7)
 
 
-@pytest.mark.parametrize("place", [(), ("gone",), ("names", 5), ("note", "x")])
+@table("place", [(), ("gone",), ("names", 5), ("note", "x")])
 def test_a_place_without_a_value_has_no_fix(place: Place):
     assert fix({"names": ["a"], "note": "n"}, *place) is None
 

@@ -103,7 +103,7 @@ def test_a_path_that_what_select_gives_rules_out_is_refused(
         assert problem.fix == expected
 
 
-@pytest.mark.parametrize(
+@table(
     ("select", "wanted"),
     [("total", "an integer"), ("items", "a list"), ("{a: total}", "an object")],
 )

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from plait.core.planning.plan import Plan, PlannedTask
 
+from ..tables import table
 from .typed import refused, typed
 
 LIST = {"id": "a", "tool": "s:list"}
@@ -85,7 +84,7 @@ def test_groups_nest_and_the_items_of_each_have_a_name():
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "expected"),
     [
         ([group(read("r", "$ITEM.titel"))],

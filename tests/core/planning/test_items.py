@@ -153,7 +153,7 @@ def test_the_fix_of_an_item_is_applied_to_it(items: Any, arguments: Any, fixed: 
     assert check(read_dag(dumps(after)), CATALOG, Policy()).notes == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("items", "arguments"),
     [
         ([1, "2"], {"text": "no. $ITEM", "n": "$ITEM"}),
@@ -191,7 +191,7 @@ def test_the_place_is_that_of_the_part_that_is_wrong() -> None:
     assert found == [("for_each[1].at.x", "invalid_arguments")]
 
 
-@pytest.mark.parametrize("value", ["$ITEM.n", {"a": "$ITEM.n"}, ["x $ITEM.n"]])
+@table("value", ["$ITEM.n", {"a": "$ITEM.n"}, ["x $ITEM.n"]])
 def test_items_of_which_values_are_made_are_checked_too(value: Any) -> None:
     task = {"id": "v", "value": value, "for_each": [{"n": 1}, {"m": 2}]}
     with pytest.raises(InvalidDag) as refused:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.planning.keywords import (
     ALLOWS_EVERYTHING,
     KINDS,
@@ -207,7 +205,7 @@ def test_a_list_has_elements_if_any_part_says_so():
     assert not has_elements((part({"minItems": 0}), part({"minItems": "1"})))
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "expected"), [({"maxItems": 2}, True), ({"const": []}, True), ({"items": 1}, False)]
 )
 def test_elements_are_counted_if_they_may_differ_by_index(schema: Any, expected: bool):

@@ -187,7 +187,7 @@ def test_when_needs_something_to_read() -> None:
     assert planned({}, {"when": "t0.ok", "depends_on": ["t0"]}).tasks["t1"].when is not None
 
 
-@pytest.mark.parametrize(
+@table(
     ("task", "is_noted"),
     [
         ({"trigger_rule": "one_failed"}, True),

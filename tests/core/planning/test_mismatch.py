@@ -32,7 +32,7 @@ def test_an_undeclared_member_of_an_open_schema_is_a_note_and_notes_are_bounded(
     )
 
 
-@pytest.mark.parametrize(
+@table(
     ("path", "notes"), [(".title", 0), (".result.title", 0), (".titel", 1), (".result.titel", 1)]
 )
 def test_names_are_looked_up_inside_the_wrapper_of_an_sdk(path: str, notes: int) -> None:

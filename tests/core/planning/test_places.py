@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.dag import Dag, Task
 from plait.core.language.reader import read_dag
 from plait.core.language.references import Missing, Reference, parse
@@ -24,6 +22,7 @@ from plait.core.planning.places import (
 )
 from plait.core.planning.types import Types
 
+from ..tables import table
 from .typed import typed
 
 
@@ -81,7 +80,7 @@ def test_a_location_knows_its_path_its_argument_and_its_text():
     assert at.container(2) == "$OUTPUT[t0].items[0]"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "rewritten"),
     [
         ("see $OUTPUT[t0].a", "see $OUTPUT[t0].b"),
@@ -115,7 +114,7 @@ def test_fields_are_listed_with_their_types_and_bounded():
     assert listed({}) == ""
 
 
-@pytest.mark.parametrize(("more", "expected"), [(True, True), (False, False), ({}, False)])
+@table(("more", "expected"), [(True, True), (False, False), ({}, False)])
 def test_members_beyond_the_declared_ones_count_only_if_they_are_announced(
     more: Any, expected: bool
 ):

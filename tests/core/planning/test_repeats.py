@@ -135,7 +135,7 @@ def test_the_tasks_that_its_expressions_name_are_waited_for():
     assert again.layers == (("b",), ("a",))
 
 
-@pytest.mark.parametrize("tool", ["s:list", "s:may"])
+@table("tool", ["s:list", "s:may"])
 def test_null_ends_the_pages_so_it_is_not_what_fits(tool: str):
     problem = refused({"set": {"page": "token"}}, tool=tool, arguments={"page": 1})
     assert (problem.path, problem.code) == ("tasks[0].repeat.set.page", "type_mismatch")

@@ -121,7 +121,7 @@ def test_what_the_tool_needs_is_its_argument_though_other_engines_have_a_field_o
     assert task == {"id": "a", "tool": "s:act", "arguments": {"action": "x", "function": "y"}}
 
 
-@pytest.mark.parametrize(("name", "field"), [("filter", "select"), ("timeout", "timeout_s")])
+@table(("name", "field"), [("filter", "select"), ("timeout", "timeout_s")])
 def test_a_name_that_may_be_a_field_as_well_has_no_fix(name: str, field: str) -> None:
     found = problems({**A, "arguments": {"title": "x"}, name: "n"})
     [problem] = [one for one in found if one.path == f"tasks[0].{name}"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.dag import Task
 from plait.core.language.templates import compile_value
 from plait.core.planning.tool_use import ToolUse
@@ -81,7 +79,7 @@ def test_arguments_that_are_not_known_are_not_refused() -> None:
     assert used.problems == []
 
 
-@pytest.mark.parametrize("arguments", [{"head": 1}, "$OUTPUT[t0]"])
+@table("arguments", [{"head": 1}, "$OUTPUT[t0]"])
 def test_arguments_that_were_not_read_are_not_checked(arguments: Any) -> None:
     used = Used(unread={"a": {"arguments"}})
     assert used.give(READ, arguments) == arguments

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.explain import MAX_WAITS
@@ -24,6 +22,7 @@ from tests.fakes import tool
 
 from ..runs import result_at
 from ..scheduling.documents import PATH
+from ..tables import table
 
 CATALOG = Catalog(
     [
@@ -105,7 +104,7 @@ def test_a_task_that_could_have_started_waits_for_the_limit_that_is_full() -> No
     assert play.waits("b") == ["limit gateway: 2000"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("limits", "rules", "options", "limit"),
     [
         (Limits(gateway=1), (), {}, "gateway"),
@@ -253,7 +252,7 @@ def test_a_long_chain_is_told_in_short() -> None:
     assert "The chain t0 -> t1 -> t2 -> t3 -> t4 -> … -> t8 took" in faster(play)[0]
 
 
-@pytest.mark.parametrize(
+@table(
     ("limits", "rules", "options", "slot", "mend"),
     [
         (Limits(gateway=1), (), {}, "the gateway", "raise max_concurrency in [gateway]"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from plait.core.results.progress import Progress, progress_of
 from plait.core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord, record_of
 from plait.core.scheduling.events import Status
@@ -81,7 +79,7 @@ def test_a_run_that_has_ended_is_finished_and_has_no_time_left():
     assert (found.finished, found.left_s) == (True, None)
 
 
-@pytest.mark.parametrize(
+@table(
     ("left_s", "line"), [(0.9, "1/2 done"), (1.4, "1/2 done; about 1 s left"), (None, "1/2 done")]
 )
 def test_the_line_names_only_times_worth_it(left_s: float | None, line: str):

@@ -166,7 +166,7 @@ def test_a_failure_and_what_hangs_on_it_are_told_with_their_cause() -> None:
     assert result.tasks[1].document() == skipped
 
 
-@pytest.mark.parametrize(
+@table(
     ("answers", "status", "is_error"),
     [
         ({"a": "A", "c": "C"}, "success", False),

@@ -367,7 +367,7 @@ def next_run(document: dict[str, Any], earlier: Run, failing: Collection[str] = 
     return played(run, failing)
 
 
-@pytest.mark.parametrize(
+@table(
     ("items", "attempts", "output"),
     [
         (["x", "y", "z"], 1, ["X", "Y", "Z"]),
@@ -428,7 +428,7 @@ def test_a_list_can_be_resumed_again_and_again() -> None:
     assert (third.states["m"].attempts, third.outputs["m"].value) == (1, ["X", "Y", "Z"])
 
 
-@pytest.mark.parametrize(
+@table(
     "task",
     [
         {"arguments": {"x": "$OUTPUT[m]"}},
@@ -572,8 +572,8 @@ def sandwiched(
     return set(found.taken_over), found.reading.notes
 
 
-@pytest.mark.parametrize("middle", MIDDLE)
-@pytest.mark.parametrize("sent", ["a", "az"])
+@table("middle", MIDDLE)
+@table("sent", ["a", "az"])
 def test_a_task_between_two_that_are_sent_runs_again_although_it_is_not_sent(
     middle: str, sent: str
 ) -> None:
@@ -583,7 +583,7 @@ def test_a_task_between_two_that_are_sent_runs_again_although_it_is_not_sent(
     assert sandwiched(middle, sent) == (set(), (f"resume_from: {others} again too",))
 
 
-@pytest.mark.parametrize("middle", sorted(MIDDLE.keys() - {"value"}))
+@table("middle", sorted(MIDDLE.keys() - {"value"}))
 def test_a_task_that_may_not_be_repeated_and_is_not_sent_keeps_its_output_with_a_note(
     middle: str,
 ) -> None:
@@ -598,7 +598,7 @@ def test_a_task_that_may_not_be_repeated_and_is_not_sent_keeps_its_output_with_a
     assert sandwiched(middle, "amz", ())[0] == set()
 
 
-@pytest.mark.parametrize(
+@table(
     ("change", "note"),
     [
         ({"select": "@"}, "only its select changed: s:t is called again"),
@@ -783,7 +783,7 @@ def test_a_task_in_a_group_may_have_the_name_of_one_that_failed() -> None:
     assert check(found.reading, CATALOG, Policy(), reused=found.taken_over)
 
 
-@pytest.mark.parametrize("is_whole", [False, True])
+@table("is_whole", [False, True])
 def test_a_task_that_its_condition_skips_again_makes_nothing_run_again(is_whole: bool) -> None:
     tasks: list[dict[str, Any]] = [
         {"id": "a", "tool": "s:t", "arguments": {"x": "a"}},

@@ -122,7 +122,7 @@ def test_a_when_is_only_noted() -> None:
         assert played.run.notes == [f"tasks.w.when: {NOTE}"]
 
 
-@pytest.mark.parametrize(
+@table(
     "task",
     [
         {"tool": "s:typed", "arguments": {"name": "$OUTPUT[a].gone"}},

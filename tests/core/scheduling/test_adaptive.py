@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from plait.core.scheduling.adaptive import AFTER_FAILURE, FIRST, AdaptiveLimit
 
+from ..tables import table
+
 
 def steady(
     limit: AdaptiveLimit, seconds: float, calls: int = 200, tool: str = "s:do"
@@ -18,7 +20,7 @@ def steady(
     return limit
 
 
-@pytest.mark.parametrize(("most", "slots"), [(64, FIRST), (FIRST, FIRST), (3, 3), (1, 1)])
+@table(("most", "slots"), [(64, FIRST), (FIRST, FIRST), (3, 3), (1, 1)])
 def test_it_begins_with_a_few_slots_but_no_more_than_there_may_be(most: int, slots: int) -> None:
     assert AdaptiveLimit(most).slots == slots
 

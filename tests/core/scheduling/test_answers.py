@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.results.record import record_of
 from plait.core.tools.output import Output
 from plait.errors import InvalidOutput
 
+from ..tables import table
 from .played import Played
 
 
@@ -27,7 +26,7 @@ def test_a_select_that_cannot_be_applied_fails_its_task():
     assert error.message.startswith("select: ")
 
 
-@pytest.mark.parametrize(("what", "is_kept"), [("x" * 50, True), ("x" * 500, False), (None, False)])
+@table(("what", "is_kept"), [("x" * 50, True), ("x" * 500, False), (None, False)])
 def test_an_invalid_output_is_kept_to_be_looked_at_if_there_is_room(what: Any, is_kept: bool):
     played = Played({"id": "a"}, {"id": "b"}, max_bytes=100)
     played.answer("a", InvalidOutput("no such shape", output=what))

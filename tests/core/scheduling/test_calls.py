@@ -78,7 +78,7 @@ def test_an_item_without_what_it_refers_to_fails_alone():
     assert (index, failure.code) == (1, "reference_error")
 
 
-@pytest.mark.parametrize(
+@table(
     ("output", "max_items", "message"),
     [
         ("text", 5, "for_each needs a list or an object; $OUTPUT[a] is text"),
@@ -92,7 +92,7 @@ def test_a_list_that_cannot_be_run_fails_the_task(output: Any, max_items: int, m
     assert error.value.message == message
 
 
-@pytest.mark.parametrize("nothing", [None, ""])
+@table("nothing", [None, ""])
 def test_nothing_for_an_optional_argument_is_left_out_once_it_is_known(nothing: Any):
     typed = planned(
         tool="s:typed", arguments={"n0": "$OUTPUT[a].n", "n1": "${OUTPUT[a].x ?? null}"}

@@ -7,6 +7,8 @@ import pytest
 from plait.core.scheduling.crowding import Crowd, was_alone
 from plait.core.scheduling.events import Key
 
+from ..tables import table
+
 A, B, C = (Key("r", id) for id in "abc")
 
 
@@ -32,8 +34,6 @@ def test_a_call_that_never_started_has_no_share() -> None:
     assert Crowd().leave(A, 5.0) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("share_s", "alone"), [(1.0, True), (0.85, True), (0.5, False), (0.0, False)]
-)
+@table(("share_s", "alone"), [(1.0, True), (0.85, True), (0.5, False), (0.0, False)])
 def test_a_call_may_be_nearly_alone(share_s: float, alone: bool) -> None:
     assert was_alone(share_s, 1.0) == alone

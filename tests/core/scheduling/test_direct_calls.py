@@ -21,6 +21,8 @@ from plait.core.tools.policy import Policy, Rule
 from plait.errors import PolicyDenied
 from tests.fakes import tool
 
+from ..tables import table
+
 PATH = {"path": {"type": "string"}}
 CATALOG = Catalog([tool("s:write", PATH, closed=False), tool("s:read", readOnlyHint=True)])
 KEPT = Policy((Rule("s:read", cache_ttl_s=60.0, cache_stat="path"),))
@@ -34,7 +36,7 @@ def test_a_request_has_the_limits_and_the_weight_of_its_tool() -> None:
     assert request.slots == SlotRequest("", "s", ("s:*", 2), 3)
 
 
-@pytest.mark.parametrize("params", [{}, {"arguments": None}])
+@table("params", [{}, {"arguments": None}])
 def test_a_call_without_arguments_has_none(params: dict[str, Any]) -> None:
     assert CallRequests(Policy()).make(1, CATALOG, "s:write", params).arguments == {}
 
@@ -62,7 +64,7 @@ def test_what_a_call_accesses_follows_from_its_arguments() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "max_age_s"),
     [
         ({"_meta": {"trace": 1}}, 60.0),

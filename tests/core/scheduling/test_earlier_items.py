@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.reader import read_dag
 from plait.core.language.scope import Scope
 from plait.core.planning.check import check
@@ -92,7 +90,7 @@ def test_an_equal_item_of_an_equal_task_is_reused(
 REFERRING: dict[str, Any] = {"arguments": {"to": "$ITEM", "text": "$OUTPUT[a].text"}}
 
 
-@pytest.mark.parametrize(
+@table(
     ("before", "now", "expected"),
     [
         ({"text": "t"}, {"text": "t"}, {0: "X"}),
@@ -115,7 +113,7 @@ def test_what_expressions_of_each_answer_refer_to_must_have_the_same_value() -> 
         assert reused(before, {"n": 2}, **fields) == {}
 
 
-@pytest.mark.parametrize(
+@table(
     "indexed",
     [
         {"arguments": {"to": "$ITEM", "n": "$INDEX"}},

@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 from zlib import crc32
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +39,7 @@ from plait.observers.records import RunRecords
 from tests.fakes import tool
 
 from ...profiles import share_of_examples
+from ..tables import table
 from .interpreter import Interpreter
 
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
@@ -59,7 +59,7 @@ def test_each_task_begins_pending_and_knows_what_it_waits_for():
     assert made.unsettled == 2
 
 
-@pytest.mark.parametrize(("rule", "sees"), [("all_success", {"a"}), ("all_done", {"a", "each"})])
+@table(("rule", "sees"), [("all_success", {"a"}), ("all_done", {"a", "each"})])
 def test_outputs_of_failed_lists_are_for_tasks_whose_rule_allows_failures(
     rule: str, sees: set[str]
 ):

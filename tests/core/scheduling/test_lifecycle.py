@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import Abort, Failure, Key, Sleep
@@ -33,7 +31,7 @@ def test_what_hangs_on_a_failure_is_skipped_and_names_its_root():
     assert played.run.status == "partial"
 
 
-@pytest.mark.parametrize(
+@table(
     ("rule", "after_success", "after_failure"),
     [
         ("all_success", "ready", "skipped"),
@@ -57,9 +55,7 @@ def test_a_task_whose_links_all_have_defaults_runs_after_a_failure():
     assert [unit.arguments for unit in played.run.ready] == [{"x": 7}]
 
 
-@pytest.mark.parametrize(
-    ("output", "expected"), [({"n": 3}, "ready"), ({"n": 0}, "skipped"), ({}, "skipped")]
-)
+@table(("output", "expected"), [({"n": 3}, "ready"), ({"n": 0}, "skipped"), ({}, "skipped")])
 def test_a_condition_that_is_not_true_skips_its_task(output: Any, expected: str):
     played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"], "when": "a.n"})
     played.answer("a", output)
@@ -344,7 +340,7 @@ def test_for_each_over_nothing_succeeds_with_nothing():
     assert (played.statuses["a"], played.ready) == ("success", ["b"])
 
 
-@pytest.mark.parametrize("items", [5, "text", None])
+@table("items", [5, "text", None])
 def test_for_each_over_what_is_no_list_fails_its_task(items: Any):
     played = Played({"id": "a"}, {"id": "b", "for_each": "$OUTPUT[a].items"})
     played.answer("a", {"items": items})
@@ -373,7 +369,7 @@ def test_an_item_whose_arguments_cannot_be_made_fails_alone():
     assert [(error.index, error.code) for error in played.errors] == [(1, "reference_error")]
 
 
-@pytest.mark.parametrize(
+@table(
     ("when", "code"),
     [("a.n", None), ("b == `null`", None), ("b.n", "condition")],
 )
@@ -636,7 +632,7 @@ def two(rule: str, *ends: Any) -> Played:
     return played
 
 
-@pytest.mark.parametrize(
+@table(
     ("rule", "ends", "status", "code", "cause"),
     [
         ("one_success", (1, ToolError("no")), "ready", None, None),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.scheduling.lanes import NO_RUN, Lease, SlotRequest
 from plait.core.scheduling.limits import MOST_DIRECT_LANES, ConcurrencyLimits, Limits
 from plait.core.scheduling.rates import Rate
+
+from ..tables import table
 
 
 class Desk:
@@ -394,7 +394,7 @@ def test_heavy_calls_take_as_many_slots_as_light_ones_get_turns():
     assert 0.5 <= 2 * order.count("a") / order.count("b") <= 2
 
 
-@pytest.mark.parametrize("limit", ["gateway", "server", "tool"])
+@table("limit", ["gateway", "server", "tool"])
 def test_a_heavy_call_is_passed_by_as_many_light_ones_as_there_are_slots(limit: str):
     """Then the limit is kept free for it."""
     desk = (
@@ -435,7 +435,7 @@ def test_what_is_more_urgent_than_a_heavy_call_still_passes_it():
     assert [desk.end("l1"), desk.end("urgent")] == [[], ["heavy"]]
 
 
-@pytest.mark.parametrize("how", ["withdrawn", "closed", "widened"])
+@table("how", ["withdrawn", "closed", "widened"])
 def test_a_limit_is_kept_no_longer_for_a_heavy_call_that_is_gone_or_fits(how: str):
     desk = Desk(gateway=2)
     desk.add("first", urgency=-100)
@@ -565,7 +565,7 @@ def test_slots_that_were_kept_for_a_call_that_is_gone_are_free_again():
         assert desk.start() == ["light 2"]
 
 
-@pytest.mark.parametrize("run", ["r", NO_RUN])
+@table("run", ["r", NO_RUN])
 def test_direct_calls_that_need_not_wait_do_not_pass_a_heavy_call_for_ever(run: str):
     desk = Desk(gateway=2)
     desk.add("a")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.results.explain import Waited
@@ -44,6 +42,7 @@ from plait.errors import ServerUnavailable
 from tests.fakes import tool
 
 from ..runs import result_at
+from ..tables import table
 from .documents import PATH
 from .places import as_named
 
@@ -218,7 +217,7 @@ def test_a_repeated_call_is_not_located_again() -> None:
     assert called(play.feed(Woke(Key("r", "b")))) == ["b"]
 
 
-@pytest.mark.parametrize("late", [False, True])
+@table("late", [False, True])
 def test_a_run_that_is_cancelled_while_files_are_located_ends_once(late: bool) -> None:
     play = Play(do("a"), after("b", "a"))
     play.answer("a", "x")

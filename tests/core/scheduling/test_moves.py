@@ -83,7 +83,7 @@ def test_the_first_move_tells_what_the_task_waited_for_and_its_items():
     assert moved.waited == {("conflict", "b"): 1.5}
 
 
-@pytest.mark.parametrize(("attempts", "is_told"), [(1, True), (2, False)])
+@table(("attempts", "is_told"), [(1, True), (2, False)])
 def test_the_waits_of_a_call_come_with_its_first_attempt_alone(attempts: int, is_told: bool):
     waits = (Wait("limit", "gateway", 0.5),)
     moved = Moved(Status.READY)
@@ -117,7 +117,7 @@ def test_a_pause_before_the_next_attempt_tells_why_and_how_long():
     assert moved.state.ended_at is None
 
 
-@pytest.mark.parametrize(("before", "expected"), [(Status.RUNNING, 0.5), (Status.READY, None)])
+@table(("before", "expected"), [(Status.RUNNING, 0.5), (Status.READY, None)])
 def test_an_item_tells_the_time_of_the_call_that_ended_with_it(
     before: Status, expected: float | None
 ):

@@ -10,6 +10,7 @@ from plait.core.scheduling import pace
 from plait.core.scheduling.events import Abort, Key, Sleep
 from plait.core.scheduling.pace import PAUSE_S
 
+from ..tables import table
 from .played import Played
 
 NEXT_STEP = Key("r", "", 0)
@@ -69,7 +70,7 @@ def test_expressions_over_large_outputs_are_evaluated_in_several_steps(
 LARGE = {"items": [{"id": number, "title": f"title {number}"} for number in range(2_000)]}
 
 
-@pytest.mark.parametrize(
+@table(
     "task",
     [
         {"id": "v", "for_each": [*range(100)], "value": "all: $OUTPUT[big]"},

@@ -89,7 +89,7 @@ def test_another_rate_begins_anew_and_a_pause_that_the_server_asked_for_goes_on(
     assert (window.free(1.9), window.free(2.0) > 1_000) == (0, True)
 
 
-@pytest.mark.parametrize(("calls", "now"), [(100, 1e6), (1_000, 1e7), (300, 3e7), (5_000, 1e6)])
+@table(("calls", "now"), [(100, 1e6), (1_000, 1e7), (300, 3e7), (5_000, 1e6)])
 def test_a_wait_brings_the_time_on_however_high_the_clock_stands(calls: int, now: float) -> None:
     """A machine that has run for a year counts 3e7 s: what is smaller than 4e-9 s is lost when it
     is added."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.language.retries import Kind, Retries
 from plait.core.scheduling.retry import (
     BUDGET_MOST,
@@ -71,7 +69,7 @@ def test_retries_are_for_the_failures_that_they_list(
     assert {kind for kind in kinds if may_repeat(kind("x"), Retries(max=1, on=on))} == errors
 
 
-@pytest.mark.parametrize("attempts", [7, 8, 20])
+@table("attempts", [7, 8, 20])
 def test_the_pause_does_not_grow_without_end(attempts: int) -> None:
     assert backoff_s(attempts, 0.5, LATE) == LONGEST_BACKOFF_S
 

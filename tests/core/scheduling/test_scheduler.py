@@ -6,7 +6,6 @@ from math import isclose
 from statistics import median
 from typing import Any
 
-import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.language.reader import read_dag
@@ -39,6 +38,7 @@ from tests.fakes import tool
 
 from ...profiles import share_of_examples
 from ..runs import result_at
+from ..tables import table
 from .documents import CATALOG as CATALOG_OF_WORLDS
 from .machine import SchedulerMachine
 from .oracle import TaskText, conflict
@@ -449,7 +449,7 @@ def keys(step: Step) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("calls", [1, 60, 120])
+@table("calls", [1, 60, 120])
 def test_retries_of_a_server_that_always_fails_stay_within_ten_and_a_tenth_of_its_calls(
     calls: int,
 ) -> None:

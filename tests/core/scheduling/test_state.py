@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import Failure, Key, Status, Wait
@@ -93,9 +91,7 @@ def test_a_task_ends_well_by_success_or_by_a_condition(
     assert status is Status.SUCCESS or ended.fate == fate
 
 
-@pytest.mark.parametrize(
-    ("attempts", "is_fresh", "cached"), [(1, False, True), (1, True, False), (0, False, False)]
-)
+@table(("attempts", "is_fresh", "cached"), [(1, False, True), (1, True, False), (0, False, False)])
 def test_an_answer_is_cached_if_no_call_was_answered_by_the_server(
     attempts: int, is_fresh: bool, cached: bool
 ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -37,7 +36,7 @@ uris = (
 listed = st.lists(st.tuples(servers, uris), max_size=10)
 
 
-@pytest.mark.parametrize(
+@table(
     ("server", "uri", "wrapped"),
     [
         ("a", "file:///notes.txt", "plait://servers/a/file:///notes.txt"),
@@ -90,7 +89,7 @@ def test_addresses_of_two_servers_are_wrapped_for_both_and_those_of_one_for_none
     assert addresses.down("mem://x") is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("uri", "is_read"),
     [("under_score://x", True), ("//host/path", True), ("", True), ("not a uri", False)],
 )
@@ -103,7 +102,7 @@ def test_an_address_that_is_not_a_url_is_wrapped_and_served_if_clients_send_it_b
     assert is_address(wrap("a", uri)) is is_read
 
 
-@pytest.mark.parametrize("template", ["{+path}", "mem://{x}", "{scheme}://x"])
+@table("template", ["{+path}", "mem://{x}", "{scheme}://x"])
 def test_a_template_need_not_be_a_url(template: str):
     assert Addresses([], [("a", template)]).template_up("a", template) == template
 
@@ -112,9 +111,7 @@ def test_an_address_that_another_server_lists_is_wrapped_when_it_is_mentioned():
     assert Addresses([("a", "mem://x")]).up("b", "mem://x") == "plait://servers/b/mem://x"
 
 
-@pytest.mark.parametrize(
-    "uri", ["plait://guide", "plait://runs/1", "ui://plait/x", "plait://servers/b/mem://x"]
-)
+@table("uri", ["plait://guide", "plait://runs/1", "ui://plait/x", "plait://servers/b/mem://x"])
 def test_no_server_takes_an_address_of_ours(uri: str):
     addresses = Addresses([("a", uri)])
     assert addresses.up("a", uri) == wrap("a", uri)

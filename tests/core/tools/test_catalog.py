@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool, shown
 from plait.core.tools.search import SearchIndex
 from plait.core.values.strict import Json
@@ -67,9 +65,7 @@ def test_a_name_that_means_no_tool_or_several_finds_none(name: str) -> None:
     assert CATALOG.find(name) is None
 
 
-@pytest.mark.parametrize(
-    "name", ["late:anything", "late__anything", "late.anything", "broken/anything"]
-)
+@table("name", ["late:anything", "late__anything", "late.anything", "broken/anything"])
 def test_of_a_server_that_was_not_reached_yet_any_tool_is_found_as_not_listed(name: str) -> None:
     found = CATALOG.find(name)
     assert found is not None
@@ -130,7 +126,7 @@ def test_without_servers_the_hint_says_that_there_is_none() -> None:
     assert Catalog().unknown("x", "a:b").hint == "Connected servers: none."
 
 
-@pytest.mark.parametrize(
+@table(
     ("definition", "signature"),
     [
         (READ, "files:read_file(path: string, head?: integer)"),

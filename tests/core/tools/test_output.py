@@ -55,7 +55,7 @@ def test_the_output_is_the_structured_content_else_the_text_else_the_blocks(
     assert read(result).value == value
 
 
-@pytest.mark.parametrize(
+@table(
     ("content", "wrapped"),
     [({"result": [1]}, True), ({"result": 1, "more": 2}, False), ({"x": 1}, False), ([1], False)],
 )
@@ -119,7 +119,7 @@ def test_a_tools_own_error_is_cut() -> None:
     assert failed.value.message.endswith("…")
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "place"),
     [
         ({"a": [float("nan")]}, r"a\[0\] is nan"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.tools.policy import DEFAULT_TIMEOUT_S, Policy, Rule
 from tests.fakes import tool
 
@@ -41,7 +39,7 @@ def test_the_last_rule_that_says_something_counts(
     assert (said.timeout_s, said.weight, said.may_repeat) == (timeout_s, weight, may_repeat)
 
 
-@pytest.mark.parametrize(
+@table(
     ("hints", "may_repeat"),
     [
         ({}, False),
@@ -60,7 +58,7 @@ def test_a_rule_is_stronger_than_an_annotation() -> None:
     assert POLICY.of(tool("x:get_it", readOnlyHint=True)).may_repeat is False
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "pattern"),
     [
         ("files:delete_all", "*:delete_*"),

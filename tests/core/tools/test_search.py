@@ -140,7 +140,7 @@ def test_the_word_itself_comes_before_its_synonym() -> None:
     assert ranked(*tools, need="remove user") == ["remove_user", "delete_user"]
 
 
-@pytest.mark.parametrize("word", ["sending", "sends", "send", "SEND"])
+@table("word", ["sending", "sends", "send", "SEND"])
 def test_endings_of_words_do_not_matter(word: str) -> None:
     assert ranked(tool("s:sendFax"), tool("s:other"), need=word) == ["sendFax"]
 

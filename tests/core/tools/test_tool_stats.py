@@ -124,7 +124,7 @@ def test_a_tool_whose_server_has_not_been_reached_has_no_shape_and_loses_none():
     assert line(learned) == "{id}"
 
 
-@pytest.mark.parametrize("is_kept", [False, True])
+@table("is_kept", [False, True])
 def test_a_shape_is_dropped_when_the_definition_of_its_tool_changes(is_kept: bool):
     changed = tool("s:list", {"q": {"type": "integer"}})
     learned = kept(seen({"id": 1})) if is_kept else seen({"id": 1})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +51,7 @@ def test_the_most_visits_of_one_part_are_known_from_the_schema(schema: Any, most
     assert visits_per_part(schema) == most
 
 
-@pytest.mark.parametrize("levels", [1, 2, 10])
+@table("levels", [1, 2, 10])
 def test_references_that_double_are_counted_as_often_as_they_are_followed(levels: int) -> None:
     assert visits_per_part(doubling(levels)) == 2 ** (levels + 1) - 2
     assert visits(doubling(levels), 1, 10_000) == 2 ** (levels + 1) - 2
@@ -84,7 +83,7 @@ def test_visits_of_a_value_are_counted(schema: Any, value: Json, count: int) -> 
     assert visits(schema, value, 10_000) == count
 
 
-@pytest.mark.parametrize("most", [1, 10, 1_000])
+@table("most", [1, 10, 1_000])
 def test_counting_stops_at_the_most_that_is_of_interest(most: int) -> None:
     assert visits(TREE, nested(64), most) == most
     assert visits({"items": LEAF}, list(range(10**5)), most) == most

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,7 +59,7 @@ def test_a_whole_value_may_be_unknown() -> None:
     assert guessed({"$ref": "#/$defs/n", "$defs": {"n": {"const": 4}}}, TEXT, [()]) == 4
 
 
-@pytest.mark.parametrize(("steps", "guess"), [(MAX_STEPS, 4), (MAX_STEPS + 1, TEXT)])
+@table(("steps", "guess"), [(MAX_STEPS, 4), (MAX_STEPS + 1, TEXT)])
 def test_references_are_followed_for_a_number_of_steps(steps: int, guess: Json) -> None:
     chain: Any = {f"d{number}": {"$ref": f"#/$defs/d{number + 1}"} for number in range(1, steps)}
     definition: Any = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema_rs
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +44,7 @@ def test_a_keyword_of_an_older_draft_is_checked_as_it_was_meant(
     assert len(schema.complaints({"x": does_not_fit})) == 1
 
 
-@pytest.mark.parametrize("type_", ["any", "file", [{"type": "string"}], ["string", "any"]])
+@table("type_", ["any", "file", [{"type": "string"}], ["string", "any"]])
 def test_a_type_that_is_unknown_rules_nothing_out(type_: Any) -> None:
     schema = Schema({"properties": {"x": {"type": type_}}})
     assert schema.unusable is None

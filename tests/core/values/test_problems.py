@@ -26,7 +26,7 @@ from plait.core.values.problems import (
 from ..tables import table
 
 
-@pytest.mark.parametrize(
+@table(
     ("problem", "sentence"),
     [
         (Problem("tasks", "missing_field", "tasks is missing."), "tasks: tasks is missing."),
@@ -40,7 +40,7 @@ def test_a_problem_reads_as_place_task_message_and_fix(problem: Problem, sentenc
     assert str(problem) == sentence
 
 
-@pytest.mark.parametrize(
+@table(
     ("names", "said"),
     [
         ([], ""),
@@ -146,7 +146,7 @@ def test_a_fix_comes_after_the_hint_as_one_operation(
     assert fix.advice == advice
 
 
-@pytest.mark.parametrize(
+@table(
     ("place", "path"),
     [
         ((), ""),

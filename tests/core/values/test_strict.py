@@ -64,7 +64,7 @@ def test_marks_within_texts_are_no_depth() -> None:
     assert loads(b'["[[[{{{"]', 1) == ["[[[{{{"]
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@table("number", [float("nan"), float("inf")])
 def test_a_number_that_json_does_not_have_is_not_sent(number: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode({"n": [number]})
@@ -107,7 +107,7 @@ def outcome(text: str | bytes) -> Any:
         return refused
 
 
-@pytest.mark.parametrize("number", [2**53 + 1, 2**64, -(2**64), 10**400])
+@table("number", [2**53 + 1, 2**64, -(2**64), 10**400])
 def test_integers_are_exact(number: int) -> None:
     assert loads(dumps({"n": number})) == {"n": number}
 
@@ -170,7 +170,7 @@ def test_depth_is_what_counts_and_not_the_number_of_brackets() -> None:
     assert loads(dumps(wide)) == wide
 
 
-@pytest.mark.parametrize("text", ["[" * 300_000, '{"a":' * 100_000, "[" * 300_000 + "]" * 300_000])
+@table("text", ["[" * 300_000, '{"a":' * 100_000, "[" * 300_000 + "]" * 300_000])
 def test_text_that_is_nested_without_end_is_refused(text: str) -> None:
     with pytest.raises(NotStrict, match=r"nested|not JSON|more than 250,000 values"):
         loads(text)
