@@ -25,9 +25,10 @@ from plait.core.scheduling.events import (
     Sleep,
     Status,
     Succeeded,
+    Wait,
     Woke,
 )
-from plait.core.scheduling.frame import Frame
+from plait.core.scheduling.frame import Frame, TaskCall
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
@@ -50,6 +51,33 @@ def frame(*tasks: dict[str, Any], done: tuple[str, ...] = (), **dag: Any) -> Fra
     plan = check(read_dag(document), CATALOG, Policy())
     accesses = planned_accesses(plan)
     return Frame("r", plan, find_conflicts(plan, accesses, {}), done)
+
+
+def call(item: int | None = None) -> TaskCall:
+    return TaskCall(Key("r", "a", item), frame({"id": "a"}).plan.tasks["a"], {})
+
+
+def test_waits_follow_each_other_and_those_that_took_no_time_are_left_out():
+    waiting = call()
+    waiting.waited("conflict", "b", 3.0, "file:x")
+    waiting.waited("limit", "gateway", 3.0)
+    waiting.waited("limit", "server:s", 4.5)
+    assert waiting.waits == (
+        Wait("conflict", "b", 3.0, "file:x"),
+        Wait("limit", "server:s", 1.5),
+    )
+
+
+def test_waits_of_later_attempts_are_not_recorded():
+    waiting = call()
+    waiting.attempts = 1
+    waiting.waited("limit", "gateway", 3.0)
+    assert waiting.waits == ()
+
+
+def test_calls_of_one_task_are_ordered_by_item():
+    ordered = sorted([call(2), call(0), call(1)])
+    assert [each.key.item for each in ordered] == [0, 1, 2]
 
 
 def test_each_task_begins_pending_and_knows_what_it_waits_for():

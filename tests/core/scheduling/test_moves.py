@@ -9,8 +9,9 @@ import pytest
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import MOVES, Changed, Failure, Key, RunNotice, Status, Wait
+from plait.core.scheduling.frame import TaskCall
 from plait.core.scheduling.moves import Moves
-from plait.core.scheduling.state import Items, TaskCall, TaskState
+from plait.core.scheduling.state import Items, TaskState
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy

@@ -1,11 +1,11 @@
-"""The state of tasks, calls and items."""
+"""The state of tasks and items."""
 
 from __future__ import annotations
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
-from plait.core.scheduling.events import Failure, Key, Status, Wait
-from plait.core.scheduling.state import Items, TaskCall, TaskState, outlines_of
+from plait.core.scheduling.events import Failure, Key, Status
+from plait.core.scheduling.state import Items, TaskState, outlines_of
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
@@ -27,33 +27,6 @@ PLAN = check(
     Policy(),
     cost=lambda task: 2.0 if task.tool.name == "do" else None,
 )
-
-
-def call(item: int | None = None) -> TaskCall:
-    return TaskCall(Key("r", "a", item), PLAN.tasks["a"], {})
-
-
-def test_waits_follow_each_other_and_those_that_took_no_time_are_left_out():
-    waiting = call()
-    waiting.waited("conflict", "b", 3.0, "file:x")
-    waiting.waited("limit", "gateway", 3.0)
-    waiting.waited("limit", "server:s", 4.5)
-    assert waiting.waits == (
-        Wait("conflict", "b", 3.0, "file:x"),
-        Wait("limit", "server:s", 1.5),
-    )
-
-
-def test_waits_of_later_attempts_are_not_recorded():
-    waiting = call()
-    waiting.attempts = 1
-    waiting.waited("limit", "gateway", 3.0)
-    assert waiting.waits == ()
-
-
-def test_calls_of_one_task_are_ordered_by_item():
-    ordered = sorted([call(2), call(0), call(1)])
-    assert [each.key.item for each in ordered] == [0, 1, 2]
 
 
 def test_the_output_of_items_is_their_outputs_in_order_with_null_for_missing_ones():

@@ -24,10 +24,11 @@ from ..scheduling.events import (
     Succeeded,
     Woke,
 )
+from ..scheduling.frame import TaskCall
 from ..scheduling.limits import Limits
 from ..scheduling.run import Run
 from ..scheduling.scheduler import Scheduler
-from ..scheduling.state import Items, TaskCall
+from ..scheduling.state import Items
 from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject

@@ -3,26 +3,19 @@ their tasks and items, well or not."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
-from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
+from ...errors import CallError, CallTimeout
 from ..language.scope import Scope
 from ..tools.output import Output
 from .absences import refuse_absent
 from .calls import selected
 from .events import (
-    RUNNING,
     SUCCESS,
     Failure,
     Status,
 )
-from .frame import Frame
+from .frame import TaskCall
+from .lifecycle import Lifecycle
 from .repeats import following, joined
-from .state import TaskCall, TaskState
-
-if TYPE_CHECKING:  # it ends tasks through this
-    from .lifecycle import Lifecycle
 
 
 class Answers:
@@ -128,7 +121,7 @@ class Answers:
         frame, id, item = call.frame, call.planned.id, call.key.item
         state = frame.states[id]
         if item is None or state.items is None:
-            self.give_up(frame, id, error, failure, now, call, notes)
+            self._tasks.fail(frame, id, error, failure, now, call, notes)
             return
         state.items.errors.append((item, failure))
         state.items.left -= 1
@@ -137,33 +130,3 @@ class Answers:
         self._tasks.moves.item(state, item, status, now, call, error=failure, notes=notes)
         if state.items.left == 0 or self._tasks.ends_at_failure(call.planned):
             self._tasks.end_items(frame, id, now)
-
-    def give_up(
-        self,
-        frame: Frame,
-        id: str,
-        error: CallError,
-        failure: Failure,
-        now: float,
-        call: TaskCall | None = None,
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        state = frame.states[id]
-        state.error = failure
-        if isinstance(error, InvalidOutput):
-            self._keep_what_is_invalid(state, error)
-        if call is not None and call.pages:
-            state.output = joined(call.pages)
-        was_late = isinstance(error, CallTimeout) and state.status is RUNNING
-        status = Status.TIMEOUT if was_late else Status.FAILED
-        self._tasks.moves.task(state, status, now, call, notes=notes)
-        self._tasks.end(frame, id)
-        self._tasks.after_failure(frame, id, now)
-
-    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
-        """Keep the invalid output for `get_run`, if it fits the run's limit."""
-        if error.output is not None:
-            output = Output.of(error.output)
-            with suppress(OutputTooLarge):
-                self._tasks.usage.keep(output)
-                state.output = output

@@ -21,10 +21,9 @@ from .events import (
     Status,
     Wait,
 )
-from .frame import Frame
+from .frame import Frame, TaskCall
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s, may_repeat
-from .state import TaskCall
 
 
 class Attempts:

@@ -4,7 +4,7 @@ filled in and checked, once or for each item, and the part of its output that is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ...errors import (
     CallError,
@@ -25,7 +25,8 @@ from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .absences import look_for, refuse_absent
 from .events import Failure, Key, Status
-from .state import Items, TaskCall, TaskState
+from .frame import TaskCall
+from .state import Items, TaskState
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
     from ..expressions.evaluation import Expression
@@ -39,6 +40,21 @@ BYTES_PER_STEP = 16
 """The bytes of arguments and values that take about as long as one step of an expression."""
 MAX_COMPLAINTS = 5
 """Problems in the error of one call; the others are counted."""
+
+
+class CallsOf(Protocol):
+    """Makes the calls of a task whose dependencies have settled, as `calls_of` does."""
+
+    def __call__(
+        self,
+        key: Key,
+        planned: PlannedTask,
+        scope: Scope,
+        max_items: int,
+        items: Items | None = None,
+        is_enough: Callable[[], bool] = ...,
+        /,
+    ) -> tuple[list[TaskCall], Items | None]: ...
 
 
 def calls_of(

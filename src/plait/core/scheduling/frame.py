@@ -1,4 +1,5 @@
-"""One passage through a plan: the states of its tasks, what they see, and which may go on.
+"""One passage through a plan: the states of its tasks, their calls, what they see, and which may
+go on.
 
 A run has one frame for its document, and each item of a group that is under way has one of its own,
 for the tasks of the group. The run moves the tasks; a frame only knows them.
@@ -6,7 +7,7 @@ for the tasks of the group. The run moves the tasks; a frame only knows them.
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
@@ -15,16 +16,106 @@ from ..language.references import INDEX, ITEM
 from ..language.scope import Scope
 from ..planning.names import item_named
 from ..planning.plan import Plan, PlannedTask
+from ..tools.catalog import Tool
 from ..tools.output import Output
-from ..values.strict import Json
+from ..values.schema import Place
+from ..values.strict import Json, JsonObject
 from .conflicts import ConflictOrder, Conflicts, Layers
 from .events import (
     PENDING,
     Failure,
     Key,
+    Wait,
 )
-from .state import TaskCall, TaskState
+from .state import TaskState
 from .tally import Tally
+
+
+class TaskCall:
+    """One call of a task, or of one item of a `for_each` task. Times are in seconds."""
+
+    __slots__ = (
+        "arguments",
+        "attempts",
+        "frame",
+        "item",
+        "key",
+        "left_out",
+        "pages",
+        "paused_s",
+        "planned",
+        "rounds",
+        "started_at",
+        "took_s",
+        "waiting_since",
+        "waits",
+    )
+
+    frame: Frame
+    """The frame of its task, set once the call is added to its run."""
+
+    def __init__(
+        self,
+        key: Key,
+        planned: PlannedTask,
+        arguments: JsonObject,
+        item: Json = None,
+        left_out: tuple[Place, ...] = (),
+    ) -> None:
+        self.key = key
+        self.planned = planned
+        self.arguments = arguments
+        self.left_out = left_out
+        """The places of optional arguments that were null or empty text, which the tool does not
+        take."""
+        self.item = item
+        """The item of a `for_each` task."""
+        self.attempts = 0
+        """The attempts of its present round."""
+        self.rounds = 0
+        """The number of answers after which it was made again: the pages before this one."""
+        self.pages: list[Output] | None = None
+        """The outputs of those rounds, and of the present one once it is answered."""
+        self.started_at: float | None = None
+        self.took_s: float | None = None
+        """The duration of its last finished attempt."""
+        self.paused_s = 0.0
+        """The time in which the client was asked, in its present attempt."""
+        self.waiting_since = 0.0
+        """The time when the wait began that is not yet in `waits`."""
+        self.waits: tuple[Wait, ...] = ()
+        """Waits for limits, conflicts and files before the first attempt."""
+
+    @property
+    def tool(self) -> Tool:
+        return self.planned.tool
+
+    def __lt__(self, other: TaskCall) -> bool:
+        return self.key < other.key
+
+    def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:
+        """Record the wait that just ended and start timing the next."""
+        if now > self.waiting_since and not self.attempts:
+            self.waits = (*self.waits, Wait(why, on, now - self.waiting_since, resource))
+        self.waiting_since = now
+
+
+class Group:
+    """The items of a group under way: each has a frame, made only when its turn comes."""
+
+    __slots__ = ("frames", "left", "stopped", "values", "window")
+
+    def __init__(self, values: list[Json], left: deque[int], window: int) -> None:
+        self.values = values
+        """The items; one null for a group without `for_each`."""
+        self.window = window
+        """Most items under way."""
+        self.left = left
+        """The items that have not started, in their order."""
+        self.stopped: Failure | None = None
+        """Why it was stopped, if some of its items still clean up."""
+        self.frames: dict[int, Frame] = {}
+        """The frames of the items under way, by item."""
 
 
 class Around(NamedTuple):
@@ -43,6 +134,10 @@ class Around(NamedTuple):
     def planned(self) -> PlannedTask:
         return self.frame.plan.tasks[self.id]
 
+    @property
+    def group(self) -> Group:
+        return self.frame.open_groups[self.id]
+
 
 class Frame:
     """The tasks of one plan while they run. Only `Run` changes it."""
@@ -60,6 +155,7 @@ class Frame:
         "is_ordered",
         "is_tracked",
         "item",
+        "open_groups",
         "outputs",
         "partial",
         "plan",
@@ -115,6 +211,8 @@ class Frame:
         }
         for id, state in self.states.items() if tallies else ():
             state.tally = tallies.get(id) if tallies is not None else None
+        self.open_groups: dict[str, Group] = {}
+        """The groups among its tasks that are under way, by id."""
         self.is_tracked = around is not None or bool(plan.cleanup)
         """Whether it can be stopped while its run goes on."""
         self.ready: dict[Key, TaskCall] = {}

@@ -18,8 +18,8 @@ from ..values.strict import Json
 from .calls import items_of, made
 from .earlier_items import items_to_reuse
 from .events import Failure, Status
-from .frame import Around, Frame
-from .state import Group, Items, TaskState
+from .frame import Around, Frame, Group
+from .state import Items, TaskState
 
 if TYPE_CHECKING:  # the tasks in a group live as all others do
     from .lifecycle import Lifecycle
@@ -49,7 +49,9 @@ class Groups:
         notes = self._tasks.notes.on_absent(planned, scope)
         self._tasks.moves.task(state, Status.READY, now, notes=notes)
         left = [index for index in range(len(values)) if index not in reusable]
-        state.group = Group(values, deque(left), planned.task.max_concurrency or MAX_FRAMES)
+        frame.open_groups[planned.id] = Group(
+            values, deque(left), planned.task.max_concurrency or MAX_FRAMES
+        )
         if state.items is not None:
             self._tasks.reuse_items(reusable, state, state.items, now)
         if left:
@@ -60,8 +62,7 @@ class Groups:
     def _open_frames(self, frame: Frame, planned: PlannedTask, now: float) -> None:
         """Start as many items of the group *planned* as may be under way at once."""
         state = frame.states[planned.id]
-        group = state.group
-        assert group is not None
+        group = frame.open_groups[planned.id]
         assert planned.inner is not None
         while group.left and len(group.frames) < group.window:
             index = group.left.popleft()
@@ -95,7 +96,7 @@ class Groups:
         """Stop the items of the group *planned*, because of *error*. Returns whether the tasks that
         clean up are left in any; the group ends once these have ended."""
         state = frame.states[planned.id]
-        group = state.group
+        group = frame.open_groups.get(planned.id)
         if group is None:
             return False
         while group.left:
@@ -120,8 +121,7 @@ class Groups:
         assert around is not None
         frame.is_ended = True
         parent, id, index = around
-        state, planned, group = around.state, around.planned, around.state.group
-        assert group is not None
+        state, planned, group = around.state, around.planned, around.group
         del group.frames[index or 0]
         failure, output = frame.failure, None
         notes: tuple[str, ...] = ()
@@ -173,14 +173,13 @@ class Groups:
         ended; with the last item, the group."""
         parent, id, index = around
         state = around.state
-        assert state.group is not None
         if state.items is not None and index is not None and failure is not None:
             state.items.left -= 1
             state.items.errors.append((index, failure))
             self._tasks.moves.item(state, index, Status.FAILED, now, error=failure)
         elif index is not None:
             self._cancel_item(state, index, now)
-        if state.group.frames:
+        if around.group.frames:
             return
         if stopped == self._tasks.failed_fast(id):
             self._tasks.end_items(parent, id, now)

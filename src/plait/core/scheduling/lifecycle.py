@@ -7,50 +7,35 @@ waited for it because of a conflict or a layer, is decided in turn.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
+from contextlib import suppress
 
-from ...errors import CallError
+from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
-from .answers import Answers
 from .attempts import Attempts
-from .calls import blamed, items_of, made, reason_to_skip
+from .calls import CallsOf, blamed, items_of, made, reason_to_skip
 from .earlier_items import EarlierItems, items_to_reuse
 from .events import (
     PENDING,
     READY,
+    RUNNING,
     SUCCESS,
     Failure,
-    Key,
     RunLimits,
     Status,
     Wait,
 )
-from .frame import Frame
+from .frame import Frame, TaskCall
 from .groups import Groups
 from .moves import Moves
 from .pace import Pace
+from .repeats import joined
 from .run_notes import RunNotes
-from .state import Items, TaskCall, TaskState
+from .state import Items, TaskState
 from .tally import Tally
 from .usage import Usage
-
-
-class CallsOf(Protocol):
-    """Makes the calls of a task whose dependencies have settled (`core/scheduling/calls.py`)."""
-
-    def __call__(
-        self,
-        key: Key,
-        planned: PlannedTask,
-        scope: Scope,
-        max_items: int,
-        items: Items | None = None,
-        is_enough: Callable[[], bool] = ...,
-        /,
-    ) -> tuple[list[TaskCall], Items | None]: ...
 
 
 class Lifecycle:
@@ -82,7 +67,6 @@ class Lifecycle:
         self._calls = calls
         self._groups = Groups(self)
         self.pace = Pace(root.work)
-        self.answers = Answers(self)
         self.postponed: deque[tuple[Frame, str]] = deque()
         """The tasks that are due, or have items that were not looked at, and are left to the next
         step."""
@@ -133,7 +117,7 @@ class Lifecycle:
                 self._add_calls(calls)
         except CallError as error:
             notes = self.notes.on_absent(planned, scope, has_failed=True)
-            self.answers.give_up(frame, id, error, Failure.of(error), now, notes=notes)
+            self.fail(frame, id, error, Failure.of(error), now, notes=notes)
             return
         if reason is not None:
             self._skip(frame, id, reason, now, self.notes.on_absent(planned, scope))
@@ -272,13 +256,44 @@ class Lifecycle:
         """End *id*, which has not ended, because of *error*."""
         state = frame.states[id]
         state.error = error
-        self._stop_items(state, now, error)
+        self._stop_items(frame, id, now, error)
         call = self.attempts.abort(state.key, now)
         was_sent = state.attempts > 0 or error.code == "cancelled"
         if was_sent and state.items is not None and state.output is not None:
             frame.partial[id] = state.output
         self.moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
         self.end(frame, id)
+
+    def fail(
+        self,
+        frame: Frame,
+        id: str,
+        error: CallError,
+        failure: Failure,
+        now: float,
+        call: TaskCall | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """End the task *id*, which has failed with *error*: in making its *call*, or before."""
+        state = frame.states[id]
+        state.error = failure
+        if isinstance(error, InvalidOutput):
+            self._keep_what_is_invalid(state, error)
+        if call is not None and call.pages:
+            state.output = joined(call.pages)
+        was_late = isinstance(error, CallTimeout) and state.status is RUNNING
+        status = Status.TIMEOUT if was_late else Status.FAILED
+        self.moves.task(state, status, now, call, notes=notes)
+        self.end(frame, id)
+        self.after_failure(frame, id, now)
+
+    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
+        """Keep the invalid output for `get_run`, if it fits the run's limit."""
+        if error.output is not None:
+            output = Output.of(error.output)
+            with suppress(OutputTooLarge):
+                self.usage.keep(output)
+                state.output = output
 
     def after_failure(self, frame: Frame, id: str, now: float) -> None:
         """Do what follows from the end of *id*, if it has failed, beyond its dependents."""
@@ -330,7 +345,7 @@ class Lifecycle:
         state = frame.states[id]
         items = state.items
         assert items is not None
-        was_early = self._stop_items(state, now, self.failed_fast(id))
+        was_early = self._stop_items(frame, id, now, self.failed_fast(id))
         items.errors.sort(key=lambda pair: pair[0])
         may_fail = frame.plan.tasks[id].task.on_item_failure == "skip" and items.has_success
         if items.errors and not may_fail:
@@ -352,13 +367,13 @@ class Lifecycle:
         """Return why others end with *id*, which has failed."""
         return Failure("fail_fast", self.why("fail_fast", id), caused_by=id)
 
-    def _stop_items(self, state: TaskState, now: float, error: Failure) -> bool:
-        """Stop the items of a task, because of *error*; the outputs so far make its output. Returns
-        whether there were any to stop."""
-        if state.group is not None:
-            for inner in state.group.frames.values():
+    def _stop_items(self, frame: Frame, id: str, now: float, error: Failure) -> bool:
+        """Stop the items of the task *id*, because of *error*; the outputs so far make its output.
+        Returns whether there were any to stop."""
+        state = frame.states[id]
+        if (group := frame.open_groups.pop(id, None)) is not None:
+            for inner in group.frames.values():
                 self.stop_frame(inner, now, error, at_once=True)
-            state.group = None
         if (items := state.items) is None:
             return False
         left = [index for index, status in enumerate(items.statuses) if not status.is_final]

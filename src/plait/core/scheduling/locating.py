@@ -21,7 +21,7 @@ from ..tools.claims import Accesses, Places, ResourceClaim, ResourceName
 from ..values.printable import printable
 from .direct_calls import DirectCall
 from .events import Key, Locate, Located
-from .state import TaskCall
+from .frame import TaskCall
 
 PROMPT_S = 0.25
 """Seconds that calls of a run wait for the files of those that were ready before them."""

@@ -16,7 +16,8 @@ from .events import (
     Status,
     Wait,
 )
-from .state import TaskCall, TaskState
+from .frame import TaskCall
+from .state import TaskState
 
 
 class Moves:

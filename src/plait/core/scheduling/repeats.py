@@ -12,7 +12,7 @@ from ..values.problems import written
 from ..values.strict import Json, JsonObject
 from .absences import look_for, missing, refuse_absent
 from .calls import applied, checked, inner_value
-from .state import TaskCall
+from .frame import TaskCall
 
 if TYPE_CHECKING:  # a start without a DAG does not need it
     from ..expressions.evaluation import Expression

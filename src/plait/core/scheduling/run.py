@@ -15,17 +15,18 @@ from ..tools.catalog import digest_of
 from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
+from .answers import Answers
 from .attempts import Attempts
-from .calls import MAX_ITEMS, calls_of
+from .calls import MAX_ITEMS, CallsOf, calls_of
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems
 from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
-from .frame import Frame
+from .frame import Frame, TaskCall
 from .lanes import NO_DESK, SlotRequest, Urgency
-from .lifecycle import CallsOf, Lifecycle
+from .lifecycle import Lifecycle
 from .moves import Moves
 from .retry import RetryBudgets
-from .state import TaskCall, outlines_of
+from .state import outlines_of
 from .tally import Tally, outlines_of_inner
 
 MAX_RUN_BYTES = 256 * 2**20
@@ -94,6 +95,7 @@ class Run:
         self._tasks = Lifecycle(
             self.root, moves, self._attempts, self.limits, calls, earlier_items or {}, self.tallies
         )
+        self._answers = Answers(self._tasks)
         self.usage = self._tasks.usage
         self._next_step = Key(id, "", 0)
         self._is_in_steps = False
@@ -236,20 +238,20 @@ class Run:
         self._attempts.sent(key, now)
 
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
-        self._tasks.answers.succeed(self._attempts.close(key, now), output, now, cached=cached)
+        self._answers.succeed(self._attempts.close(key, now), output, now, cached=cached)
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:
         call = self._attempts.close(key, now)
         failure = self._attempts.try_again(call, error, now)
         if failure is not None:
-            self._tasks.answers.fail(call, error, failure, now)
+            self._answers.fail(call, error, failure, now)
         self._advance(now)
 
     def refuse(self, call: TaskCall, error: CallError, now: float) -> None:
         """Fail *call*, which is ready and cannot be sent."""
         self._attempts.give_up(call)
-        self._tasks.answers.fail(call, error, Failure.of(error), now)
+        self._answers.fail(call, error, Failure.of(error), now)
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:

@@ -6,7 +6,7 @@ from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..values.problems import written
 from .absences import CONDITIONS, absent
-from .state import TaskCall
+from .frame import TaskCall
 
 MAX_NOTES = 20
 """Most notes on arguments and filters of one run."""

@@ -41,13 +41,13 @@ from .events import (
     Succeeded,
     Woke,
 )
+from .frame import TaskCall
 from .lanes import NO_DESK, NO_RUN, Lease
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import LockRequest, Locks
 from .retry import RetryBudgets
 from .run import Run
-from .state import TaskCall
 
 
 class Scheduler:

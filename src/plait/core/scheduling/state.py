@@ -1,14 +1,11 @@
-"""The state of each task of a run, and of each call that a task makes."""
+"""The state of each task of a run, and of the items of one that has a `for_each`."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
-from ..planning.plan import Plan, PlannedTask
-from ..tools.catalog import Tool
+from ..planning.plan import Plan
 from ..tools.output import Output
-from ..values.schema import Place
 from ..values.strict import Json, JsonObject
 from .events import (
     PENDING,
@@ -20,78 +17,8 @@ from .events import (
     Wait,
 )
 
-if TYPE_CHECKING:  # it is made of states
-    from .frame import Frame
+if TYPE_CHECKING:
     from .tally import Tally
-
-
-class TaskCall:
-    """One call of a task, or of one item of a `for_each` task. Times are in seconds."""
-
-    __slots__ = (
-        "arguments",
-        "attempts",
-        "frame",
-        "item",
-        "key",
-        "left_out",
-        "pages",
-        "paused_s",
-        "planned",
-        "rounds",
-        "started_at",
-        "took_s",
-        "waiting_since",
-        "waits",
-    )
-
-    frame: Frame
-    """The frame of its task, as its run sets it."""
-
-    def __init__(
-        self,
-        key: Key,
-        planned: PlannedTask,
-        arguments: JsonObject,
-        item: Json = None,
-        left_out: tuple[Place, ...] = (),
-    ) -> None:
-        self.key = key
-        self.planned = planned
-        self.arguments = arguments
-        self.left_out = left_out
-        """The places of optional arguments that were null or empty text, which the tool does not
-        take."""
-        self.item = item
-        """The item of a `for_each` task."""
-        self.attempts = 0
-        """The attempts of its present round."""
-        self.rounds = 0
-        """The number of answers after which it was made again: the pages before this one."""
-        self.pages: list[Output] | None = None
-        """The outputs of those rounds, and of the present one once it is answered."""
-        self.started_at: float | None = None
-        self.took_s: float | None = None
-        """The duration of its last finished attempt."""
-        self.paused_s = 0.0
-        """The time in which the client was asked, in its present attempt."""
-        self.waiting_since = 0.0
-        """The time when the wait began that is not yet in `waits`."""
-        self.waits: tuple[Wait, ...] = ()
-        """Waits for limits, conflicts and files before the first attempt."""
-
-    @property
-    def tool(self) -> Tool:
-        return self.planned.tool
-
-    def __lt__(self, other: TaskCall) -> bool:
-        return self.key < other.key
-
-    def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:
-        """Record the wait that just ended and start timing the next."""
-        if now > self.waiting_since and not self.attempts:
-            self.waits = (*self.waits, Wait(why, on, now - self.waiting_since, resource))
-        self.waiting_since = now
 
 
 class Items:
@@ -133,24 +60,6 @@ class Items:
         )
 
 
-class Group:
-    """The items of a group under way: each has a frame, made only when its turn comes."""
-
-    __slots__ = ("frames", "left", "stopped", "values", "window")
-
-    def __init__(self, values: list[Json], left: deque[int], window: int) -> None:
-        self.values = values
-        """The items; one null for a group without `for_each`."""
-        self.window = window
-        """Most items under way."""
-        self.left = left
-        """The items that have not started, in their order."""
-        self.stopped: Failure | None = None
-        """Why it was stopped, if some of its items still clean up."""
-        self.frames: dict[int, Frame] = {}
-        """The frames of the items under way, by item."""
-
-
 class TaskState:
     """The state of one task. Times are in seconds, on the caller's clock."""
 
@@ -160,7 +69,6 @@ class TaskState:
         "due_at",
         "ended_at",
         "error",
-        "group",
         "is_fresh",
         "items",
         "key",
@@ -200,8 +108,6 @@ class TaskState:
         self.items: Items | None = None
         self.tally: Tally | None = None
         """Counts its moves, if it is in a group."""
-        self.group: Group | None = None
-        """The items of a group, while it runs."""
 
     def failure(self) -> Json:
         """Return why it did not succeed, as `$ERROR[id]` shows it; None if it ended well and no
