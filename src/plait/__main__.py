@@ -1,7 +1,7 @@
 """The command `plait`, and `python -m plait`.
 
-`plait serve` on a pipe is a door, which starts in the time of a bare interpreter. So nothing is
-imported here before it is known whether it is one.
+`plait serve` on a pipe is a door, and `plait call` mostly asks a gateway that runs: both start in
+the time of a bare interpreter. So nothing is imported here before it is known what is asked for.
 """
 
 from __future__ import annotations
@@ -38,22 +38,13 @@ def _main() -> None:
     if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
+    from .cli.early import end_if_interrupted
+
+    end_if_interrupted()
+    if sys.argv[1:2] == ["call"] and sys.platform in ("linux", "darwin"):
+        _call_in_shared_gateway()
     import gc
-    import signal
-    from contextlib import suppress
 
-    from .cli.exits import INTERRUPTED
-
-    def end(number: int, frame: object) -> None:
-        if "--json" in sys.argv:
-            with suppress(OSError):
-                os.write(1, f"{INTERRUPTED}\n".encode())
-        os._exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) in {signal.default_int_handler, signal.SIG_DFL}:
-            # While modules are imported, a KeyboardInterrupt could surface as any error of theirs.
-            signal.signal(number, end)
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # else it searches all installed packages
@@ -64,6 +55,21 @@ def _main() -> None:
 
     hide_memory()
     program(prog_name="plait")
+
+
+def _call_in_shared_gateway() -> None:
+    """Let the gateway that others share make the call, if there is one and the call is a plain one:
+    that needs no imports."""
+    from .door.call import call
+    from .door.commands import Lost
+
+    try:
+        if (code := call(sys.argv[2:])) is not None:
+            sys.exit(code)
+    except Lost as error:
+        from .cli.shared import end_lost
+
+        sys.exit(end_lost(error, as_json="--json" in sys.argv))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from plait.cli.commands import program
+from plait.config import Config
 from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
@@ -18,6 +20,7 @@ from plait.observers.logs import log_notices
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
+from .sharing import sharing
 
 STRING = {"type": "string"}
 OURS = ("CONFIG", "DEBUG", "LOG_LEVEL", "LOG_FORMAT")
@@ -58,22 +61,25 @@ def servers() -> FakeServers:
 class Plait:
     """Types a command line: `plait("run", "dag.json")`."""
 
-    def __init__(self, servers: FakeServers) -> None:
+    def __init__(self, servers: FakeServers, *, is_shared: bool = False) -> None:
         self._servers = servers
+        self.is_shared = is_shared
         self.policy = Policy()
+        self.opened: Callable[[Config], Gateway] = self._in_memory
+        """Opens the gateway, in this process or in the shared one."""
 
     def __call__(self, *words: str, input: str | bytes | None = None, **environ: str) -> Result:
-        def opened(config: object) -> Gateway:
-            return Gateway(
-                self._servers,
-                self._servers,
-                InMemoryRuns(),
-                policy=self.policy,
-                observers=[log_notices],
-            )
-
         return CliRunner().invoke(
-            program, list(words), obj=opened, input=input, env=environ, prog_name="plait"
+            program, list(words), obj=self.opened, input=input, env=environ, prog_name="plait"
+        )
+
+    def _in_memory(self, config: Config) -> Gateway:
+        return Gateway(
+            self._servers,
+            self._servers,
+            InMemoryRuns(),
+            policy=self.policy,
+            observers=[log_notices],
         )
 
     def run(self, tasks: Any, *words: str, **options: Any) -> Result:
@@ -83,13 +89,30 @@ class Plait:
 
 
 @pytest.fixture
-def plait(servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plait:
+def way() -> str:
+    """How commands are carried out: `alone`, or `shared` by a gateway that runs. Modules that test
+    what a gateway carries out have both ways."""
+    return "alone"
+
+
+@pytest.fixture
+def plait(
+    servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> Iterator[Plait]:
     """In a folder with nothing in it, and an environment that says nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     for name in ("NO_COLOR", "FORCE_COLOR", *(f"PLAIT_{name}" for name in OURS)):
         monkeypatch.delenv(name, raising=False)
-    return Plait(servers)
+    made = Plait(servers, is_shared=way == "shared")
+    if not made.is_shared:
+        yield made
+        return
+    monkeypatch.delenv("PLAIT_ISOLATED")
+    monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
+    with sharing(tmp_path / "state", lambda config: made.opened(config)) as gateway:
+        yield made
+        assert gateway.failures == []
 
 
 def task(id: str, tool: str = "s:echo", **more: Any) -> dict[str, Any]:

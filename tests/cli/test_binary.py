@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from plait.cli.binary import binaries, save, without_binary
+from plait.cli.binary import binaries, files_of, without_binary, write_files
+from plait.cli.exits import Misused
 
 IMAGE: Any = {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}
 BLOB: Any = {"type": "resource", "resource": {"uri": "x://y", "mimeType": "a/b", "blob": "eWVz"}}
@@ -37,12 +37,12 @@ def test_all_else_stays_as_it_is():
 
 def test_what_cannot_be_decoded_or_written_is_refused(tmp_path: Path):
     broken: Any = {**IMAGE, "data": "a"}
-    with pytest.raises(typer.BadParameter, match="base64 is broken"):
-        save(broken, (), "", tmp_path / "x.png")
-    with pytest.raises(typer.BadParameter, match="Is a directory"):
-        save("text", (), "text", tmp_path)
+    with pytest.raises(Misused, match="base64 is broken"):
+        files_of(broken, (), "", tmp_path / "x.png")
+    with pytest.raises(Misused, match="Is a directory"):
+        write_files([(tmp_path, b"text")])
 
 
 def test_attachments_beside_another_output_are_saved(tmp_path: Path):
-    assert save({"n": 1}, (IMAGE,), "{}", tmp_path / "x") == [tmp_path / "x"]
-    assert (tmp_path / "x").read_bytes() == b"hello"
+    [(path, content)] = files_of({"n": 1}, (IMAGE,), "{}", tmp_path / "x")
+    assert (path, content) == (tmp_path / "x", b"hello")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-import typer
 
 from plait.cli.calling import read_arguments
+from plait.cli.exits import Misused
 
 from ..fakes import FakeServers, tool
 from .conftest import Plait
+
+
+@pytest.fixture(params=["alone", "shared"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Carried out in this process, and by a gateway that runs."""
+    return str(request.param)
+
 
 PROPERTIES = {
     "text": {"type": "string"},
@@ -63,7 +71,7 @@ def test_call_as_json_is_the_result_of_a_run(plait: Plait):
 
 def test_an_interrupted_call_is_cancelled_and_its_result_shown(plait: Plait, servers: FakeServers):
     async def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
         await anyio.sleep_forever()
 
     servers.add(tool("s:interrupted", {}), interrupted)
@@ -126,7 +134,7 @@ def test_arguments_come_from_words_files_and_standard_input(plait: Plait, tmp_pa
     ],
 )
 def test_arguments_that_cannot_be_read_are_refused_with_an_example(word: str, said: str):
-    with pytest.raises(typer.BadParameter, match=said) as refused:
+    with pytest.raises(Misused, match=said) as refused:
         read_arguments([word], None)
     assert str(refused.value).endswith("""or a JSON object such as '{"path": "README.md"}'.""")
 

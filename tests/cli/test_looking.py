@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
 
 from ..fakes import FakeServers
 from .conftest import Plait, task
+
+
+@pytest.fixture(params=["alone", "shared"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Carried out in this process, and by a gateway that runs."""
+    return str(request.param)
+
 
 TASKS = [task("a"), task("b", "s:say", arguments={"text": "$OUTPUT[a].x"})]
 

@@ -31,12 +31,12 @@ def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
 
 
-@pytest.mark.parametrize("command", ["ps", "stop", "restart"])
+@pytest.mark.parametrize("command", ["ps", "stop", "restart", "servers --all"])
 @pytest.mark.usefixtures("nothing")
 def test_without_a_gateway_there_is_nothing_to_do(plait: Plait, command: str):
-    result = plait(command)
+    result = plait(*command.split())
     assert (result.exit_code, result.stdout) == (0, "No shared gateway runs.\n")
-    assert json.loads(plait(command, "--json").stdout) == {"running": False}
+    assert json.loads(plait(*command.split(), "--json").stdout) == {"running": False}
 
 
 def test_the_gateway_is_shown_with_its_servers_and_clients(plait: Plait, running: Home):
@@ -51,6 +51,12 @@ def test_the_gateway_is_shown_with_its_servers_and_clients(plait: Plait, running
     [server] = document["desks"][0]["servers"]
     assert f"w                 ready  process {server['pid']}" in shown
     assert f"test 7                    process {os.getpid()}  {running.folder}" in shown
+
+    listed = plait("servers", "--all").stdout
+    assert listed.startswith(f"{running.settings}\n✓ w                 ready       stdio")
+    desks = json.loads(plait("servers", "--all", "--json").stdout)["desks"]
+    assert desks == [{"config": str(running.settings), "servers": [server]}]
+    assert server["tools"] > 5
 
 
 def test_a_gateway_is_stopped_and_its_end_waited_for(plait: Plait, running: Home):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import anyio
@@ -10,6 +11,13 @@ import pytest
 
 from ..fakes import FakeServers, tool
 from .conftest import Plait, task
+
+
+@pytest.fixture(params=["alone", "shared"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Carried out in this process, and by a gateway that runs."""
+    return str(request.param)
+
 
 WELL = [task("a", arguments={"n": 1}), task("b", arguments={"from": "$OUTPUT[a].n"})]
 BROKEN = [task("a"), task("bad", "s:fail"), task("after", depends_on=["bad"])]
@@ -90,7 +98,7 @@ def test_a_dry_run_is_planned_and_not_run(plait: Plait, servers: FakeServers):
 
 def test_ctrl_c_cancels_the_calls_and_prints_what_there_is(plait: Plait, servers: FakeServers):
     async def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
         await anyio.sleep_forever()
 
     servers.add(tool("s:interrupted", {}), interrupted)
@@ -125,7 +133,7 @@ def test_detail_full_shows_outputs_whole(plait: Plait):
 
 def test_ctrl_c_lets_a_run_clean_up(plait: Plait, servers: FakeServers):
     async def interrupted() -> None:
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
         await anyio.sleep_forever()
 
     servers.add(tool("s:interrupted", {}), interrupted)

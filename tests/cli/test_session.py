@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
 import anyio
 import pytest
-from typer.testing import CliRunner
 
-from plait.cli.commands import program
 from plait.cli.exits import Exit
 from plait.cli.session import Session
 from plait.config import Config
@@ -21,6 +20,12 @@ from ..fakes import FakeServers
 from .conftest import Plait, task
 
 
+@pytest.fixture(params=["alone", "shared"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Carried out in this process, and by a gateway that runs."""
+    return str(request.param)
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)],
@@ -28,8 +33,8 @@ from .conftest import Plait, task
 def test_a_signal_ends_what_the_command_does(
     number: signal.Signals, code: Exit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    async def verb(gateway: object) -> int:
-        signal.raise_signal(number)
+    async def verb(gateway: object, invocation: object) -> int:
+        os.kill(os.getpid(), number)
         await anyio.sleep_forever()
         raise AssertionError
 
@@ -47,7 +52,7 @@ def test_a_signal_ends_what_the_command_does(
 def test_an_error_of_the_program_itself_shows_no_secret(
     debug: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    async def verb(gateway: object) -> int:
+    async def verb(gateway: object, invocation: object) -> int:
         raise ValueError("of a library: b's3cr3t key\\n'")
 
     monkeypatch.setenv("KEY", "s3cr3t key\n")
@@ -92,7 +97,8 @@ def test_a_profile_narrows_the_settings_of_every_command(
     line = [*words.split(), "--config", "some.toml"]
     line += [] if by_variable else ["--profile", "one"]
     environ = {"PLAIT_PROFILE": "one"} if by_variable else {}
-    CliRunner().invoke(program, line, obj=opened, input="{}", env=environ)
+    plait.opened = opened
+    plait(*line, input="{}", **environ)
     assert [list(config.servers) for config in seen] == [["b"]]
 
 
@@ -126,7 +132,7 @@ def test_a_signal_before_anything_runs_leaves_nothing_to_print_but_one_document(
     plait: Plait, monkeypatch: pytest.MonkeyPatch
 ):
     async def never(self: FakeServers, names: object = None) -> None:
-        signal.raise_signal(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
         await anyio.sleep_forever()
 
     monkeypatch.setattr(FakeServers, "settled", never)

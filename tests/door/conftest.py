@@ -30,3 +30,12 @@ async def scripted(short_path: Path) -> AsyncIterator[ScriptedMachine]:
     machine = ScriptedMachine(short_path)
     yield machine
     await machine.end()
+
+
+@pytest.fixture
+def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a person whose state folder is empty. It is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("PLAIT_ISOLATED")
+    return tmp_path

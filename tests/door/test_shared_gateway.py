@@ -52,6 +52,17 @@ class Desk:
         await until(lambda: self.calls > before)
         return request
 
+    async def person(self, *words: str) -> asyncio.subprocess.Process:
+        """Start a command of a person. The modules that it imports are on its standard error."""
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "importtime", "-m", "plait", *words),
+            stdout=pipe,
+            stderr=pipe,
+            env={**self.machine.environ, "PLAIT_CONFIG": "servers.toml"},
+            cwd=self.machine.folder,
+        )
+
     @property
     def calls(self) -> int:
         return self.server.asked.count("tools/call")
@@ -294,6 +305,32 @@ async def test_a_client_that_does_not_read_harms_no_other(machine: Machine):
     lazy.read()
     for ping in await writing:
         assert "result" in await lazy.answer(ping)
+
+
+async def test_a_call_of_a_person_is_made_cancelled_and_reported_by_the_gateway(desk: Desk):
+    door = await desk.door()
+    look = await desk.person("call", "s:look", "--json")
+    out, notes = await look.communicate()
+    assert (look.returncode, json.loads(out)["status"]) == (0, "success"), notes
+    imported = {line.rpartition(b"|")[2].strip().decode() for line in notes.splitlines()}
+    assert "plait.door.call" in imported
+    assert imported & {"asyncio", "json", "socket", "typing", "re", "enum", "typer"} == set()
+
+    interrupted = await desk.person("call", "s:wait")
+    await until(lambda: desk.calls == 2)
+    interrupted.send_signal(signal.SIGINT)
+    assert await interrupted.wait() == 130
+    desk.server.answer_wait()
+    await until(lambda: "notifications/cancelled" in desk.server.asked)
+
+    door.process.kill()  # else it would start the next gateway
+    desk.server.close()
+    lost = await desk.person("call", "s:look")
+    await until(lambda: desk.calls == 3)
+    desk.machine.kill_gateway()
+    out, notes = await lost.communicate()
+    assert (lost.returncode, out) == (1, b"")
+    assert b"Whether its calls took effect is unknown" in notes
 
 
 async def pings(client: Client, count: int) -> list[int]:

@@ -49,8 +49,8 @@ class Gateway(verbs.Gateway):
         """Make the gateway that *config*, or the file of that path, describes. Raises
         `ConfigError`.
 
-        With *first*, servers start once it is set, once they are needed, or after a second. If
-        *on_demand*, each starts only once it is needed. With *parts*, which must be open and are
+        With *first*, servers start once it is set, once they are needed, or after a second; if
+        *on_demand*, not after a second. With *parts*, which must be open and are
         shared, it is the configuration *desk* among others.
         """
         from ..downstream.pool import HELD_S, Pool
@@ -59,7 +59,7 @@ class Gateway(verbs.Gateway):
         own = Parts(settings.gateway, settings.state_folder) if parts is None else None
         parts = own or parts
         assert parts is not None
-        first, hold_s = (anyio.Event(), math.inf) if on_demand else (first, HELD_S)
+        first, hold_s = (first or anyio.Event(), math.inf) if on_demand else (first, HELD_S)
         pool = Pool(settings, parts.connections, first=first, hold_s=hold_s, keys=parts.keys)
         parts.adopt(settings, desk)
         made = cls(

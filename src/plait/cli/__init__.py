@@ -2,6 +2,11 @@
 
     commands    the commands with their arguments, options and help
     session     one start of the program: settings, log, gateway, signals; errors become exit codes
+    orders      the commands that need a gateway, as values
+    invocation  the streams of the person and what they asked for; errors become messages
+    performing  a command from its start to its exit code, with the interrupts of the person
+    shared      a command that the gateway carries out which other programs share
+    early       an interrupt while modules are imported
     exits       the exit codes
     documents   a DAG from a file, with the changes that options make
     running     run

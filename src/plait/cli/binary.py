@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import typer
-
 from ..core.values.strict import Json, JsonObject
+from .exits import Misused
+
+OPTION = "-o"
 
 
 class Binary(NamedTuple):
@@ -43,19 +44,27 @@ def without_binary(value: Json) -> Json:
     return {**value, "data": said}
 
 
-def save(value: Json, attachments: Sequence[JsonObject], text: str, path: Path) -> list[Path]:
-    """Write the binary contents of an output to *path*, the second one to `NAME-2`; without any,
-    its *text*. Returns the files. Raises `typer.BadParameter`."""
+def files_of(
+    value: Json, attachments: Sequence[JsonObject], text: str, path: Path
+) -> list[tuple[Path, bytes]]:
+    """Return the files that hold an output: its binary contents in *path*, the second one in
+    `NAME-2`; without any, its *text*. Raises `Misused`."""
     found = [*binaries(value)] or [*binaries([*attachments])]
-    files = [path, *(path.with_stem(f"{path.stem}-{at}") for at in range(2, len(found) + 1))]
+    paths = [path, *(path.with_stem(f"{path.stem}-{at}") for at in range(2, len(found) + 1))]
     try:
         contents = [base64.b64decode(each.data) for each in found] or [text.encode()]
-        for file, content in zip(files, contents, strict=True):
-            file.write_bytes(content)
-    except (OSError, binascii.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else f"the base64 is broken: {error}"
-        raise typer.BadParameter(f"{path}: {why}.", param_hint="-o") from None
-    return files
+    except binascii.Error as error:
+        raise Misused(f"{path}: the base64 is broken: {error}.", hint=OPTION) from None
+    return list(zip(paths, contents, strict=True))
+
+
+def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
+    """Write *files*, each a path and its content. Raises `Misused`."""
+    for path, content in files:
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise Misused(f"{path}: {error.strerror}.", hint=OPTION) from None
 
 
 def _binary(block: Json) -> Binary | None:

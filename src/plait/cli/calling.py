@@ -6,23 +6,23 @@ import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-import typer
 
 from ..core.results.result import RunResult
 from ..core.tools.catalog import Tool
 from ..core.values.strict import Json, JsonObject, NotStrict, loads
 from ..engine.gateway import Gateway
 from ..errors import InvalidDag
-from .binary import binaries, save, without_binary
+from .binary import binaries, files_of, without_binary
 from .documents import STDIN, literal, read_input
-from .exits import exit_of
+from .exits import Misused, exit_of
+from .invocation import Invocation
 from .live import row, showing, starting_rows
 from .report import abandoned, errors_report, notes_report
-from .session import Session
 from .style import Line, Verbatim, counted, pretty
 
 CALL = "call"
@@ -30,7 +30,7 @@ EXAMPLE = """Write key=value, or a JSON object such as '{"path": "README.md"}'."
 
 
 async def call_tool(
-    gateway: Gateway, session: Session, name: str, words: Sequence[str], to: Path | None
+    gateway: Gateway, invocation: Invocation, name: str, words: Sequence[str], to: Path | None
 ) -> int:
     """Call the tool *name* once with the arguments in *words*. Show its result, text as it is and
     anything else as JSON, or write it to the file *to*."""
@@ -46,18 +46,19 @@ async def call_tool(
         return [row(record, record.tasks[CALL], name, latest)]
 
     try:
-        async with showing(session.console.err, rows):
+        async with showing(invocation.console.err, rows):
             if any("=" in word for word in words) and gateway.catalog().find(name) is None:
                 await gateway.settled(servers or None)
             arguments = read_arguments(words, gateway.catalog().find(name))
             task = {"id": CALL, "tool": name, "arguments": literal(arguments), "literal": True}
             try:
-                submitted = await gateway.submit({"tasks": [task]})
+                await invocation.begin()
+                submitted = await gateway.submit({"tasks": [task]}, invocation.caller)
             except InvalidDag as error:
                 raise _of_a_call(error) from None
             run_id = submitted.run_id
-            session.last_words = lambda: _show(
-                session, abandoned(gateway.result(submitted.run_id)), name, to
+            invocation.last_words = lambda: _show(
+                invocation, abandoned(gateway.result(submitted.run_id)), name, to
             )
             async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
                 async for progress in news:
@@ -65,24 +66,26 @@ async def call_tool(
     except anyio.get_cancelled_exc_class():
         if run_id is not None:
             with anyio.CancelScope(shield=True):  # bounded by the gateway
-                _show(session, abandoned(await gateway.cancel(run_id)), name, to)
+                stopped = abandoned(await gateway.cancel(run_id))
+                await invocation.work(partial(_show, invocation, stopped, name, to))
         raise
     result = gateway.result(run_id)
-    _show(session, result, name, to)
+    await invocation.work(partial(_show, invocation, result, name, to))
     return exit_of(result)
 
 
-def _show(session: Session, result: RunResult, name: str, to: Path | None) -> None:
-    out, err = session.console.out, session.console.err
-    if session.as_json:
+def _show(invocation: Invocation, result: RunResult, name: str, to: Path | None) -> None:
+    out, err = invocation.console.out, invocation.console.err
+    if invocation.as_json:
         out.json(result.document("full"))
     elif CALL in result.outputs:
         value = result.outputs[CALL]
         attachments = result.attachments.get(CALL, ())
         if to is not None:
             text = "\n".join(pretty(value, out.width)) + "\n"
-            files = save(value, attachments, text, to)
-            err.line(f"saved in {', '.join(map(str, files))}")
+            files = files_of(value, attachments, text, to)
+            invocation.save(files)
+            err.line(f"saved in {', '.join(str(path) for path, _ in files)}")
         else:
             out.lines((Verbatim(line),) for line in pretty(without_binary(value), out.width))
             if found := [*binaries(value)] or [*binaries([*attachments])]:
@@ -102,14 +105,14 @@ def _of_a_call(error: InvalidDag) -> InvalidDag:
 
 
 def read_words(words: Sequence[str]) -> list[str]:
-    """Replace `@FILE` and `-` among *words* by what they hold. Raises `typer.BadParameter`."""
+    """Replace `@FILE` and `-` among *words* by what they hold. Raises `Misused`."""
     return [_held(word) for word in words]
 
 
 def _held(word: str) -> str:
     if word == STDIN:
         if sys.stdin.isatty():
-            typer.echo("Reading arguments from the terminal; Ctrl-D ends them.", err=True)
+            print("Reading arguments from the terminal; Ctrl-D ends them.", file=sys.stderr)
     elif not word.startswith("@"):
         return word
     path = word.removeprefix("@")
@@ -122,7 +125,7 @@ def _held(word: str) -> str:
 
 def read_arguments(words: Sequence[str], tool: Tool | None) -> JsonObject:
     """Read *words*, JSON objects and `key=value`, in this order. A value is of the type that the
-    schema of *tool* gives it. Raises `typer.BadParameter`."""
+    schema of *tool* gives it. Raises `Misused`."""
     arguments: JsonObject = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -167,5 +170,5 @@ def _typed(text: str, types: set[str]) -> Json:
     return value
 
 
-def _bad(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message, param_hint="ARGUMENTS")
+def _bad(message: str) -> Misused:
+    return Misused(message, hint="ARGUMENTS")

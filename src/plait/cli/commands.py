@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from .. import __version__
 
 if TYPE_CHECKING:
-    from .documents import Source
+    from .orders import AnyCommand
     from .session import Session
 
 EXITS = """\
@@ -242,18 +242,12 @@ def run(
 
     Ctrl-C cancels the run and shows its results so far; a second one exits at once.
     """
-    from .documents import Changes
-    from .running import run_dag
+    from .documents import Changes, read_source
+    from .orders import Run
 
     changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()))
-    session = _session(ctx, config, profile, log_level, debug, as_json)
-    source = _source(session, dag)
-    is_whole = detail is Detail.FULL
-    _end(
-        session.perform(
-            lambda gateway: run_dag(gateway, session, source, changes, is_whole=is_whole)
-        )
-    )
+    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    _perform(session, lambda: Run(read_source(dag), changes, is_whole=detail is Detail.FULL))
 
 
 @program.command(epilog=EXITS)
@@ -271,11 +265,11 @@ def plan(
 
     Shows its layers, the critical path, conflicts, the expected time, and what it changes.
     """
-    from .looking import plan_dag
+    from .documents import read_source
+    from .orders import Plan
 
-    session = _session(ctx, config, profile, log_level, debug, as_json)
-    source = _source(session, dag)
-    _end(session.perform(lambda gateway: plan_dag(gateway, session, source)))
+    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    _perform(session, lambda: Plan(read_source(dag)))
 
 
 @program.command(epilog=EXITS)
@@ -294,11 +288,11 @@ def explain(
     Says what runs when and on what condition, what is read and what is changed, and what is
     returned.
     """
-    from .looking import explain_dag
+    from .documents import read_source
+    from .orders import Explain
 
-    session = _session(ctx, config, profile, log_level, debug, as_json)
-    source = _source(session, dag)
-    _end(session.perform(lambda gateway: explain_dag(gateway, session, source)))
+    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    _perform(session, lambda: Explain(read_source(dag)))
 
 
 @program.command()
@@ -327,12 +321,10 @@ def tools(
 
     [w] marks those that are not read-only.
     """
-    from .looking import list_tools
+    from .orders import Tools
 
-    session = _session(ctx, config, profile, log_level, debug, as_json)
-    _end(
-        session.perform(lambda gateway: list_tools(gateway, session, " ".join(words or ()), server))
-    )
+    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    _perform(session, lambda: Tools(" ".join(words or ()), server))
 
 
 @program.command(epilog=EXITS)
@@ -363,16 +355,20 @@ def call(
     debug: DebugOption = False,
 ) -> None:
     """Call one tool and show its result."""
-    from .calling import call_tool, read_words
+    from .calling import read_words
+    from .orders import Call
 
-    session = _session(ctx, config, profile, log_level, debug, as_json)
-    words = read_words(arguments or ())
-    _end(session.perform(lambda gateway: call_tool(gateway, session, tool, words, output)))
+    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    _perform(session, lambda: Call(tool, tuple(read_words(arguments or ())), output))
 
 
 @program.command()
 def servers(
     ctx: typer.Context,
+    of_all: Annotated[
+        bool,
+        typer.Option("--all", help="Those of all settings in the shared gateway, as they are now."),
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     profile: ProfileOption = None,
@@ -385,10 +381,14 @@ def servers(
     Waits until every server has answered or failed, for about half a minute at most. The exit code
     is 0 in any case: the states are the result.
     """
-    from .looking import list_servers
+    from .orders import Servers
 
-    session = _session(ctx, config, profile, log_level, debug, as_json)
-    _end(session.perform(lambda gateway: list_servers(gateway, session)))
+    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    if of_all:
+        from .machine import show_all_servers
+
+        _end(session.settle(lambda: show_all_servers(session)))
+    _perform(session, Servers)
 
 
 @program.command()
@@ -460,21 +460,28 @@ def _session(
     log_level: LogLevel | None,
     debug: bool,
     as_json: bool = False,
+    isolated: bool = True,
 ) -> Session:
-    """Return the session of a command. *ctx.obj* may be another function that opens a gateway."""
+    """Return the session of a command. *ctx.obj* may be another function that opens a gateway. A
+    command that is to show its log does all by itself."""
     from .session import Session
 
     level = (log_level or LogLevel.ERROR).value
-    return Session(ctx.obj, config, profile, level, debug, as_json)
+    may_share = not isolated and log_level is None
+    return Session(
+        ctx.obj, config, profile, level, debug=debug, as_json=as_json, may_share=may_share
+    )
 
 
-def _source(session: Session, dag: str) -> Source:
-    """Read the DAG that is named *dag*, of which *session* speaks from now on."""
-    from .documents import read_source
+def _perform(session: Session, read: Callable[[], AnyCommand]) -> NoReturn:
+    """Carry out the command that *read* makes of the command line."""
+    from .exits import Misused
 
-    source = read_source(dag)
-    session.document = source.name
-    return source
+    try:
+        code = session.perform(read())
+    except Misused as error:  # shown with the usage of the command
+        raise typer.BadParameter(str(error), param_hint=error.hint) from None
+    _end(code)
 
 
 def _end(code: int) -> NoReturn:

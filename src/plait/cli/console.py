@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from ..core.values.printable import printable
 from ..core.values.strict import Json
@@ -37,22 +37,40 @@ WIDTH = 120
 NARROWEST = 20
 
 
-class Stream:
-    """One of the two streams."""
+class TextFile(Protocol):
+    """The file that a stream writes to."""
 
-    def __init__(self, file: TextIO, environ: Mapping[str, str]) -> None:
+    @property
+    def encoding(self) -> str: ...
+
+    def isatty(self) -> bool: ...
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+class Stream:
+    """One of the two streams. *columns* is the width of a terminal."""
+
+    def __init__(
+        self, file: TextFile, environ: Mapping[str, str], columns: int | None = None
+    ) -> None:
         self._file = file
         self._drawn = 0
         """Rows of `redraw` that stand below all lines."""
         is_dumb = environ.get("TERM") == "dumb"
         self.has_unicode = (file.encoding or "").lower().replace("-", "") == "utf8"
         self.is_terminal = file.isatty()
-        columns = shutil.get_terminal_size().columns if self.is_terminal else WIDTH
-        self.width = max(NARROWEST, columns)
+        if not self.is_terminal:
+            columns = WIDTH
+        self.width = max(NARROWEST, columns or shutil.get_terminal_size().columns)
         self.can_redraw = self.is_terminal and not is_dumb
         self.has_colours = _wants_colours(environ, is_default=self.is_terminal and not is_dumb)
         self._is_plain = is_dumb or not self.has_unicode
         self.has_written = False
+        self.may_redraw: Callable[[], bool] = lambda: True
+        """Whether rows may be shown now: not while the reader is slow."""
 
     def __repr__(self) -> str:
         return f"<Stream {self._file.encoding}, {self.width} wide>"
@@ -69,6 +87,8 @@ class Stream:
     def redraw(self, rows: Sequence[Line]) -> None:
         """Show *rows* below all lines, in place of those of the last time. Only if
         `can_redraw`."""
+        if rows and not self.may_redraw():
+            return
         erasing, self._drawn = self._erasing(), len(rows)
         self._write(erasing + "".join(self._text(cut(row, self.width - 1)) for row in rows))
 
@@ -110,9 +130,15 @@ class Stream:
 class Console:
     """The streams for results and for messages about them."""
 
-    def __init__(self, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
-        self.out = Stream(out, environ)
-        self.err = Stream(err, environ)
+    def __init__(
+        self,
+        out: TextFile,
+        err: TextFile,
+        environ: Mapping[str, str],
+        columns: int | None = None,
+    ) -> None:
+        self.out = Stream(out, environ, columns)
+        self.err = Stream(err, environ, columns)
 
     def complain(self, message: str) -> None:
         """Show an error, each line of *message* on its own."""

@@ -9,9 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import typer
+from typing import Any, ClassVar
 
 from ..config.named_files import Unreadable, read_named, read_within
 from ..core.language.dag import DAG_FIELDS, TASK_FIELDS
@@ -21,6 +19,7 @@ from ..core.values import near_json
 from ..core.values.problems import Problem, did_you_mean
 from ..core.values.strict import Json, JsonObject, NotStrict, loads, short
 from ..errors import InvalidDag
+from .exits import Misused
 
 STDIN = "-"
 MAX_INPUT_BYTES = 64 * 2**20
@@ -32,6 +31,8 @@ _REFERENCE = re.compile(r"\$(?=\{?OUTPUT\[)")
 @dataclass(frozen=True, slots=True)
 class Source:
     """The text of a DAG, and its name."""
+
+    __pydantic_config__: ClassVar = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
 
     name: str
     data: bytes
@@ -52,7 +53,7 @@ class Changes:
     fail_fast: bool = False
     max_concurrency: int | None = None
     timeout_s: float | None = None
-    arguments: Sequence[str] = ()
+    arguments: tuple[str, ...] = ()
 
     @property
     def options(self) -> JsonObject:
@@ -75,16 +76,16 @@ class Document:
 
 
 def read_source(path: str) -> Source:
-    """Read *path*, or standard input for `-`. Raises `typer.BadParameter`."""
+    """Read *path*, or standard input for `-`. Raises `Misused`."""
     if path == STDIN and sys.stdin.isatty():
-        typer.echo("Reading a DAG from the terminal; Ctrl-D ends it.", err=True)
+        print("Reading a DAG from the terminal; Ctrl-D ends it.", file=sys.stderr)
     data = read_input(path, "DAG")
     return Source("standard input" if path == STDIN else path, data)
 
 
 def read_input(path: str, hint: str) -> bytes:
     """Read *path*, or standard input for `-`, without the mark that some editors put before UTF-8.
-    Raises `typer.BadParameter`, which calls the parameter *hint*."""
+    Raises `Misused`, which calls the parameter *hint*."""
     try:
         if path == STDIN:
             data = read_within(sys.stdin.buffer, MAX_INPUT_BYTES)
@@ -92,14 +93,14 @@ def read_input(path: str, hint: str) -> bytes:
             data, _ = read_named(Path(path), MAX_INPUT_BYTES)
     except Unreadable as error:
         name = "standard input" if path == STDIN else path
-        raise typer.BadParameter(f"{name} cannot be read: {error}.", param_hint=hint) from None
+        raise Misused(f"{name} cannot be read: {error}.", hint=hint) from None
     return data.removeprefix(codecs.BOM_UTF8)
 
 
 def read_document(source: Source, changes: Changes | None = None) -> Document:
     """Read the DAG in *source* and apply *changes*.
 
-    Raises `InvalidDag` for what is not TOML, and `typer.BadParameter` for changes that cannot be
+    Raises `InvalidDag` for what is not TOML, and `Misused` for changes that cannot be
     made.
     """
     changes = changes or Changes()
@@ -209,8 +210,8 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     return value
 
 
-def _bad_setting(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message, param_hint="--set")
+def _bad_setting(message: str) -> Misused:
+    return Misused(message, hint="--set")
 
 
 def _value(text: str) -> Json:

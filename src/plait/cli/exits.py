@@ -1,9 +1,9 @@
-"""The exit codes, and the answer of a command that was interrupted before it had one."""
+"""The exit codes, and the error for a wrong command line."""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.results.result import RunResult
@@ -21,12 +21,12 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
-INTERRUPTED: Final = (
-    '{"status": "cancelled", "errors": [], "outputs": {}, '
-    '"notes": ["interrupted before anything was sent"]}'
-)
-"""The document of `--json` then. It is text, so that it can be written while modules are
-imported."""
+class Misused(Exception):
+    """The value of the parameter `hint` is wrong: exit code 2."""
+
+    def __init__(self, text: str, *, hint: str) -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 def exit_of(result: RunResult) -> Exit:

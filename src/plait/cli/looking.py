@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-import typer
-
 from ..config import Config
-from ..core.tools.catalog import ServerInfo, ServerState, Tool
+from ..core.tools.catalog import ServerInfo, ServerState, Tool, shown
 from ..core.values.problems import did_you_mean
-from ..core.values.strict import Json, JsonObject
+from ..core.values.strict import Json, JsonObject, present
 from ..engine.gateway import Gateway
 from .documents import Document, Source, read_document
-from .exits import Exit
+from .exits import Exit, Misused
+from .invocation import Invocation
 from .live import showing, starting_rows
 from .planned import explanation_report, plan_report
-from .session import Session
 from .style import Line, Look, Styled, counted, one_line
 
 MAX_FOUND = 20
+DISABLED = "disabled"
 
 _STATE_MARKS = {
     ServerState.READY: Styled("✓", Look.GREEN),
@@ -32,37 +31,44 @@ _STATE_MARKS = {
 }
 
 
-async def plan_dag(gateway: Gateway, session: Session, source: Source) -> int:
+async def plan_dag(gateway: Gateway, invocation: Invocation, source: Source) -> int:
     """Check the DAG in *source* and show how it would run."""
-    return await show_plan(gateway, session, source.name, read_document(source))
+    invocation.document = source.name
+    document = await invocation.work(partial(read_document, source))
+    return await show_plan(gateway, invocation, source.name, document)
 
 
-async def show_plan(gateway: Gateway, session: Session, name: str, document: Document) -> int:
-    async with showing(session.console.err, partial(starting_rows, gateway)):
+async def show_plan(gateway: Gateway, invocation: Invocation, name: str, document: Document) -> int:
+    async with showing(invocation.console.err, partial(starting_rows, gateway)):
         plan = await gateway.plan(document.value)
-    if session.as_json:
-        session.console.out.json(plan)
+    out = invocation.console.out
+    if invocation.as_json:
+        await invocation.work(partial(out.json, plan))
     else:
-        session.console.out.lines(plan_report(plan, name))
+        await invocation.work(lambda: out.lines(plan_report(plan, name)))
     return Exit.SUCCESS
 
 
-async def explain_dag(gateway: Gateway, session: Session, source: Source) -> int:
+async def explain_dag(gateway: Gateway, invocation: Invocation, source: Source) -> int:
     """Check the DAG in *source* and say in sentences what it would do."""
-    document = read_document(source)
-    async with showing(session.console.err, partial(starting_rows, gateway)):
+    invocation.document = source.name
+    document = await invocation.work(partial(read_document, source))
+    async with showing(invocation.console.err, partial(starting_rows, gateway)):
         plan = await gateway.plan(document.value)
-    if session.as_json:
-        session.console.out.json({name: plan[name] for name in ("status", "explanation", "notes")})
+    out = invocation.console.out
+    if invocation.as_json:
+        out.json({name: plan[name] for name in ("status", "explanation", "notes")})
     else:
-        session.console.out.lines(explanation_report(plan))
+        out.lines(explanation_report(plan))
     return Exit.SUCCESS
 
 
-async def list_tools(gateway: Gateway, session: Session, words: str, server: str | None) -> int:
+async def list_tools(
+    gateway: Gateway, invocation: Invocation, words: str, server: str | None
+) -> int:
     """Show the tools that *words* find, best first, with signatures; or all, a line each. Tools
     that the policy denies are not shown."""
-    async with showing(session.console.err, partial(starting_rows, gateway)):
+    async with showing(invocation.console.err, partial(starting_rows, gateway)):
         await gateway.settled()
     catalog = gateway.catalog()
     if server is not None and server not in catalog.servers:
@@ -70,7 +76,7 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
             did_you_mean(server, catalog.servers)
             or f"Servers: {', '.join(catalog.servers) or 'none'}."
         )
-        raise typer.BadParameter(f'unknown server "{server}". {hint}', param_hint="--server")
+        raise Misused(f'unknown server "{server}". {hint}', hint="--server")
     allowed = [
         tool for tool in catalog.tools.values() if gateway.denied_by(tool.server, tool.name) is None
     ]
@@ -79,13 +85,13 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
         tools = list(dict.fromkeys(tool for _, matches in found.needs for tool in matches))
     else:
         tools = [tool for tool in allowed if server in {None, tool.server}]
-    out, err = session.console.out, session.console.err
+    out, err = invocation.console.out, invocation.console.err
     signatures = {
         tool.full_name: tool.signature_with(gateway.learned.shape(tool)) for tool in tools
     }
-    if session.as_json:
+    if invocation.as_json:
         documents: list[Json] = [_tool(tool, signatures[tool.full_name]) for tool in tools]
-        out.json({"tools": documents, "total": len(allowed)})
+        await invocation.work(partial(out.json, {"tools": documents, "total": len(allowed)}))
     else:
         out.lines(_found(tools, signatures, out.width) if words else _listed(tools, out.width))
         err.line(f"{counted(len(tools), 'tool')}{f' of {len(allowed):,}' if words else ''}")
@@ -98,29 +104,25 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
     return Exit.SUCCESS
 
 
-async def list_servers(gateway: Gateway, session: Session) -> int:
+async def list_servers(gateway: Gateway, invocation: Invocation) -> int:
     """Show the state of each server. If one does not start, that is a result, not a failure."""
-    async with showing(session.console.err, partial(starting_rows, gateway)):
+    async with showing(invocation.console.err, partial(starting_rows, gateway)):
         await gateway.settled()
-    catalog = gateway.catalog()
-    servers = list(catalog.servers.values())
-    disabled = [name for name, settings in session.config.servers.items() if not settings.enabled]
-    out = session.console.out
-    if session.as_json:
-        documents: list[Json] = [_server(info) for info in servers]
-        documents += [{"name": name, "state": "disabled"} for name in disabled]
-        notes: list[Json] = list(_notes(session.config))
-        out.json(
-            {
-                "config": session.config.source,
-                "servers": documents,
-                **({"notes": notes} if notes else {}),
-            }
-        )
+    config, out = invocation.config, invocation.console.out
+    documents = [server_document(info) for info in gateway.catalog().servers.values()]
+    documents += [
+        {"name": name, "state": DISABLED}
+        for name, settings in config.servers.items()
+        if not settings.enabled
+    ]
+    if invocation.as_json:
+        servers, notes = list[Json](documents), list[Json](_notes(config))
+        noted: JsonObject = {"notes": notes} if notes else {}
+        out.json({"config": config.source, "servers": servers, **noted})
         return Exit.SUCCESS
-    out.lines(_server_lines(servers, disabled))
-    session.console.err.line(f"from {session.config.source}")
-    session.console.err.lines((f"note: {note}",) for note in _notes(session.config))
+    out.lines(server_lines(documents))
+    invocation.console.err.line(f"from {config.source}")
+    invocation.console.err.lines((f"note: {note}",) for note in _notes(config))
     return Exit.SUCCESS
 
 
@@ -177,40 +179,45 @@ def _tool(tool: Tool, signature: str) -> JsonObject:
     }
 
 
-def _server_lines(servers: Iterable[ServerInfo], disabled: Iterable[str]) -> Iterator[Line]:
-    shown = list(servers)
-    longest = max((len(info.transport) for info in shown), default=0)
-    for info in shown:
+def server_lines(servers: Sequence[JsonObject]) -> Iterator[Line]:
+    """Show *servers*, as `server_document` makes them."""
+    longest = max((len(str(server.get("transport", ""))) for server in servers), default=0)
+    for server in servers:
+        name, state = str(server["name"]).ljust(16), str(server["state"])
+        if state == DISABLED:
+            yield (Styled("-", Look.DIM), f" {name}  {state}")
+            continue
         facts = (
-            info.name.ljust(16),
-            str(info.state).ljust(10),
-            info.transport.ljust(longest),
-            (info.protocol or "").ljust(10),
+            state.ljust(10),
+            str(server["transport"]).ljust(longest),
+            str(server.get("protocol", "")).ljust(10),
         )
-        rest = f"  {counted(info.tools, 'tool')}" + (f"  {info.title}" if info.title else "")
+        tools, title = server["tools"], server.get("title")
+        rest = f"  {counted(tools if isinstance(tools, int) else 0, 'tool')}"
         yield (
-            _STATE_MARKS[info.state],
+            _STATE_MARKS[ServerState(state)],
             " ",
-            Styled(facts[0], Look.BOLD),
+            Styled(name, Look.BOLD),
             "  ",
-            "  ".join(facts[1:]),
-            rest,
+            "  ".join(facts),
+            rest + (f"  {title}" if title else ""),
         )
-        yield from ((f"      {line}",) for line in (info.error or "").splitlines())
-        yield from (("      ", Styled(warning, Look.YELLOW)) for warning in info.warnings)
-    yield from ((Styled("-", Look.DIM), f" {name.ljust(16)}  disabled") for name in disabled)
+        yield from ((f"      {line}",) for line in str(server.get("error", "")).splitlines())
+        warnings = server["warnings"]
+        for warning in warnings if isinstance(warnings, list) else ():
+            yield ("      ", Styled(str(warning), Look.YELLOW))
 
 
-def _server(info: ServerInfo) -> JsonObject:
-    members: JsonObject = {
-        "name": info.name,
-        "state": str(info.state),
-        "transport": info.transport,
-        "protocol": info.protocol,
-        "title": info.title,
-        "tools": info.tools,
-        "error": info.error,
-        "warnings": list[Json](info.warnings),
-        "pid": info.pid,
-    }
-    return {name: value for name, value in members.items() if value is not None}
+def server_document(info: ServerInfo) -> JsonObject:
+    """Return the state of a server as a JSON document."""
+    return present(
+        name=shown(info.name),
+        state=str(info.state),
+        transport=info.transport,
+        protocol=info.protocol,
+        title=info.title,
+        tools=info.tools,
+        error=info.error,
+        warnings=list[Json](info.warnings),
+        pid=info.pid,
+    )

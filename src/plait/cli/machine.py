@@ -1,4 +1,5 @@
-"""`plait ps`, `plait stop` and `plait restart`: the gateway that all clients of a user share.
+"""`plait ps`, `plait stop`, `plait restart` and `plait servers --all`: the gateway that all clients
+of a user share.
 
 The process that they look at, or end, is the one that the system names at the other end of its
 socket, not one whose number stands in some file.
@@ -11,7 +12,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from ..door.frames import CONTROL, Frames, frame
 from ..door.place import NoPlace, NotOurs, Place, peer, state_folder
 from ..errors import ConfigError
 from .exits import Exit
+from .looking import server_lines
 from .session import Session
 from .style import Line, Look, Styled, counted
 
@@ -113,7 +115,33 @@ def _show_none(session: Session) -> int:
 
 def show_gateway(session: Session) -> int:
     """Show the gateway, its desks with their servers and runs, and its clients."""
-    out = session.console.out
+    return _show_status(session, lambda status: status, _status_lines)
+
+
+def show_all_servers(session: Session) -> int:
+    """Show the servers of all desks of the gateway, as they are: none is started or waited for."""
+
+    def document(status: JsonObject) -> JsonObject:
+        desks: list[Json] = [
+            {"config": desk["settings"], "servers": desk["servers"]}
+            for desk in _members(status, "desks")
+        ]
+        return {"desks": desks}
+
+    def lines(status: JsonObject) -> Iterator[Line]:
+        for desk in _members(status, "desks"):
+            yield (Styled(str(desk["settings"]), Look.BOLD),)
+            yield from server_lines(_members(desk, "servers"))
+
+    return _show_status(session, document, lines)
+
+
+def _show_status(
+    session: Session,
+    document: Callable[[JsonObject], JsonObject],
+    lines: Callable[[JsonObject], Iterator[Line]],
+) -> int:
+    """Show the state of the gateway, as one *document* or as *lines*."""
     running = Running.find()
     if running is None:
         return _show_none(session)
@@ -124,9 +152,9 @@ def show_gateway(session: Session) -> int:
             session.console.complain(f"{message}\nplait stop ends it.")
             return Exit.UNREACHABLE
     if session.as_json:
-        out.json({"running": True, **status})
+        session.console.out.json({"running": True, **document(status)})
     else:
-        out.lines(_status_lines(status))
+        session.console.out.lines(lines(status))
     return Exit.SUCCESS
 
 

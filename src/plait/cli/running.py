@@ -17,10 +17,10 @@ from ..engine.gateway import Gateway
 from .console import Stream
 from .documents import Changes, Source, read_document
 from .exits import exit_of
+from .invocation import Invocation
 from .live import run_rows, showing, starting_rows, starting_servers
 from .looking import show_plan
 from .report import AT_ONCE, Startup, abandoned, run_report, settled_line
-from .session import Session
 from .style import Line
 
 MAX_TASK_LINES = 200
@@ -29,13 +29,14 @@ COUNT_LINES = 20
 
 
 async def run_dag(
-    gateway: Gateway, session: Session, source: Source, changes: Changes, *, is_whole: bool
+    gateway: Gateway, invocation: Invocation, source: Source, changes: Changes, *, is_whole: bool
 ) -> int:
     """Run the DAG in *source* to its end, or only plan it if it is a dry run."""
-    document = read_document(source, changes)
+    invocation.document = source.name
+    document = await invocation.work(partial(read_document, source, changes))
     if document.is_dry_run:
-        return await show_plan(gateway, session, source.name, document)
-    err = session.console.err
+        return await show_plan(gateway, invocation, source.name, document)
+    err = invocation.console.err
     unknown = [name for name, info in gateway.catalog().servers.items() if not info.is_known]
     before = anyio.current_time()
     needed: set[str] = set()
@@ -54,31 +55,32 @@ async def run_dag(
 
     def show(result: RunResult) -> None:
         noted = replace(result, notes=(*document.notes, *result.notes))
-        out = session.console.out
-        if session.as_json:
+        out = invocation.console.out
+        if invocation.as_json:
             out.json(noted.document("full"))
         else:
             out.lines(run_report(noted, out.width, is_whole=is_whole, startup=startup))
 
     try:
         async with showing(err, partial(starting_rows, gateway)):
-            submitted = await gateway.submit(document.value)
+            await invocation.begin()
+            submitted = await gateway.submit(document.value, invocation.caller)
             run_id, cleanup_s = submitted.run_id, submitted.dag.cleanup_s
-            session.last_words = lambda: show(abandoned(gateway.result(submitted.run_id)))
+            invocation.last_words = lambda: show(abandoned(gateway.result(submitted.run_id)))
         prepared_ms = (anyio.current_time() - before) * 1000
         needed |= {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
         started = tuple(name for name in unknown if name in needed)
         startup = Startup(prepared_ms, started) if started else AT_ONCE
         # All servers start at once, also those of later layers.
         async with showing(err, partial(rows, run_id), partial(gateway.settled, needed)):
-            result = await _ended(gateway, run_id, None if session.as_json else err, report)
+            result = await _ended(gateway, run_id, None if invocation.as_json else err, report)
     except anyio.get_cancelled_exc_class():
         if run_id is not None:
             with anyio.CancelScope(shield=True):  # bounded by the gateway
                 stopped = await gateway.cancel(run_id, seconds=STOP_S + cleanup_s)
-                show(abandoned(stopped))
+                await invocation.work(partial(show, abandoned(stopped)))
         raise
-    show(result)
+    await invocation.work(partial(show, result))
     return exit_of(result)
 
 

@@ -11,8 +11,11 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # a `plait call` in a shared gateway starts without `typing`
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 LOST = "error: standard output cannot be written: {}\n"
 FAILED = 1

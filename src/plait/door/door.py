@@ -31,7 +31,7 @@ from .buffers import LineCutter, Outbox
 from .frames import Frames, frame, read_record, record
 from .place import NoPlace, NotOurs, Place, start_gateway, start_isolated, state_folder
 from .session import Session
-from .variables import is_safe
+from .variables import is_for_settings, is_safe
 
 WINDOW_BYTES = 2**20
 MAX_LINE_BYTES = 16 * 2**20
@@ -86,7 +86,7 @@ class Door:
             ("folder", folder),
             ("client", "serve"),
             *(("arg", argument) for argument in arguments),
-            *(("env", f"{n}={v}") for n, v in os.environ.items() if _is_for_settings(n)),
+            *(("env", f"{n}={v}") for n, v in os.environ.items() if is_for_settings(n)),
         ]
         self._session = Session()
         self._lines = LineCutter(MAX_LINE_BYTES)
@@ -399,11 +399,6 @@ class Door:
     def _log_tail(self) -> str:
         tail = self._place.log_tail()
         return f"its log ends:\n{tail}\n" if tail else ""
-
-
-def _is_for_settings(name: str) -> bool:
-    """Return whether the variable *name* may be needed to find the settings."""
-    return name.startswith("PLAIT_") or name in {"HOME", "XDG_CONFIG_HOME"}
 
 
 def _note(text: str) -> None:

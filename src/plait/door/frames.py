@@ -45,6 +45,22 @@ TOO_LONG = b"o"
 END = b"e"
 """The client has closed its end. A socket that closes without it is a door that was killed."""
 
+# From a command of a person, and about it.
+COMMAND = b"w"
+"""The command and the form of the streams, in JSON (`cli/orders.py`). It follows the hello."""
+INTERRUPT = b"i"
+"""The number of a signal, in decimal: the first one cancels the command, the second one ends it at
+once."""
+OUT = b"1"
+ERR = b"2"
+"""Bytes for standard output, and for standard error."""
+FILE = b"f"
+"""Path NUL content of a file to write."""
+MISUSED = b"y"
+"""Parameter NUL text: the command line is wrong, and nothing was done."""
+EXIT = b"z"
+"""The exit code, in decimal: the command has ended."""
+
 # From the gateway.
 NAMES = b"n"
 """A record: `instance`, `version`, `max_line` (bytes), and each `name` of a variable that the
@@ -52,7 +68,8 @@ settings use."""
 REFUSED = b"x"
 """Code NUL text. The code is `version`, `settings` or `protocol`."""
 TAKEN = b"t"
-"""Id NUL note: from now on the request may have effects, and must not be sent again."""
+"""Id NUL note: from now on the request may have effects, and must not be sent again. For a command
+of a person it is empty."""
 SAFE = b"s"
 """Id: the request is being answered, has no effects, and may be sent to another gateway."""
 DONE = b"d"

@@ -37,3 +37,8 @@ could share a server; and servers, which have no terminal, need none of them."""
 def is_safe(name: str) -> bool:
     """Return whether the variable *name* belongs to the safe set."""
     return name in SAFE or (name.startswith(SAFE_PREFIXES) and name not in OF_ONE_LOGIN)
+
+
+def is_for_settings(name: str) -> bool:
+    """Return whether the variable *name* may be needed to find the settings."""
+    return name.startswith("PLAIT_") or name in {"HOME", "XDG_CONFIG_HOME"}

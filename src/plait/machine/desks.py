@@ -28,6 +28,7 @@ from ..config.reloading import Reloading, log_notes, stamps_of
 from ..core.scheduling.run import Run
 from ..core.values.principal import USER
 from ..downstream.identity import process_identity
+from ..downstream.pool import HELD_S
 from ..errors import ConfigError
 from ..redaction import Secrets
 from ..upstream.calls import OpenCalls
@@ -54,7 +55,9 @@ class Desk:
         self.error = ""
         """The reason why it could not be opened."""
         self._first_answer = anyio.Event()
-        self.gateway = Gateway.from_config(config, first=self._first_answer, parts=parts, desk=name)
+        self.gateway = Gateway.from_config(
+            config, first=self._first_answer, on_demand=True, parts=parts, desk=name
+        )
         self._options = options
         self._load = load
         self._closing = anyio.Event()
@@ -63,6 +66,10 @@ class Desk:
 
     def __repr__(self) -> str:
         return f"<Desk of {self.config.source}: {self.clients} clients>"
+
+    def has(self, config: Config) -> bool:
+        """Whether its settings are those of *config*."""
+        return config.model_dump() == self.config.model_dump()
 
     @property
     def is_used(self) -> bool:
@@ -127,6 +134,7 @@ class Desk:
     def serve_client(self, tasks: TaskGroup, connection: str) -> Served:
         """Return what serves the client of *connection*. Runs are cancelled at its end in
         *tasks*."""
+        tasks.start_soon(self._start_servers)
         calls, settings = OpenCalls(), self.config.gateway
         server = build_server(
             self.gateway,
@@ -149,6 +157,11 @@ class Desk:
             read_only_tools(server, self.gateway),
             self._first_answer.set,
         )
+
+    async def _start_servers(self) -> None:
+        """Start the servers of clients, which need them soon; a person needs only some."""
+        await anyio.sleep(HELD_S)
+        self._first_answer.set()
 
 
 class Desks:
@@ -183,6 +196,8 @@ class Desks:
                 f"desk{next(self._numbers)}", config, options, load, self._parts
             )
             self._tasks.start_soon(self._run, key, desk)
+        elif hello.is_person and not desk.has(config):
+            raise Refused("settings", "they have changed since their gateway was opened")
         desk.clients += 1
         try:
             await desk.opened.wait()
@@ -233,6 +248,8 @@ def _load(hello: Hello, options: Options, values: Mapping[str, str]) -> Config:
             path, environ, hello.folder, profile=options.profile, secrets=Secrets()
         )
     except Untrusted as refused:
+        if hello.is_person:  # who can be asked about it, elsewhere
+            raise
         log.warning("config.untrusted", extra={"reason": str(refused)})
         config = without_servers(refused, environ, hello.folder)
     return config.model_copy(update={"client": hello.door})

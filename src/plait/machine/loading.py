@@ -20,6 +20,8 @@ PAUSE_S = 0.005
 """Time between two modules, for the clients."""
 NOT_SERVED = ("plait.cli", "plait.__main__", "plait.workspace.__main__")
 """Programs of their own, which start anew."""
+COMMANDS = ("plait.cli.calling", "plait.cli.looking", "plait.cli.running")
+"""The commands of a person that are carried out here."""
 OF_OTHERS = (
     "anyio._backends._asyncio",
     "encodings.idna",
@@ -38,7 +40,7 @@ def names() -> Iterator[str]:
     for found in walk_packages(plait_path, "plait."):
         if not found.name.startswith(NOT_SERVED) and not found.name.endswith(".__main__"):
             yield found.name
-    yield from OF_OTHERS
+    yield from (*COMMANDS, *OF_OTHERS)
 
 
 async def load_everything() -> None:

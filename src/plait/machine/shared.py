@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from .. import __version__
 from ..app.parts import Parts
+from ..cli.orders import read_order
 from ..config.models import GatewaySettings, LimitSettings
 from ..core.values.strict import JsonObject
 from ..redaction import Secrets
@@ -23,6 +24,7 @@ from ..upstream.transports.frame_stream import FrameStream
 from ..upstream.transports.served import Greeting, Hello, Refused, Served
 from ..upstream.transports.socket import Link
 from .desks import Desks, variables_of
+from .errands import Errand
 from .status import status_of
 from .versions import is_newer
 
@@ -108,7 +110,8 @@ class SharedGateway:
 
     async def greet(self, hello: Hello) -> Greeting:
         if not hello.is_understood or is_newer(hello.version, __version__):
-            self.is_retiring = not hello.is_isolated
+            if not hello.is_person:
+                self.is_retiring = not hello.is_isolated
             raise Refused(
                 "version",
                 f"the gateway is of version {__version__}, this client of {hello.version}: it ends "
@@ -122,6 +125,19 @@ class SharedGateway:
         async with self.desks.open(hello, values) as desk:
             self._had_desks = True
             yield desk.serve_client(self._tasks, hello.door)
+
+    @asynccontextmanager
+    async def carry_out(
+        self, hello: Hello, values: dict[str, str], order: bytes, stream: FrameStream
+    ) -> AsyncIterator[Errand]:
+        async with self.desks.open(hello, values) as desk:
+            self._had_desks = True
+            try:
+                read = await to_thread.run_sync(read_order, order)
+                errand = Errand(desk, read, stream, hello.door)
+            except (ValueError, LookupError) as error:  # of another version
+                raise Refused("protocol", f"the command is not understood: {error}") from error
+            yield errand
 
     async def control(self, command: str) -> JsonObject:
         match command:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..core.tools.catalog import ServerInfo, shown
-from ..core.values.strict import Json, JsonObject, present
+from ..cli.looking import server_document
+from ..core.values.strict import Json, JsonObject
 from ..upstream.transports.socket import Link
 from .desks import Desk
 
@@ -32,7 +32,9 @@ def status_of(gateway: SharedGateway) -> JsonObject:
 
 
 def _desk(desk: Desk) -> JsonObject:
-    servers: list[Json] = [_server(info) for info in desk.gateway.catalog().servers.values()]
+    servers: list[Json] = [
+        server_document(info) for info in desk.gateway.catalog().servers.values()
+    ]
     runs: list[Json] = [{"run_id": run.id, "tasks": len(run.plan.tasks)} for run in desk.runs]
     return {
         "settings": desk.config.source,
@@ -40,10 +42,6 @@ def _desk(desk: Desk) -> JsonObject:
         "servers": servers,
         "runs": runs,
     }
-
-
-def _server(info: ServerInfo) -> JsonObject:
-    return present(name=shown(info.name), state=str(info.state), pid=info.pid, error=info.error)
 
 
 def _client(link: Link) -> JsonObject:

@@ -15,6 +15,7 @@ from plait import __version__
 from plait.core.values.strict import JsonObject
 from plait.door import frames
 from plait.door.frames import Frames, frame, read_record, record
+from plait.upstream.transports.frame_stream import FrameStream
 from plait.upstream.transports.served import Greeting, Hello, Refused, Served
 from plait.upstream.transports.socket import Link
 
@@ -50,8 +51,30 @@ class House:
 
         yield Served(self.talk.server(), drain, MAX_BYTES, lambda name: name.startswith("read"))
 
+    @asynccontextmanager
+    async def carry_out(
+        self, hello: Hello, values: dict[str, str], order: bytes, stream: FrameStream
+    ) -> AsyncIterator[Errand]:
+        self.values = values
+        yield Errand(order, stream, self.drained)
+
     async def control(self, command: str) -> JsonObject:
         return {"command": command}
+
+
+class Errand:
+    """Shows its *order*, and ends once it is asked to."""
+
+    def __init__(self, order: bytes, stream: FrameStream, drained: anyio.Event) -> None:
+        self._order, self._stream, self._drained = order, stream, drained
+
+    async def run(self) -> None:
+        self._stream.put(frames.OUT, self._order)
+        await self._drained.wait()
+        self._stream.put(frames.EXIT, b"0")
+
+    async def drain(self) -> None:
+        self._drained.set()
 
 
 class DoorEnd:

@@ -87,3 +87,21 @@ async def test_frames_before_the_hello_are_passed_over(first: bytes):
     async with door() as end:
         await end.put(first, b"{}")
         assert (await end.hello())["instance"] == "g1"
+
+
+async def test_a_command_of_a_person_is_carried_out_and_ends_with_the_gateway():
+    async with door() as end:
+        await end.hello(client="call")
+        await end.put(frames.COMMAND, b"look")
+        assert await end.until(frames.OUT) == b"look"
+        assert end.house.values == {"TOKEN": "t"}
+        assert end.link.client == ("plait call", __version__)
+        await end.link.drain()
+        assert await end.end() == [(frames.EXIT, 0, b"0")]
+
+
+async def test_a_person_who_goes_away_before_the_command_is_none_to_serve():
+    async with door() as end:
+        await end.hello(client="call")
+        await end.put(frames.END)
+        assert await end.end() == []

@@ -13,7 +13,10 @@ from mcp.server import Server
 from ...core.values.strict import JsonObject
 from ...door.frames import HELLO_VERSION, read_record
 from .conversation import Drain
+from .frame_stream import FrameStream
 from .reports import IsReadOnly
+
+SERVE = "serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Hello:
     """The variables that decide which settings are read."""
     is_isolated: bool
     """Whether this gateway serves this door alone."""
+    client: str = SERVE
+    """`serve` for a door; else the command of a person."""
 
     @classmethod
     def read(cls, payload: bytes) -> Self:
@@ -45,7 +50,12 @@ class Hello:
             tuple(value for name, value in fields if name == "arg"),
             {name: value for name, _, value in variables},
             single.get("isolated") == "1",
+            single.get("client", SERVE),
         )
+
+    @property
+    def is_person(self) -> bool:
+        return self.client != SERVE
 
     @property
     def is_understood(self) -> bool:
@@ -81,6 +91,16 @@ class Served:
     """Called after each message to the client."""
 
 
+class Errand(Protocol):
+    """A command of a person."""
+
+    async def run(self) -> None:
+        """Carry it out."""
+
+    async def drain(self) -> None:
+        """Wait for its end, or end it soon."""
+
+
 class Host(Protocol):
     """The gateway that doors connect to."""
 
@@ -92,6 +112,12 @@ class Host(Protocol):
 
     def open(self, hello: Hello, values: dict[str, str]) -> AbstractAsyncContextManager[Served]:
         """Open what serves a client with these *values* of variables. Raises `Refused`."""
+
+    def carry_out(
+        self, hello: Hello, values: dict[str, str], order: bytes, stream: FrameStream
+    ) -> AbstractAsyncContextManager[Errand]:
+        """Open what carries out the command of a person at the other end of *stream*. Raises
+        `Refused`."""
 
     async def control(self, command: str) -> JsonObject:
         """Carry out a command of a person."""

@@ -1,4 +1,5 @@
-"""One door's connection: the hello, then the client's session; or the commands of a person."""
+"""One door's connection: the hello, then the client's session or a command of a person; or only
+questions about the gateway."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ...door.frames import record
 from .conversation import GRACE_S, conversing
 from .door_session import Client, DoorSession
 from .frame_stream import FrameStream
-from .served import Hello, Host, Refused, Served
+from .served import Errand, Hello, Host, Refused, Served
 
 
 class Link:
@@ -28,13 +29,18 @@ class Link:
         self._host = host
         self._served: Served | None = None
         self._session: DoorSession | None = None
+        self._errand: Errand | None = None
 
     def __repr__(self) -> str:
         return f"<Link: {self._session or 'without a client'}>"
 
     @property
     def client(self) -> Client:
-        return self._session.client if self._session is not None else Client()
+        if self._session is not None:
+            return self._session.client
+        if self.hello is not None and self.hello.is_person:
+            return Client(f"plait {self.hello.client}"[:100], self.hello.version[:50])
+        return Client()
 
     async def serve(self) -> None:
         """Serve the door until it leaves, or `leave` is called."""
@@ -58,6 +64,8 @@ class Link:
             self._session.hold()
         if self._served is not None:
             await self._served.drain()
+        if self._errand is not None:
+            await self._errand.drain()
 
     def leave(self, word: str) -> None:
         """Send the door away. The next gateway answers what is still open."""
@@ -77,6 +85,9 @@ class Link:
         if answer is None or answer.kind != frames.VALUES:
             return
         values = dict(frames.read_record(answer.payload))
+        if hello.is_person:
+            await self._carry_out(hello, values)
+            return
         # A late answer to a question of an earlier gateway must not be taken for one of ours.
         ids = (f"{self._host.instance}-{number}" for number in count(1))
         async with self._host.open(hello, values) as served:
@@ -88,6 +99,14 @@ class Link:
                 if session.has_ended:
                     await session.wait_begun()
                     await conversation.finish(served.drain, GRACE_S, self.stream.wait_lost)
+
+    async def _carry_out(self, hello: Hello, values: dict[str, str]) -> None:
+        order = await self.stream.next()
+        if order is None or order.kind != frames.COMMAND:
+            return
+        async with self._host.carry_out(hello, values, order.payload, self.stream) as errand:
+            self.hello, self._errand = hello, errand
+            await errand.run()
 
     def _on_room(self) -> None:
         if self._session is not None:

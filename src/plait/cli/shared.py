@@ -1,0 +1,67 @@
+"""A command that the gateway of this user carries out, which other programs share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..core.values.strict import Json
+from ..door.arguments import PLATFORMS
+from .binary import write_files
+from .console import Console
+from .exits import Exit, Misused
+from .invocation import Command
+from .orders import AnyCommand, written
+from .session import Session
+
+
+def perform(session: Session, command: Command) -> int | None:
+    """Let the gateway carry out *command*, and return the exit code; None if it cannot, and nothing
+    has been done. Raises `Misused`."""
+    if sys.platform not in PLATFORMS or not isinstance(command, AnyCommand):
+        return None
+    from ..door import commands
+
+    try:
+        order = commands.order(written(command), as_json=session.as_json, debug=session.debug)
+    except ValueError:  # not all of it is text
+        return None
+    options = {"--config": session.config_file, "--profile": session.profile}
+    arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
+    try:
+        return commands.carry_out(command.name, order, arguments, _save)
+    except commands.Misused as error:
+        raise Misused(error.text, hint=error.hint) from None
+    except commands.Lost as lost:
+        return end_lost(lost, as_json=session.as_json)
+
+
+def end_lost(lost: Exception, *, as_json: bool) -> Exit:
+    """Show that the gateway has ended, and what is known of the command, and return the exit
+    code."""
+    from ..door.commands import Lost
+
+    assert isinstance(lost, Lost)
+    console = Console(sys.stdout, sys.stderr, os.environ)
+    sent = "unknown" if lost.is_taken else "no"
+    text = "The shared gateway ended during this command. " + (
+        "Whether its calls took effect is unknown: look at what they should have changed before "
+        "you repeat it."
+        if lost.is_taken
+        else "Nothing was sent."
+    )
+    console.complain(text)
+    if as_json and not lost.has_shown:
+        notes: list[Json] = [text]
+        errors: list[Json] = []
+        console.out.json(
+            {"status": "interrupted", "sent": sent, "errors": errors, "outputs": {}, "notes": notes}
+        )
+    if not lost.signal:
+        return Exit.TASK_FAILED
+    return Exit(128 + lost.signal)
+
+
+def _save(path: str, content: bytes) -> None:
+    write_files([(Path(path), content)])
