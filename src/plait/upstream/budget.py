@@ -1,33 +1,25 @@
 """Answers within a number of characters.
 
-*The idea.* A document that does not fit is cut so that it stays valid JSON and says what is
-missing. Lists keep their first elements, objects their first members, long texts head and tail.
-Room is shared fairly: what one part does not need goes to the others. Each of the `outputs` is
-whole, small ones first, or a preview: more of what is cut would take room from the rest and still
-not be the whole. `truncated` says of each preview what it is of, and how to read on.
+*The idea.* A document that does not fit is cut member by member (`cutting.py`), each with its share
+of the room. Each of the `outputs` is whole, small ones first, or a preview: more of what is cut
+would take room from the rest and still not be the whole. `truncated` says of each preview what it
+is of, and how to read on.
 
 *The invariants.* The result is at most as long as the limit, a preview at most `PREVIEW` long.
-Nothing is measured further than it
-could be shown, so the cost depends on the size of what is shown, not on the size of what is cut.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from ..core.values.strict import Json, JsonObject, dumps
+from .cutting import LEAST_SHOWN, cut, fair, least_rooms, size_within
 
 EXACT = 2**20
 """Most bytes of a cut output whose length is given in characters; above, it is given in bytes."""
 PREVIEW = 2_000
 """Most characters of compact JSON of an output that is cut."""
-LEAST_SHOWN = 24
-"""Least characters of a value: with less room it is left out, and counted."""
-_escaped = re.compile(r'[\x00-\x1f"\\]').search
-"""Finds a character that JSON escapes."""
-
 SHORT = 120
 """Characters of an output for which it is not asked what a preview of it would take."""
 _SMALL = 60
@@ -59,9 +51,9 @@ def fit(
     if size_within(document, limit) <= limit:
         return document
     cutter = _Cutter(document, limit, outline, sizes or {}, hint)
-    cut = cutter.cut()
-    if size_within(cut, limit) <= limit:
-        return cut
+    shown = cutter.cut()
+    if size_within(shown, limit) <= limit:
+        return shown
     brief: JsonObject = {name: document[name] for name in ("status", "run_id") if name in document}
     brief["omitted"] = {
         name: len(value) + cutter.missing.get(name, 0)
@@ -224,70 +216,6 @@ def _with_failures(tasks: list[Json], room: int) -> list[Json]:
     return [kept[index] for index in sorted(kept)]
 
 
-def cut(value: Json, room: int) -> Json:
-    """Return as much of *value* as fits in *room* characters of compact JSON; at least three
-    characters."""
-    if size_within(value, room) <= room:
-        return value
-    if isinstance(value, list):
-        return _cut_list(value, room)
-    if isinstance(value, dict):
-        return _cut_object(value, room)
-    return _cut_text(value if isinstance(value, str) else dumps(value), room)
-
-
-def fair(needs: Sequence[int], room: int, weights: Sequence[int] | None = None) -> list[int]:
-    """Share *room* by weight. No share is more than its need, and what one does not need goes to
-    the others."""
-    weights = weights or [1] * len(needs)
-    shares = [0] * len(needs)
-    left, weight = max(room, 0), sum(weights)
-    for index in sorted(range(len(needs)), key=lambda index: needs[index] / weights[index]):
-        shares[index] = min(needs[index], left * weights[index] // weight)
-        left -= shares[index]
-        weight -= weights[index]
-    return shares
-
-
-def size_within(value: Json, most: int) -> int:
-    """Return the length of *value* as compact JSON; if it is longer than *most*, only some number
-    above *most*."""
-    if isinstance(value, str):
-        is_known = len(value) > most or _escaped(value) is None
-        return len(value) + 2 if is_known else len(dumps(value))
-    if isinstance(value, dict):
-        return _object_within(value, most)
-    if isinstance(value, list):
-        return _list_within(value, most)
-    return len(dumps(value))
-
-
-def _list_within(items: list[Json], most: int) -> int:
-    size = 2 * len(items) + 1 if items else 2
-    for item in items:
-        if size > most:
-            break
-        size += size_within(item, most - size + 1) - 1
-    return size
-
-
-def _object_within(members: JsonObject, most: int) -> int:
-    size = 5 * len(members) + 1 if members else 2
-    for name, value in members.items():
-        if size > most:
-            break
-        size += size_within(name, most) - 2
-        size += size_within(value, most - size + 1) - 1
-    return size
-
-
-def shared(members: JsonObject, room: int) -> dict[str, int]:
-    """Return the first *members* that fit in *room*, each with the room of its value."""
-    rooms, sizes, room = _least_rooms(members, room, lambda name: LEAST_SHOWN)
-    more = fair([size - rooms[name] for name, size in sizes.items()], room)
-    return rooms | {name: rooms[name] + extra for name, extra in zip(sizes, more, strict=True)}
-
-
 def previewed(outputs: JsonObject, room: int, account: Callable[[str], int]) -> dict[str, int]:
     """Return the first *outputs* that fit in *room*, each with the room of its value: whole, or a
     preview of at most `PREVIEW` characters and the *account* of it. What is small is whole before
@@ -297,7 +225,7 @@ def previewed(outputs: JsonObject, room: int, account: Callable[[str], int]) -> 
         is_short = size_within(outputs[name], SHORT) <= SHORT
         return SHORT if is_short else account(name) + LEAST_SHOWN
 
-    rooms, sizes, room = _least_rooms(outputs, room, least)
+    rooms, sizes, room = least_rooms(outputs, room, least)
     shares = fair([size - rooms[name] for name, size in sizes.items()], room)
     cut_short = []
     for (name, size), share in zip(sizes.items(), shares, strict=True):
@@ -317,101 +245,3 @@ def previewed(outputs: JsonObject, room: int, account: Callable[[str], int]) -> 
                 rooms[name] += more
                 room -= more
     return rooms
-
-
-def _least_rooms(
-    members: JsonObject, room: int, least: Callable[[str], int]
-) -> tuple[dict[str, int], dict[str, int], int]:
-    """Give each of the first *members* that fit in *room* its size, at most its *least*. Return
-    that, the sizes of those that could use more, and the room that is left."""
-    rooms: dict[str, int] = {}
-    long: list[str] = []
-    for name, value in members.items():
-        enough = least(name)
-        size = size_within(value, enough)
-        frame = size_within(name, room) + len(":,")
-        if frame + min(size, enough) > room:
-            break
-        room -= frame + min(size, enough)
-        rooms[name] = min(size, enough)
-        if size > enough:
-            long.append(name)
-    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
-    return rooms, dict(zip(long, sizes, strict=True)), room
-
-
-def measured(values: Sequence[Json], room: int) -> list[int]:
-    """Return the size of each of *values*; `room + 1` for those above a fair share of *room*."""
-    sizes = [room + 1] * len(values)
-    open_, left = list(range(len(values))), room
-    while open_:
-        share = left // len(open_)
-        found = {index: size_within(values[index], share) for index in open_}
-        small = [index for index in open_ if found[index] <= share]
-        if not small:
-            break
-        for index in small:
-            sizes[index] = found[index]
-            left -= found[index]
-        open_ = [index for index in open_ if found[index] > share]
-    return sizes
-
-
-def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
-    """Return the longest beginning of *text* that *fits*; every beginning of it must fit too."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(text[:middle]) else (low, middle - 1)
-    return text[:low]
-
-
-def _cut_list(items: list[Json], room: int) -> Json:
-    left = room - 2 - len(f'"… {len(items):,} more of {len(items):,}",')
-    kept: list[Json] = []
-    for item in items:
-        size = size_within(item, left) + 1
-        if size > left:
-            if not kept and left > LEAST_SHOWN:
-                kept.append(cut(item, left - 1))
-            break
-        kept.append(item)
-        left -= size
-    return (
-        [*kept, f"… {len(items) - len(kept):,} more of {len(items):,}"]
-        if kept
-        else _cut_text(f"… {len(items):,} items", room)
-    )
-
-
-def _cut_object(members: JsonObject, room: int) -> Json:
-    left = room - 2 - _more_size(len(members)) - 4
-    rooms = shared(members, left)
-    if not rooms:
-        return _cut_text(f"… {len(members):,} members", room)
-    shown = {name: cut(members[name], own) for name, own in rooms.items()}
-    return (
-        shown
-        if len(shown) == len(members)
-        else {**shown, "…": f"{len(members) - len(shown):,} more"}
-    )
-
-
-def _cut_text(text: str, room: int) -> str:
-    """Return head and tail of *text*, with its length between them."""
-    if size_within(text, room) <= room:
-        return text
-    mark = f" … {len(text):,} characters in all … "
-    keep = room - len(mark) - 2
-    if keep < LEAST_SHOWN:
-        return longest_prefix(text, lambda head: len(dumps(head)) <= room - 1) + "…"
-    head = longest_prefix(text[:keep], lambda part: len(dumps(part)) - 2 <= keep * 2 // 3)
-    keep -= len(dumps(head)) - 2
-    tail = longest_prefix(text[: -keep - 1 : -1], lambda part: len(dumps(part[::-1])) - 2 <= keep)[
-        ::-1
-    ]
-    return head + mark + tail
-
-
-def _more_size(count: int) -> int:
-    return len(f'"… {count:,} more",')

@@ -9,7 +9,7 @@ import re
 from itertools import islice
 
 from ..core.values.strict import Json, JsonObject, dumps
-from .budget import measured, size_within
+from .cutting import measured, size_within
 
 MAX_SHAPE_CHARS = 200
 MAX_NAMES = 12

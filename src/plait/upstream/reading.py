@@ -13,7 +13,8 @@ from ..core.values.strict import Json, JsonObject, NotStrict, dumps, measure
 from ..engine.gateway import Gateway
 from ..errors import CallError, ExpressionFailed
 from .answers import answer
-from .budget import LEAST_SHOWN, PREVIEW, cut, fit, longest_prefix, size_within
+from .budget import PREVIEW, fit
+from .cutting import LEAST_SHOWN, cut, longest_prefix, size_within
 from .links import AddressOf, as_it_is, output_with_addresses
 from .outlines import outline
 from .requests import GetRun, Refused
