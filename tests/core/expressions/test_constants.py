@@ -196,11 +196,11 @@ def test_of_an_unknown_element_nothing_is_known_but_a_constant() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a.x == 1" + "||1" * 600,
-        "a." + "x." * 80 + "x == 'a'" + " || 'b'" * 240,
-        "a.x == (" + "||".join("1" * 600) + ")",
-        "||".join(["'a.b'"] * 280),
-        "||".join(["'a.b' > '1'"] * 140),
+        "a.x == 1" + "||1" * 200,
+        "a." + "x." * 60 + "x == 'a'" + " || 'b'" * 100,
+        "a.x == (" + "||".join("1" * 200) + ")",
+        "||".join(["'a.b'"] * 100),
+        "||".join(["'a.b' > '1'"] * 70),
         "(" * 90 + "a.x" + " || 'b')" * 90,
     ],
     ids=range(6),

@@ -39,7 +39,6 @@ from plait.errors import ToolError
 from plait.observers.records import RunRecords
 from tests.fakes import tool
 
-from ...profiles import share_of_examples
 from ..tables import table
 from .interpreter import Interpreter
 
@@ -222,7 +221,6 @@ def answer_of(place: str, failing: int, page: int = 0) -> Any:
     return {"x": number % 100, "ok": number % 3 > 0, "items": items, "page": following}
 
 
-@share_of_examples(2)
 @given(nested(), st.integers(0, 2), st.sampled_from((1, 2, 8)), st.randoms(use_true_random=False))
 def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answered(
     tasks: list[dict[str, Any]], failing: int, slots: int, order: Random
@@ -300,7 +298,6 @@ def hasty(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@share_of_examples(2)
 @given(nested(), st.integers(1, 4), st.sampled_from((1, 2, 8)), st.randoms(use_true_random=False))
 def test_items_that_end_early_leave_nothing_behind(
     tasks: list[dict[str, Any]], failing: int, slots: int, order: Random

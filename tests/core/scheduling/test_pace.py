@@ -22,8 +22,8 @@ def large() -> Played:
 
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of the room of each step, so that a tenth of the work fills it."""
-    monkeypatch.setattr(pace, "MAX_CALLS_AT_ONCE", pace.MAX_CALLS_AT_ONCE // 10)
+    """A hundredth of the room of each step, so that a hundredth of the work fills it."""
+    monkeypatch.setattr(pace, "MAX_CALLS_AT_ONCE", pace.MAX_CALLS_AT_ONCE // 100)
 
 
 COSTLY = "${OUTPUT[big].items | group_by(@, &to_string(@)) | length(@)}"
@@ -57,7 +57,7 @@ def test_expressions_over_large_outputs_are_evaluated_in_several_steps(
     tasks: list[dict[str, Any]], outputs: list[Any]
 ):
     played = Played({"id": "big"}, *tasks)
-    played.answer("big", {"items": [*range(50)] * 40})
+    played.answer("big", {"items": [*range(50)] * 4})
     steps = 0
     while not played.run.is_done:
         steps += 1
@@ -67,9 +67,10 @@ def test_expressions_over_large_outputs_are_evaluated_in_several_steps(
     assert [output.value for output in played.run.outputs.values()][1:] == outputs
 
 
-LARGE = {"items": [{"id": number, "title": f"title {number}"} for number in range(2_000)]}
+LARGE = {"items": [{"id": number, "title": f"title {number}"} for number in range(200)]}
 
 
+@pytest.mark.usefixtures("short_steps")
 @table(
     "task",
     [
@@ -90,7 +91,7 @@ def test_large_outputs_that_many_items_refer_to_are_put_in_in_several_steps(task
 def test_calls_with_costly_arguments_are_made_in_several_steps_and_sent_meanwhile():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY, "n": "$ITEM"}}
     played = Played({"id": "big"}, each)
-    played.answer("big", {"items": [*range(50)] * 40})
+    played.answer("big", {"items": [*range(50)] * 4})
     assert 0 < len(played.ready) < 9
     sent = 0
     while not played.run.is_done:
@@ -106,7 +107,7 @@ def test_calls_with_costly_arguments_are_made_in_several_steps_and_sent_meanwhil
 def test_items_that_were_left_to_another_step_are_not_made_after_a_stop():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY}}
     played = Played({"id": "big"}, each, timeout_s=5)
-    played.answer("big", {"items": [*range(50)] * 40})
+    played.answer("big", {"items": [*range(50)] * 4})
     played.run.stop("timeout", played.now)
     assert played.statuses["c"] == "skipped"
     played.run.wake(NEXT_STEP, played.now)
@@ -117,7 +118,7 @@ def test_items_that_were_left_to_another_step_are_not_made_after_a_stop():
 def test_the_calls_of_a_run_are_limited_also_where_they_are_made_in_several_steps():
     each = {"id": "c", "for_each": [*range(9)], "arguments": {"x": COSTLY}}
     played = Played({"id": "big"}, each, max_calls=5)
-    played.answer("big", {"items": [*range(50)] * 40})
+    played.answer("big", {"items": [*range(50)] * 4})
     while any(isinstance(one, Sleep) for one in played.run.commands):
         played.run.commands.clear()
         played.run.wake(NEXT_STEP, played.now)

@@ -463,13 +463,13 @@ MEMBERS = {
             {"$defs": {"n": {"$id": "n", "items": {"anyOf": [{"$ref": "n"}] * 2}}}, "$ref": "n"},
             nested(64),
         ),
-        ({"anyOf": [{"type": "integer", "minimum": number} for number in range(5_000)]}, "x"),
-        ({"items": {"anyOf": [{"const": number} for number in range(1_000)]}}, ["x"] * 10_000),
+        ({"anyOf": [{"type": "integer", "minimum": number} for number in range(1_000)]}, "x"),
+        ({"items": {"anyOf": [{"const": number} for number in range(600)]}}, ["x"] * 2_000),
         ({"pattern": "((a{0,100}){0,100}){0,100}"}, "a" * 1000),
         ({"patternProperties": {f"^(a+)+{number}$": {} for number in range(500)}}, {"a" * 5000: 1}),
         ({"description": "x" * 65_536}, 1),
         ({"multipleOf": 1e-300}, 1e300),
-        ({"uniqueItems": True}, [[number] for number in range(20_000)]),
+        ({"uniqueItems": True}, [[number] for number in range(5_000)]),
     ],
 )
 def test_no_schema_takes_more_than_so_many_steps(
