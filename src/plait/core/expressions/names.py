@@ -87,6 +87,10 @@ class Names:
         if name in CONSTANTS and not node.is_quoted and (compared or there is not There.UNKNOWN):
             message = f"{name} is written {CONSTANTS[name]}"
             return self._findings.say(node.start, node.end, message, CONSTANTS[name])
+        if there is There.UNKNOWN and self._is_function(node) and self._ends(node):
+            message = f"{name} is a function here"
+            hint = f'The member of that name is written "{name}".'
+            return self._findings.say(node.start, node.end, message, f"{name}(@)", hint=hint)
         if there is There.UNKNOWN or (
             there is There.DOUBTFUL and shape.is_learned and shape.of_members is not None
         ):
@@ -156,6 +160,10 @@ class Names:
         before = self._findings.text[: node.start].rstrip()
         is_piped = before.endswith("|") and not before.endswith("||")
         return is_piped and function is not None and function.takes(1)
+
+    def _ends(self, node: Field) -> bool:
+        """Return whether no path goes on behind *node*."""
+        return self._findings.text[node.end : node.end + 1] not in (".", "[")
 
     def say_own(self, node: Field | Reference, *, is_certain: bool, is_note: bool = False) -> None:
         """Report *node*, which names the output that a `select` is applied to already."""

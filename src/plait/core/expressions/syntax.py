@@ -36,6 +36,7 @@ from .nodes import (
     Reference,
     Selection,
 )
+from .piped import check_piped
 from .problems import Edit, InvalidExpression, invalid
 from .tokens import Token, tokenize
 from .words import index_of, json_of, key_of, name_of, number_of, text_of
@@ -262,6 +263,8 @@ class _Parser:
         while self.token.kind == sign:
             self.next()
             items.append(self.expression(_POWER[sign]))
+        for item in items[1:] if sign == "|" else ():
+            check_piped(item)
         return left.start, items[-1].end, tuple(items)
 
     def member(self, left: Node) -> Node:

@@ -61,19 +61,14 @@ def read_pipe(text: str, start: int) -> tuple[Pipe, int]:
     """Read the expression that starts at *start* in *text*. Also return where it ends. Raises
     `InvalidExpression`, which says where in *text* it is wrong."""
     from ..expressions.evaluation import expression
-    from ..expressions.functions import FUNCTIONS
-    from ..expressions.nodes import Field
-    from ..expressions.problems import Edit, InvalidExpression, invalid
+    from ..expressions.piped import check_piped, check_word
+    from ..expressions.problems import InvalidExpression
 
     end = pipe_end(text, start)
     try:
         made = expression(text[start:end].strip())
-        match made.tree:
-            case Field(name=name, is_quoted=False) as word if name in FUNCTIONS:
-                message = f"{name} is a function here"
-                hint = f'The member of that name is written "{name}".'
-                edit = Edit(word.start, word.end, f"{name}(@)")
-                raise invalid(word.start, word.end, message, edit, hint)
+        check_word(made.tree)
+        check_piped(made.tree)
     except InvalidExpression as error:
         raise InvalidExpression(error.finding.moved(start)) from None
     return Pipe(made, start), end
