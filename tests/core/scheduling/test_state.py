@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from plait.core.language.reader import read_dag
-from plait.core.planning.check import check
 from plait.core.scheduling.events import Failure, Key, Status
-from plait.core.scheduling.state import Items, TaskState, outlines_of
-from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.scheduling.state import Items, TaskState
 from plait.core.tools.output import Output
-from plait.core.tools.policy import Policy
-from tests.fakes import tool
 
 from ..tables import table
-
-CATALOG = Catalog([tool("s:do"), tool("s:new")], [ServerInfo("s", ServerState.READY)])
-PLAN = check(
-    read_dag(
-        {
-            "tasks": [
-                {"id": "a", "tool": "s:do"},
-                {"id": "b", "tool": "s:new", "depends_on": ["a"]},
-            ]
-        }
-    ),
-    CATALOG,
-    Policy(),
-    cost=lambda task: 2.0 if task.tool.name == "do" else None,
-)
 
 
 def test_the_output_of_items_is_their_outputs_in_order_with_null_for_missing_ones():
@@ -98,11 +78,3 @@ def test_a_skip_by_a_condition_is_not_a_failure_and_one_after_a_failure_is():
     assert state.failure() is None
     state.error = Failure("dependency_failed", "b failed")
     assert state.failure() == {"code": "dependency_failed", "message": "b failed"}
-
-
-def test_outlines_say_what_is_known_before_anything_runs():
-    first, second = outlines_of(PLAN)
-    assert (first.id, first.tool, first.layer, first.needs) == ("a", "s:do", 0, ())
-    assert (second.layer, second.needs, second.reused_inputs) == (1, ("a",), ())
-    assert (first.expected_s, second.expected_s) == (2.0, None)
-    assert first.remaining_s == 4.0  # an unknown tool counts as the median of the known ones

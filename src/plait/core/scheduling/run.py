@@ -25,9 +25,9 @@ from .frame import Frame, TaskCall
 from .lanes import NO_DESK, SlotRequest, Urgency
 from .lifecycle import Lifecycle
 from .moves import Moves
+from .outlines import outlines_of, outlines_of_inner
 from .retry import RetryBudgets
-from .state import outlines_of
-from .tally import Tally, outlines_of_inner
+from .tally import Tally
 
 MAX_RUN_BYTES = 256 * 2**20
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..planning.plan import Plan
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
 from .events import (
@@ -13,12 +10,9 @@ from .events import (
     Failure,
     Key,
     Status,
-    TaskOutline,
     Wait,
 )
-
-if TYPE_CHECKING:
-    from .tally import Tally
+from .tally import Tally
 
 
 class Items:
@@ -159,28 +153,3 @@ class TaskState:
             case Status.CANCELLED:
                 return "was cancelled"
         return "failed"
-
-
-def outlines_of(plan: Plan) -> tuple[TaskOutline, ...]:
-    """List the outline of each task of *plan*, in document order."""
-    layer_of, costs, remaining, untimed = (
-        plan.layer_of,
-        plan.costs,
-        plan.remaining,
-        frozenset(plan.untimed),
-    )
-    return tuple(
-        [
-            TaskOutline(
-                id,
-                name := task.tool.full_name,
-                layer_of[id],
-                task.needs,
-                task.reused_inputs,
-                None if name in untimed else costs[id],
-                remaining[id],
-                plan.alone_s.get(id),
-            )
-            for id, task in plan.tasks.items()
-        ]
-    )

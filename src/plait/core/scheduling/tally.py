@@ -6,9 +6,7 @@ The run and whoever folds its notices count alike, as both count the notices.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
-from ..planning.plan import Plan
 from .events import FINAL, Changed, Failure, InnerOutline, Status
 
 MAX_ERRORS = 1_000
@@ -82,18 +80,3 @@ class Tally:
         if index >= len(row):
             row.extend(b"-" * (index + 1 - len(row)))
         row[index] = _BYTES[status]
-
-
-def outlines_of_inner(plan: Plan) -> tuple[InnerOutline, ...]:
-    """List the outline of each task in a group of *plan*."""
-    return tuple(_outlines(plan, ()))
-
-
-def _outlines(plan: Plan, before: tuple[tuple[str, bool], ...]) -> Iterable[InnerOutline]:
-    for task in plan.tasks.values():
-        parts = (*before, (task.task.id, task.items is not None))
-        if before:
-            alone_s = plan.alone_s.get(task.id)
-            yield InnerOutline(task.id, task.tool.full_name, parts, task.makes_calls, alone_s)
-        if task.inner is not None:
-            yield from _outlines(task.inner, parts)
