@@ -333,7 +333,7 @@ def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:
     if not parts[0][0]:
         first = parts[0][1]
         return value_of(first, scope) if isinstance(first, Reference) else _joined(first, scope)
-    whole: Any = _copy(value)
+    whole: Any = value.copy()  # type: ignore[union-attr]  # it has parts
     copies = [whole]
     before: Place = ()
     for place, pieces in parts:
@@ -358,12 +358,8 @@ def _open(copies: list[Any], before: Place, place: Place) -> None:
         shared += 1
     del copies[shared + 1 :]
     for step in place[shared:-1]:
-        copies[-1][step] = _copy(copies[-1][step])
-        copies.append(copies[-1][step])
-
-
-def _copy(value: Any) -> Any:
-    return dict(value) if isinstance(value, dict) else list(value)
+        copies[-1][step] = inner = copies[-1][step].copy()
+        copies.append(inner)
 
 
 def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:

@@ -147,8 +147,8 @@ class Links:
         links = dict.fromkeys(task.depends_on, False)
         for template in (arguments,) if items is None else (arguments, items):
             for _, reference in template.found:
-                if not reference.is_item:
-                    links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+                if not (id := reference.task).startswith("$"):
+                    links[id] = links.get(id, True) and reference.is_guarded
         is_known = links.keys() <= names.ids.keys() and task.id not in links
         if is_known and names.groups.isdisjoint(links):
             return links

@@ -35,8 +35,7 @@ class Undeclared:
     def note_parts(self, tool: Tool, arguments: JsonObject, path: str) -> None:
         """Note the members of objects in *arguments*, which *tool* takes, that it does not
         declare."""
-        parts = [part for part in arguments.values() if isinstance(part, _HAS_PARTS)]
-        if parts and self._left and any(map(_has_objects, parts)):
+        if self._left and any(map(_has_objects, arguments.values())):
             definition, types = tool.input.definition, Types()
             forms = types.forms(Part(definition, definition))
             for place, around in _inside(types, arguments, forms, ()):
@@ -58,9 +57,9 @@ class Undeclared:
 
 def _has_objects(value: Json) -> bool:
     """Whether *value* is or holds an object, or might."""
-    if not isinstance(value, list):
-        return isinstance(value, dict)
-    return any(isinstance(part, _HAS_PARTS) for part in value)
+    if isinstance(value, list):
+        return any([isinstance(part, _HAS_PARTS) for part in value])
+    return isinstance(value, dict)
 
 
 def _inside(types: Types, value: Json, forms: Forms, place: Place) -> Iterator[tuple[Place, Forms]]:
