@@ -58,7 +58,7 @@ class Undeclared:
 def _has_objects(value: Json) -> bool:
     """Whether *value* is or holds an object, or might."""
     if isinstance(value, list):
-        return any([isinstance(part, _HAS_PARTS) for part in value])
+        return any(isinstance(part, _HAS_PARTS) for part in value)
     return isinstance(value, dict)
 
 
