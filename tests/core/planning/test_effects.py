@@ -80,8 +80,8 @@ def test_what_goes_into_a_call_that_changes_something_is_found(
     assert {task.id for task in tasks if task.changes} == calls | groups
 
 
-def test_nothing_is_looked_for_without_a_filter() -> None:
-    plan = planned(read("a", select="items[].id"), write("w", **given()))
+def test_nothing_is_looked_for_without_an_expression_over_an_output() -> None:
+    plan = planned(read("a"), write("w", **given()))
     assert not any(task.changes or task.feeds_changes for task in plan.tasks.values())
 
 

@@ -213,8 +213,6 @@ def test_pages_are_noted_as_they_come() -> None:
          "a has no success; it has version. $STATUS[a] says how a ended. "),
         ("$OUTPUT[a].verson > 0", {"version": 1}, "skipped",
          "a has no verson; it has version. Did you mean a.version? "),
-        ("a.items.length > 0", {"items": [1]}, "skipped",
-         "a has no items.length; a.items is a list. Write length(a.items). "),
         ("!a.error", {"ok": True}, "ready", "a has no error; it has ok. "),
         ("a.x == 'y'", "text", "skipped", "a has no x; it is a text. "),
         ("a.x.y && a.z", {"x": {}}, "skipped", "a has no x.y; a.x has no fields. "),
@@ -257,3 +255,93 @@ def test_a_task_without_an_output_lacks_no_name() -> None:
     played.answer("a", ToolError("no"))
     assert played.ready == ["b"]
     assert played.run.notes == []
+
+
+@table(
+    ("when", "output", "status", "note"),
+    [
+        ("a.items.length > 0", {"items": [1]}, "skipped",
+         "a has no items.length; a.items is a list. Write length(a.items)"),
+        ("a.n > '2'", {"n": 3}, "skipped",
+         "a.n > '2' is never true: a.n is a number. Write the number without quotes"),
+        ("a.n != '3'", {"n": 3}, "ready",
+         "a.n != '3' is always true: a.n is a number. Write the number without quotes"),
+        ("a.v == 2", {"v": "2"}, "skipped",
+         ("a.v == 2 is never true: a.v is a text. "
+          "Write the text in single quotes, or to_number(a.v)")),
+        ("a > 2", {"n": 3}, "skipped",
+         "a > 2 is never true: a is an object. Name one of its fields: a.field"),
+        ("length(a.items[].nme) > 0", {"items": [{"name": 1}]}, "skipped",
+         ("no element has nme; elements have name. Did you mean name? "
+          "If elements may lack it, write not_null(nme, null)")),
+    ],
+)  # fmt: skip
+def test_a_condition_that_unlike_values_decide_is_noted(
+    when: str, output: Any, status: str, note: str
+) -> None:
+    played = Played({"id": "a"}, {"id": "b", "when": when})
+    played.answer("a", output)
+    assert played.statuses["b"] == status
+    assert played.run.notes == [f"tasks.b.when: {note}"]
+
+
+@table(
+    ("select", "said"),
+    [
+        ("totl", "the answer has no totl; it has total, items. Did you mean total?"),
+        ("{n: totl}", "the answer has no totl"),
+        ("items.name", "the answer has no items.name; items is a list. Write items[].name for"),
+        ("items.last", "the answer has no items.last; items is a list. Write items[-1]."),
+        ("sum(items[].nr)", "no element has nr; elements have name."),
+        ("items[].{n: nme}", "no element has nme; elements have name. Did you mean name?"),
+        ("a.items[].name", "the answer has no a.items; it has total, items. It is read from"),
+        ("items[?name > 1]", "name > 1 is never true: name is a text."),
+    ],
+)
+def test_a_select_that_finds_nothing_by_a_name_is_noted(select: str, said: str) -> None:
+    played = Played({"id": "a", "select": select})
+    played.answer("a", {"total": 3, "items": [{"name": "x"}]})
+    assert played.statuses["a"] == "success"
+    [note] = played.run.notes
+    assert note.startswith(f"tasks.a.select: {said.removesuffix('.')}")
+
+
+@table(
+    "select",
+    [
+        *("total", "items[].name", "not_null(totl, null)", "empty", "none.x", "totl || total"),
+        *("length(empty[].x)", "{n: total}", "total > 5", "items[?name == 'y']", "mixed[].x"),
+    ],
+)
+def test_a_select_that_finds_what_is_there_is_not_noted(select: str) -> None:
+    played = Played({"id": "a", "select": select})
+    rows = {"items": [{"name": "x"}], "mixed": [1, {"y": 2}]}
+    played.answer("a", {"total": 3, "empty": [], "none": None, **rows})
+    assert played.run.notes == []
+
+
+@table(("pipe", "fails"), [("first", True), ("[0].nme", False), ("[0].name", None)])
+def test_a_pipe_that_finds_nothing_is_noted_or_fails_before_a_change(
+    pipe: str, fails: bool | None
+) -> None:
+    text = f"n: ${{OUTPUT[a] | {pipe}}}"
+    played = Played({"id": "a"}, {"id": "w", "tool": "s:typed", "arguments": {"name": text}})
+    played.answer("a", [{"name": "x"}])
+    assert (played.ready == ["w"]) is not fails
+    if fails:
+        code, message, hint = failure(played, "w")
+        assert (code, hint) == ("invalid_expression", "Write [0].")
+        assert "the value has no first; it is a list" in message
+    assert len(played.run.notes) == int(fails is False and "[" not in pipe)
+    guarded = f'n: ${{OUTPUT[a] | {pipe} ?? "none"}}'
+    played = Played({"id": "a"}, {"id": "w", "tool": "s:typed", "arguments": {"name": guarded}})
+    played.answer("a", [{"name": "x"}])
+    assert played.ready == ["w"]
+    assert played.run.notes == []
+
+
+def test_the_id_of_the_task_in_its_select_fails_it_before_a_change() -> None:
+    played = Played({"id": "a", "select": "a.items[].name"}, CHANGE)
+    played.answer("a", {"items": [{"name": "x"}]})
+    assert failure(played, "a")[0] == "invalid_expression"
+    assert played.statuses["w"] == "skipped"

@@ -9,9 +9,10 @@ in one evaluation. Three things do not count: a null on the way, which may stand
 rest of an `&&` whose beginning holds for no element; and the arguments of `not_null`, by which an
 expression says that a field may be missing.
 
-A condition, or what `repeat` sets, asks one value likewise: a misspelt name there is null, so the
-task is skipped, or always runs, or its pages end at the first. There an `||` and a comparison with
-null also say that a field may be missing, and what stands behind an `&&` does not count.
+A condition, a `select`, a pipe, or what `repeat` sets, asks one value likewise: a misspelt name
+there is null, so the task is skipped, or always runs, or its pages end at the first. There an `||`
+and a comparison with null also say that a field may be missing, and what stands behind an `&&` does
+not count. A comparison of a number with a text is never true, and is found too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ..values.problems import nearest, some_of
+from ..values.strict import short
 from .nodes import (
     Ampersand,
     And,
@@ -40,17 +42,27 @@ from .nodes import (
     Selection,
     Source,
 )
-from .quoting import as_name
+from .quoting import as_name, quoted
 
 MAX_LOOKUPS = 20
 """Most paths of one filter that are looked for."""
 MAX_ABSENCES = 5
 """Most absences of one evaluation."""
+MAX_ELEMENTS = 50
+"""Most elements of a list in which a name is looked for."""
+_ENDS_OF_LISTS = {"first": 0, "last": -1}
 _COUNTS = frozenset(("length", "size", "count", "len"))
 _ENDS = frozenset(("status", "state", "success", "succeeded", "failed", "outcome", "conclusion"))
 _MAX_KEYS = 12
 _MAX_CHARS = 60
-_DESCRIBED = {list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
+_DESCRIBED = {
+    list: "a list",
+    dict: "an object",
+    str: "a text",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+}
 
 
 class Lookup:
@@ -114,6 +126,8 @@ class Missing(NamedTuple):
     """Says how to write what was meant."""
     is_own: bool = False
     """Whether it is there without the id of the task, which stands before it."""
+    is_never: bool = False
+    """Whether no such value has names: it is a list, a text or a number."""
 
 
 class Absences:
@@ -175,40 +189,129 @@ def _lookups(node: Node, guards: tuple[Node, ...]) -> Iterator[Lookup]:
 
 
 def missing_in(
-    node: Node, value: object, *, of_tasks: bool = False, own: str | None = None
+    node: Node,
+    value: object,
+    *,
+    of_tasks: bool = False,
+    own: str | None = None,
+    whole: str = "the answer",
 ) -> list[Missing]:
-    """List the paths that *node* looks up in *value* and that are not there. The value is that of
-    the task *own*, or has the outputs of those that a `when` names if it is *of_tasks*."""
-    match node:
-        case Field() | Path():
-            steps = node.steps if isinstance(node, Path) else (node,)
-            names = _leading(steps, of_tasks=of_tasks)
-            if names:
-                missed = _missing(names, value, of_tasks, own)
-                return [] if missed is None else [missed]
-            first = steps[0]
-            return [] if isinstance(first, Field) else missing_in(first, value, of_tasks=of_tasks)
-        case Or(items=items):
-            each = [missing_in(item, value, of_tasks=of_tasks, own=own) for item in items]
-            parts = each if all(each) else []
-        case Compare(left=left, right=right):
-            sides = (left, right)
-            if any(isinstance(side, Literal) and side.value is None for side in sides):
+    """List the paths that *node* looks up in *value* and that are not there, and the comparisons
+    with another kind of value than is there. The value, the *whole*, is that of the task *own*, or
+    has the outputs of those that a `when` names if it is *of_tasks*."""
+    return _Missed(of_tasks, own, whole).in_(node, value)[:MAX_ABSENCES]
+
+
+class _Missed(NamedTuple):
+    """A search for what is missing, as in `missing_in`."""
+
+    of_tasks: bool
+    own: str | None
+    whole: str
+
+    def in_(self, node: Node, value: object) -> list[Missing]:
+        match node:
+            case Field() | Path():
+                steps = node.steps if isinstance(node, Path) else (node,)
+                names = _leading(steps, of_tasks=self.of_tasks)
+                if names:
+                    missed = _missing(names, value, self)
+                    return [] if missed is None else [missed]
+                first = steps[0]
+                return [] if isinstance(first, Field) else self.in_(first, value)
+            case Or(items=items):
+                each = [self.in_(item, value) for item in items]
+                parts = each if all(each) else []
+            case Compare(left=left, right=right):
+                sides = (left, right)
+                if any(isinstance(side, Literal) and side.value is None for side in sides):
+                    return []
+                parts = [self.in_(side, value) for side in sides]
+                if not any(parts):
+                    parts = [self.unlike(node, value)]
+            case Call(name=name, arguments=items) if name != "not_null":
+                given = [item for item in items if not isinstance(item, Ampersand)]
+                parts = [self.in_(item, value) for item in given]
+            case Selection(items=items) | Members(items=items):
+                parts = [self.in_(item, value) for item in items]
+            case Projection(base=inner):
+                return self.in_(inner, value) or self._in_elements(node, value)
+            case Not(operand=inner) | Pipe(items=(inner, *_)) | And(items=(inner, *_)):
+                return self.in_(inner, value)
+            case _:
                 return []
-            parts = [missing_in(side, value, of_tasks=of_tasks, own=own) for side in sides]
-        case Call(name=name, arguments=items) if name != "not_null":
-            given = [item for item in items if not isinstance(item, Ampersand)]
-            parts = [missing_in(item, value, of_tasks=of_tasks, own=own) for item in given]
-        case (
-            Not(operand=inner)
-            | Projection(base=inner)
-            | Pipe(items=(inner, *_))
-            | And(items=(inner, *_))
-        ):
-            return missing_in(inner, value, of_tasks=of_tasks, own=own)
-        case _:
+        return [one for part in parts for one in part]
+
+    def _in_elements(self, node: Projection, value: object) -> list[Missing]:
+        """List what *node* looks up in the elements of its base, and none of the first ones has."""
+        base = node.base
+        steps = base.steps if isinstance(base, Path) else (base,)
+        names = _leading(steps, of_tasks=self.of_tasks)
+        if len(names) != len([step for step in steps if not isinstance(step, Current)]):
+            return []  # it is more than a path
+        for name, _ in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        items = [one for one in value if type(one) is dict] if isinstance(value, list) else []
+        items = items[:MAX_ELEMENTS]
+        if not items or len(items) != len(value[:MAX_ELEMENTS]):  # type: ignore[index]  # it is a list
             return []
-    return [one for part in parts for one in part][:MAX_ABSENCES]
+        found = []
+        for lookup in lookups_of(node.rest):
+            if not any(lookup.is_in(item) for item in items):
+                one = _absence(lookup, items)
+                found.append(Missing(one.path, one.position, one.message, one.hint))
+        if node.condition is not None:
+            unlike = [_unlike_in(node.condition, item) for item in items]
+            found += unlike[0] if all(unlike) else []
+        return found
+
+    def unlike(self, node: Compare, value: object) -> list[Missing]:
+        """Find out that *node* compares a number with a text, or with what has parts."""
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(other, Literal) and isinstance(side, Field | Path):
+                steps = side.steps if isinstance(side, Path) else (side,)
+                names = _leading(steps, of_tasks=self.of_tasks)
+                if not names or len(names) != len(steps):
+                    continue
+                there = value
+                for name, _ in names:
+                    there = there.get(name) if isinstance(there, dict) else None
+                kinds = _kind(there), _kind(other.value)
+                if (
+                    "null" in kinds
+                    or kinds[0] == kinds[1]
+                    or bool in map(type, (there, other.value))
+                ):
+                    continue
+                path = _path([name for name, _ in names])
+                return [_never(node, path, there, other, kinds)]
+        return []
+
+
+def _unlike_in(condition: Node, item: object) -> list[Missing]:
+    """Return the comparison of unlike kinds that *condition* makes in *item*, if it begins so."""
+    search = _Missed(of_tasks=False, own=None, whole="")
+    while isinstance(condition, And):
+        condition = condition.items[0]
+    return search.unlike(condition, item) if isinstance(condition, Compare) else []
+
+
+def _never(
+    node: Compare, path: str, there: object, other: Literal, kinds: tuple[str, str]
+) -> Missing:
+    said = "always" if node.operator == "!=" else "never"
+    written = quoted(other.value) if isinstance(other.value, str) else short(other.value)
+    message = f"{path} {node.operator} {written} is {said} true: {path} is {kinds[0]}"
+    hint = f"Compare it with {kinds[0]}."
+    if kinds == ("a number", "a text"):
+        hint = "Write the number without quotes."
+    elif kinds == ("a text", "a number"):
+        hint = f"Write the text in single quotes, or to_number({path})."
+    elif kinds[0] == "an object":
+        hint = f"Name one of its fields: {path}.field."
+    elif kinds[0] == "a list":
+        hint = f"Write length({path}) for their number, [?…] for those that it is true of."
+    return Missing(path, node.at[0], message, hint)
 
 
 def _leading(steps: Sequence[Node], *, of_tasks: bool) -> list[tuple[str, int]]:
@@ -227,13 +330,14 @@ def _leading(steps: Sequence[Node], *, of_tasks: bool) -> list[tuple[str, int]]:
     return names
 
 
-def _missing(
-    path: list[tuple[str, int]], value: object, of_tasks: bool, own: str | None
-) -> Missing | None:
-    names, whole = [name for name, _ in path], "the answer"
+def _missing(path: list[tuple[str, int]], value: object, search: _Missed) -> Missing | None:
+    names, whole = [name for name, _ in path], search.whole
+    of_tasks, own = search.of_tasks, search.own
     if of_tasks:
-        if type(value) is not dict or names[0] not in value or names[1:2] == ["result"]:
-            return None  # it has no output, or a wrapper is meant, which is looked through
+        if type(value) is not dict or names[0] not in value:
+            return None  # it has no output
+        if names[1:2] == ["result"] and _missing([path[0], *path[2:]], value, search) is None:
+            return None  # a wrapper is meant, which is looked through
         whole = as_name(names[0])
     depth = 0
     for name in names:
@@ -253,6 +357,12 @@ def _missing(
         there = f"{it} is {_kind(value)}"
         if names[depth] in _COUNTS and isinstance(value, list | str):
             hint = f"Write length({before or '@'}). "
+        elif isinstance(value, list) and names[depth] in _ENDS_OF_LISTS:
+            hint = f"Write {before}[{_ENDS_OF_LISTS[names[depth]]}]. "
+        elif isinstance(value, list) and any(
+            names[depth] in one for one in value[:MAX_ELEMENTS] if isinstance(one, dict)
+        ):
+            hint = f"Write {before}[].{_path(names[depth:])} for that of each element. "
     else:
         keys = [key[:_MAX_CHARS] for key in islice(value, 200)]
         there = f"{it} has {some_of(keys, _MAX_KEYS) if keys else 'no fields'}"
@@ -262,11 +372,14 @@ def _missing(
         hint = f"$STATUS[{names[0]}] says how {whole} ended. "
     rest = path[1:]
     is_own = depth == 0 and own == names[0] and bool(rest) and not of_tasks
-    is_own = is_own and _missing(rest, value, of_tasks, None) is None
+    is_own = is_own and _missing(rest, value, search._replace(own=None)) is None
     if is_own:
         hint = f"It is read from the answer itself: write {_path(names[1:])}. "
-    hint += f"If it may be missing, write not_null({written}, null)."
-    return Missing(written, path[-1][1], f"{whole} has no {asked}; {there}", hint, is_own)
+    is_never = type(value) is not dict
+    if not (is_never and hint):
+        hint += f"If it may be missing, write not_null({written}, null)."
+    message = f"{whole} has no {asked}; {there}"
+    return Missing(written, path[-1][1], message, hint.rstrip(), is_own, is_never)
 
 
 def _absence(lookup: Lookup, items: list[Any]) -> Absence:

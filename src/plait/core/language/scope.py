@@ -111,6 +111,33 @@ def evaluated(
     return found
 
 
+def has_holes(found: Json) -> bool:
+    """Return whether what an expression *found* is nothing, or has a null in it."""
+    if isinstance(found, list) and found:
+        found = found[0]
+    return not found or (isinstance(found, dict) and None in found.values())
+
+
+def look_for_names(
+    expression: Expression,
+    value: Json,
+    scope: Scope,
+    where: str,
+    *,
+    is_wrapped: bool = False,
+    own: str | None = None,
+) -> None:
+    """Add to *scope* the names that *expression*, in *where*, looks up in *value* and that are not
+    there. The value is the answer of the task *own*. It is for what gave nothing, or a null."""
+    from ..expressions.absences import missing_in
+
+    if is_wrapped and not expression.reads_result and isinstance(value, dict):
+        value = value["result"]
+    whole = "the value" if where.startswith("$") else "the answer"
+    found = missing_in(expression.tree, value, own=own, whole=whole)
+    scope.add({Lacking(where, (expression.text, one.position)): one for one in found})
+
+
 def _operand(key: Key, scope: Scope, names: Mapping[str, str]) -> Operand | None:
     """Return the value of a reference in an expression; None if its task has no output."""
     from ..expressions.frame import Operand

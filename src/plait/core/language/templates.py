@@ -32,7 +32,7 @@ from .references import (
     plain_reference,
     written_step,
 )
-from .scope import Scope, evaluated
+from .scope import Scope, evaluated, look_for_names
 
 OMIT = "$OMIT"
 """The text in the place of an argument that is left out."""
@@ -297,9 +297,12 @@ def _piped(
     `ReferenceFailed` for a quoted text with a missing reference."""
     try:
         where = reference.text
-        return evaluated(
+        found = evaluated(
             pipe.expression, value, scope, pipe.names, is_wrapped=is_wrapped, where=where
         )
+        if not found and reference.default is NO_DEFAULT:
+            look_for_names(pipe.expression, value, scope, where, is_wrapped=is_wrapped)
+        return found
     except (ExpressionFailed, ReferenceFailed) as error:
         raise type(error)(f"{reference.text}: {error.message}", hint=error.hint) from None
 

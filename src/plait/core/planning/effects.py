@@ -1,7 +1,7 @@
 """Effects: the tasks whose outputs go into calls that change something.
 
-There a wrong selection does harm, so a filter by a path that no element has fails its task
-(`core/scheduling/absences.py`); elsewhere it is a note.
+There a wrong selection does harm, so a filter by a path that no element has fails its task, as does
+a name of what has none (`core/scheduling/absences.py`); elsewhere it is a note.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # a start without a DAG does not need it
 
 def note_effects(plan: Plan) -> None:
     """Set `changes` and `feeds_changes` of all tasks of *plan*, inner ones too, if an expression
-    of it has a filter. Takes time linear in the document."""
-    if not _has_filter(plan):
+    of it may look for what is not there. Takes time linear in the document."""
+    if not _asks(plan):
         return
     tasks = {task.id: task for task in plan.all_tasks()}
     _note_changes(plan)
@@ -33,20 +33,16 @@ def note_effects(plan: Plan) -> None:
             left += [*_given(task), *_kept(task)]
 
 
-def _has_filter(plan: Plan) -> bool:
-    """Return whether an expression of *plan* has a filter: most plans have none, so this is what
-    planning pays."""
+def _asks(plan: Plan) -> bool:
+    """Return whether *plan* has a `select` or a pipe, or a filter elsewhere, that may look for what
+    is not there. Plans without pay nothing more."""
     for task in plan.tasks.values():
-        for expression in (task.select, task.when):
-            if expression is not None and expression.has_lookups:
-                return True
+        if task.select is not None or (task.when is not None and task.when.has_lookups):
+            return True
         for template in (task.arguments, task.items):
-            if template is None or template.is_plain:
-                continue
-            for _, reference in template.found:
-                if reference.pipe is not None and reference.pipe.expression.has_lookups:
-                    return True
-        if task.inner is not None and _has_filter(task.inner):
+            if template is not None and template.has_pipes:
+                return True
+        if task.inner is not None and _asks(task.inner):
             return True
         if task.repeat is not None and any(one.has_lookups for one in task.of_answers()):
             return True

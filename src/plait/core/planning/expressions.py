@@ -223,8 +223,7 @@ class Expressions:
 
     def _know(self, planned: PlannedTask, given: Expression, reading: Reading) -> None:
         """Note which names in *given* the inputs of *planned* are known to have, or may have."""
-        if given is not planned.select or given.has_lookups:
-            planned.known_names |= {(given.text, place) for place in reading.known}
+        planned.known_names |= {(given.text, place) for place in reading.known}
 
     def _report_fixed(self, text: str, found: list[Problem]) -> None:
         """Report what was *found* in *text*, which is the fix of an expression that could not be

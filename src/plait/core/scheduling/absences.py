@@ -29,8 +29,11 @@ def refuse_absent(planned: PlannedTask, scope: Scope, *, is_sent: bool) -> None:
     for lacking, absence in scope.absences.items():
         if lacking.where in CONDITIONS or lacking.name in planned.known_names:
             continue
-        if lacking.where.startswith("repeat.set") and not isinstance(absence, Absence):
-            continue  # servers leave the next page out where there is none
+        is_certain = isinstance(absence, Absence) or absence.is_own or absence.is_never
+        if not is_certain or (
+            lacking.where.startswith("repeat.set") and not isinstance(absence, Absence)
+        ):
+            continue  # servers leave out what is empty, such as the next page
         if planned.feeds_changes or (is_sent and planned.changes and lacking.where != "select"):
             raise ExpressionFailed(f"{lacking.where}: {absence.message}", hint=absence.hint)
 

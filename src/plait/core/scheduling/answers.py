@@ -64,7 +64,7 @@ class Answers:
         Raises `CallError`."""
         planned = call.planned
         if planned.select is not None:
-            output = selected(planned.select, output, scope)
+            output = selected(planned.select, output, scope, planned.task.id)
             refuse_absent(planned, scope, is_sent=False)
         self._tasks.keep(call.frame, output)
         return output

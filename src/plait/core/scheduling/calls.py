@@ -15,7 +15,7 @@ from ...errors import (
     ReferenceFailed,
 )
 from ..language.references import FROM_TEXT, ITEM, Omitted
-from ..language.scope import Scope, evaluated
+from ..language.scope import Scope, evaluated, has_holes, look_for_names
 from ..language.templates import MAX_ARGUMENT_BYTES, Template, items_in, value_of
 from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
@@ -121,7 +121,7 @@ def made(planned: PlannedTask, scope: Scope) -> Output:
     if scope.work is not None:
         scope.work.steps += output.memory_bytes // BYTES_PER_STEP + len(template.found)
     if planned.select is not None:
-        output = selected(planned.select, output, scope)
+        output = selected(planned.select, output, scope, planned.task.id)
     refuse_absent(planned, scope, is_sent=False)
     return output
 
@@ -290,9 +290,13 @@ def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
     return Failure(code, f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
 
-def selected(select: Expression, output: Output, scope: Scope) -> Output:
-    """Apply *select* to *output*. Raises `ExpressionFailed` or `ReferenceFailed`."""
+def selected(select: Expression, output: Output, scope: Scope, own: str | None = None) -> Output:
+    """Apply *select* to *output*, that of the task *own*. Raises `ExpressionFailed` or
+    `ReferenceFailed`."""
     value = applied("select", select, output, scope)
+    if has_holes(value):
+        wrapped = output.is_wrapped
+        look_for_names(select, output.value, scope, "select", is_wrapped=wrapped, own=own)
     try:
         return Output.of(value)
     except NotStrict as error:
