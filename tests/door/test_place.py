@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -211,6 +212,15 @@ def test_the_tail_of_the_log_is_its_last_lines(place: Place):
     os.mkdir(place.state, 0o700)
     Path(place.log_path).write_text("".join(f"line {number}\n" for number in range(1000)))
     assert place.log_tail(2) == "line 998\nline 999"
+
+
+@pytest.mark.parametrize(("free", "is_full"), [(0, True), (1, False)])
+def test_a_disk_without_room_is_full(
+    place: Place, monkeypatch: pytest.MonkeyPatch, free: int, is_full: bool
+):
+    assert not place.is_full  # there is no folder yet
+    monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(f_bavail=free))
+    assert place.is_full is is_full
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -42,6 +43,16 @@ def test_doors_find_the_socket_by_the_lock(held: Held):
     assert held.listening.is_there
     assert held.listening.is_ours
     assert Path(held.listening.path).parent == held.home.runtime / "plait"
+
+
+def test_on_a_full_disk_no_socket_is_left(held: Held, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(NoPlace, match=f"{held.place.lock_path}: No space left on device"):
+        held.listening.open()
+    assert os.listdir(held.home.runtime / "plait") == []
 
 
 def test_a_removed_socket_is_made_anew(held: Held):

@@ -397,6 +397,8 @@ class Door:
         self._exit = code
 
     def _log_tail(self) -> str:
+        if self._place.is_full:
+            return f"the disk of {self._place.state} is full; "
         tail = self._place.log_tail()
         return f"its log ends:\n{tail}\n" if tail else ""
 

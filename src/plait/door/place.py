@@ -181,6 +181,14 @@ class Place:
             raise NotOurs(f"{path} is served by another user (number {user})")
         return sock
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing can be written into the state folder any more, also no log."""
+        try:
+            return os.statvfs(self.state).f_bavail == 0
+        except OSError:
+            return False
+
     def log_tail(self, lines: int = 5) -> str:
         """Return the last lines of the gateway's log."""
         try:

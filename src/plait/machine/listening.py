@@ -46,10 +46,15 @@ class Listening:
             sock.listen(BACKLOG)
             os.rename(aside, self.path)
             self._made = self._found()
+        except OSError as error:
+            raise NoPlace(f"{error.filename or self.path}: {error.strerror}") from error
+        try:
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, os.fsencode(self.path) + b"\n", 0)
         except OSError as error:
-            raise NoPlace(f"{error.filename or self.path}: {error.strerror}") from error
+            sock.close()
+            self.remove()
+            raise NoPlace(f"{self.place.lock_path}: {error.strerror}") from error
         return sock
 
     @property
