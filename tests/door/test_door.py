@@ -250,6 +250,9 @@ async def test_a_gateway_that_hangs_is_left_after_the_startup_time(machine: Scri
     machine.script(hang=True)
     (machine.state / "gateway.log").write_text("waiting for nothing\n")
     door = await machine.door(startup_s=1)
+    assert door.notes.startswith(
+        "plait: starting the gateway\nplait: the gateway does not answer yet"
+    )
     assert "the gateway has not answered in 1 s" in door.notes
     assert "its log ends:\nwaiting for nothing" in door.notes
     assert "going on isolated" in door.notes

@@ -40,6 +40,8 @@ READ_BYTES = 2**16
 """Not much more: a read of 256 KiB would map fresh memory each time (25 microseconds, not 2)."""
 STARTUP_S = 30.0
 """Longest wait for a gateway that answers, after which the door goes on isolated."""
+SILENT = 0.1
+"""The share of that wait which needs no note."""
 RETRY_S = 0.005
 MAX_STARTS = 3
 """Most starts of a gateway by this door without an answer to its hello."""
@@ -98,7 +100,7 @@ class Door:
         self._is_open = False
         """Whether the gateway has answered the hello."""
         self._is_isolated = False
-        self._deadline = 0.0
+        self._deadline = self._note_at = 0.0
         self._searching_since: float | None = None
         """The time from which on no gateway has answered a hello, as the tries and starts count."""
         self._tries, self._starts = 0, 0
@@ -141,7 +143,7 @@ class Door:
             self._watch(sock.fileno(), events or None)
         wait_s = None
         if sock is not None and not self._is_open:
-            wait_s = max(0.0, self._deadline - time.monotonic())
+            wait_s = max(0.0, min(self._deadline, self._note_at) - time.monotonic())
         ready = self._poll.poll(None if wait_s is None else wait_s * 1000)
         for fd, events in ready:
             if fd == out_fd:
@@ -152,7 +154,12 @@ class Door:
             elif sock is self._sock and takes_answers and events & (_READ | _BROKEN):
                 self._read_gateway()
         if not ready and wait_s is not None:
-            self._stop_waiting()
+            if self._note_at < self._deadline:
+                left_s = self._deadline - self._note_at
+                _note(f"the gateway does not answer yet; waiting {left_s:.0f} s more")
+                self._note_at = self._deadline
+            else:
+                self._stop_waiting()
         if self._to_gateway.size:
             self._write_gateway()
         if self._to_client.size:
@@ -255,6 +262,7 @@ class Door:
         self._sock = sock
         patience_s = STARTUP_S if self._is_isolated else self._startup_s
         self._deadline = time.monotonic() + patience_s
+        self._note_at = time.monotonic() + SILENT * patience_s
         hello = [*self._hello, ("isolated", str(int(self._is_isolated)))]
         self._to_gateway.add(frame(frames.HELLO, record(hello)))
         self._write_gateway()
