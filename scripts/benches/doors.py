@@ -30,6 +30,7 @@ GROUP = "doors"
 MOST_START_MS = 60.0
 MOST_STARTS = 2.0
 """The promised multiple of a bare Python's start, where that is slower."""
+MOST_CALL_MS = 100.0
 MOST_MB = 12.0
 MOST_HOP_MS = 0.1
 MOST_PUMPS = 3.0
@@ -38,6 +39,7 @@ LEAST_IN_FLIGHT = 0.9
 LEAST_TOGETHER = 0.6
 MOST_GATEWAY_MB = 250.0
 PLAIT = str(Path(sys.executable).with_name("plait"))
+BARE = [sys.executable, "-c", "pass"]
 PUMP = """
 import os, select, subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
@@ -53,6 +55,8 @@ while ways:
             del ways[0]
 """
 PINGS = 400
+TYPED = 20
+"""Calls that a person types."""
 CALLS = 1_500
 IN_FLIGHT = 16
 TOGETHER = 10
@@ -114,6 +118,15 @@ def figures(rounds: int) -> Iterator[Figure]:
         round(max(MOST_START_MS, MOST_STARTS * bare), 1),
         parts={"bare Python ms": round(bare, 1)},
     )
+    typed = found["typed"] / found["typed_bare"]
+    yield Figure(
+        GROUP,
+        "plait call, from start to end",
+        round(typed, 2),
+        "x bare Python",
+        round(max(MOST_CALL_MS / found["typed_bare"], MOST_STARTS), 2),
+        parts={"ms": round(found["typed"], 1), "bare Python ms": round(found["typed_bare"], 1)},
+    )
     yield Figure(GROUP, "memory of a door", round(found["door_mb"], 1), "MB", MOST_MB)
     hop, pump = found["door_ping"] - found["ping"], found["pump_ping"] - found["ping"]
     yield Figure(
@@ -172,10 +185,11 @@ async def _single(home: Home, first: LeanClient, rounds: int, found: dict[str, f
         async with lean_client(home.door, home.environ):
             starts.append((time.perf_counter() - began) * 1e3)
         began = time.perf_counter()
-        await (await asyncio.create_subprocess_exec(sys.executable, "-c", "")).wait()
+        await (await asyncio.create_subprocess_exec(*BARE)).wait()
         bares.append((time.perf_counter() - began) * 1e3)
     found["start"], found["bare"] = statistics.median(starts), statistics.median(bares)
     found["door_mb"] = usage(first.pid).rss_mb
+    await _type(home, found)
     async with _client(home.isolated, home) as alone:
         async with _client([sys.executable, "-c", PUMP, *home.isolated], home) as pumped:
             ways = {"door_ping": first, "ping": alone, "pump_ping": pumped}
@@ -194,6 +208,22 @@ async def _single(home: Home, first: LeanClient, rounds: int, found: dict[str, f
                 ]
             found[f"{name}_door"] = max(rate for rate, _ in rates)
             found[f"{name}_isolated"] = max(rate for _, rate in rates)
+
+
+async def _type(home: Home, found: dict[str, float]) -> None:
+    """Measure `plait call`, in turns with an interpreter that does nothing."""
+    environ = {**os.environ, **home.environ, "PLAIT_CONFIG": str(home.settings)}
+    commands = {"typed": [PLAIT, "call", "s0:find", "query=x"], "typed_bare": BARE}
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(TYPED):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            process = await asyncio.create_subprocess_exec(
+                *command, env=environ, stdout=asyncio.subprocess.DEVNULL
+            )
+            assert await process.wait() == 0
+            taken[name].append((time.perf_counter() - began) * 1e3)
+    found |= {name: statistics.median(times) for name, times in taken.items()}
 
 
 async def _many(home: Home, found: dict[str, float]) -> None:

@@ -27,16 +27,6 @@ def test_help_names_every_command(plait: Plait):
     assert result.stdout in plait().output
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_takes_settings_and_a_level_of_the_log(
-    plait: Plait, command: str
-):
-    result = plait(command, "--help")
-    assert result.exit_code == 0
-    for option in ("--config", "--profile", "--isolated", "--log-level", "--debug"):
-        assert option in result.stdout
-
-
 def test_the_help_names_every_exit_code():
     assert {int(code) for code in re.findall(r"(?:: |; )(\d+) ", EXITS)} == set(Exit)
 

@@ -7,7 +7,8 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from plait.cli.commands import DebugOption, LogLevel, program
+from plait.cli.commands import program
+from plait.cli.options import DebugOption, LogLevel
 from plait.door.arguments import FLAGS, LEVELS, NO, WITH_VALUE, YES, is_for_door
 
 ORDINARY = {"--http", "--allow-host", "--allow-origin", "--no-auth", "--isolated", "--help"}

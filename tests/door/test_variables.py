@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.door.variables import is_safe
+from plait.door.variables import is_for_settings, is_safe
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,11 @@ def test_what_programs_need_is_safe(name: str):
 )
 def test_everything_else_has_to_be_named(name: str):
     assert not is_safe(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_needed"),
+    [("PLAIT_CONFIG", True), ("HOME", True), ("XDG_CONFIG_HOME", True), ("PATH", False)],
+)
+def test_what_finds_the_settings_goes_with_the_hello(name: str, is_needed: bool):
+    assert is_for_settings(name) is is_needed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,13 @@ def hello(
     environ: dict[str, str] | None = None,
     folder: str = "/",
     door: str = "d",
+    client: str = "serve",
 ) -> Hello:
     state = {"PLAIT_STATE_DIR": str(settings.parent / "state")}
     arguments = ("--config", str(settings))
-    return Hello("1", "1", door, Path(folder), arguments, {**state, **(environ or {})}, False)
+    return Hello(
+        "1", "1", door, Path(folder), arguments, {**state, **(environ or {})}, False, client
+    )
 
 
 @asynccontextmanager
@@ -205,3 +209,48 @@ def test_the_variables_that_a_file_uses_are_found(settings: Path, tmp_path: Path
 def test_without_a_file_no_variables_are_used(tmp_path: Path):
     there: Any = hello(tmp_path / "missing.toml")
     assert variables_of(there) == set()
+
+
+async def test_a_person_joins_the_desk_of_clients_unless_the_settings_have_changed(settings: Path):
+    person = hello(settings, client="call")
+    async with desks() as made, made.open(hello(settings), {}) as one:
+        async with made.open(person, {}) as other:
+            assert other is one
+        write(settings, number=2)
+        with pytest.raises(Refused, match="changed"):
+            async with made.open(person, {}):
+                raise AssertionError
+        assert one.clients == 1
+
+
+async def test_an_untrusted_file_is_refused_to_a_person_and_empty_for_a_client(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text(SETTINGS.format(name="x", number=1, scope="machine"))
+    environ = {"PLAIT_STATE_DIR": str(tmp_path / "state"), "XDG_CONFIG_HOME": "/nowhere"}
+    found = Hello("1", "1", "d", tmp_path, (), environ, False)
+    async with desks() as made:
+        async with made.open(found, {}) as desk:
+            assert desk.gateway.catalog().servers == {}
+        with pytest.raises(Refused, match="plait trust"):
+            async with made.open(replace(found, client="call"), {}):
+                raise AssertionError
+
+
+async def test_servers_start_for_a_client_but_not_for_a_person_who_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "servers.toml"
+    server = f'builtin = "workspace"\nroot = "{tmp_path}"\n'
+    write_text(file, f"[gateway]\nlearn = false\n[servers.w]\n{server}")
+    monkeypatch.setattr("plait.machine.desks.HELD_S", 0.0)
+    values = {"PATH": "/bin", "HOME": str(tmp_path)}
+    async with (
+        desks() as made,
+        anyio.create_task_group() as tasks,
+        made.open(hello(file, client="call"), values) as desk,
+    ):
+        await anyio.wait_all_tasks_blocked()
+        info = desk.gateway.catalog().servers
+        assert info["w"].pid is None
+        desk.serve_client(tasks, "d")
+        while desk.gateway.catalog().servers["w"].pid is None:
+            await anyio.sleep(0.01)

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -21,11 +22,16 @@ from plait.machine.desks import server_keys
 from plait.machine.shared import SharedGateway
 from plait.redaction import Secrets
 from plait.upstream.stopping import Stop
+from plait.upstream.transports.frame_stream import FrameStream
 from plait.upstream.transports.served import Hello, Refused
 
 
 def hello(version: str = __version__, *, protocol: str = "1", is_isolated: bool = False) -> Hello:
     return Hello(protocol, version, "d", Path("/nowhere"), (), {}, is_isolated)
+
+
+def person(version: str = __version__) -> Hello:
+    return replace(hello(version), client="call")
 
 
 @asynccontextmanager
@@ -56,6 +62,24 @@ async def test_a_newer_door_is_refused_and_the_gateway_ends_once_it_is_unused(la
         assert not stop.asked.is_set()
         gateway.end_if_unused()
         assert stop.asked.is_set()
+
+
+async def test_a_newer_command_of_a_person_is_refused_and_nothing_else():
+    async with gateways() as (gateway, _):
+        with pytest.raises(Refused):
+            await gateway.greet(person("999.0"))
+        assert not gateway.is_retiring
+
+
+@pytest.mark.parametrize("order", [b"{}", b"no JSON", b'{"command": {"name": "halt"}}'])
+async def test_a_command_that_is_not_understood_is_refused(order: bytes, tmp_path: Path):
+    there = replace(person(), folder=tmp_path, environ={"PLAIT_STATE_DIR": str(tmp_path / "s")})
+    async with gateways() as (gateway, _):
+        with pytest.raises(Refused, match="not understood") as refused:
+            async with gateway.carry_out(there, {}, order, FrameStream()):
+                raise AssertionError
+        assert refused.value.code == "protocol"
+        gateway.desks.close_all()
 
 
 async def test_a_gateway_that_nobody_ever_used_ends_after_the_default_time(

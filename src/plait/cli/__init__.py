@@ -1,6 +1,7 @@
 """The command line: each command over one `Gateway`.
 
     commands    the commands with their arguments, options and help
+    options     the arguments and options that several of them have
     session     one start of the program: settings, log, gateway, signals; errors become exit codes
     orders      the commands that need a gateway, as values
     invocation  the streams of the person and what they asked for; errors become messages

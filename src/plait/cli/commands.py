@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,6 +11,19 @@ import typer
 from typer.core import TyperGroup
 
 from .. import __version__
+from .options import (
+    ConfigOption,
+    DagArgument,
+    DebugOption,
+    Detail,
+    IsolatedOption,
+    JsonOption,
+    LogLevel,
+    LogLevelOption,
+    ProfileOption,
+    Shell,
+    completing,
+)
 
 if TYPE_CHECKING:
     from .orders import AnyCommand
@@ -59,79 +71,6 @@ program = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class LogLevel(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Shell(StrEnum):
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-
-
-class Detail(StrEnum):
-    CONCISE = "concise"
-    FULL = "full"
-
-
-def _completing(function: str) -> Callable[[typer.Context, str], list[str]]:
-    """Complete a word with *function* of `completion`, which is imported when it is called."""
-
-    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
-        from . import completion
-
-        names: list[str] = getattr(completion, function)(ctx, incomplete)
-        return names
-
-    return complete
-
-
-DagArgument = Annotated[
-    str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="The settings file, instead of the servers.toml that would be found.",
-    ),
-]
-ProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        envvar="PLAIT_PROFILE",
-        metavar="NAME",
-        help="Only the part of the settings in [profiles.NAME].",
-    ),
-]
-LogLevelOption = Annotated[
-    LogLevel | None,
-    typer.Option(
-        "--log-level",
-        envvar="PLAIT_LOG_LEVEL",
-        case_sensitive=False,
-        help="Log this level and those above it.",
-    ),
-]
-DebugOption = Annotated[
-    bool, typer.Option("--debug", envvar="PLAIT_DEBUG", help="Show where an error happened.")
-]
-IsolatedOption = Annotated[
-    bool,
-    typer.Option(
-        "--isolated",
-        envvar="PLAIT_ISOLATED",
-        help="Use no gateway that others share: everything is in this process.",
-    ),
-]
 
 
 @program.callback()
@@ -307,7 +246,7 @@ def tools(
             "--server",
             metavar="NAME",
             help="Only tools of this server.",
-            autocompletion=_completing("servers"),
+            autocompletion=completing("servers"),
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -332,7 +271,7 @@ def call(
     ctx: typer.Context,
     tool: Annotated[
         str,
-        typer.Argument(metavar="TOOL", help="server:tool", autocompletion=_completing("tools")),
+        typer.Argument(metavar="TOOL", help="server:tool", autocompletion=completing("tools")),
     ],
     arguments: Annotated[
         list[str] | None,
