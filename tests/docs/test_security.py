@@ -35,7 +35,8 @@ def test_each_threat_says_what_is_done_and_has_a_place_for_what_is_not(row: list
 def test_the_options_commands_and_settings_that_it_names_exist():
     options = set(re.findall(r"--[a-z][a-z-]+", TEXT))
     assert len(options) > 2
-    source = (ROOT / "src" / "plait" / "cli" / "commands.py").read_text()
+    cli = ROOT / "src" / "plait" / "cli"
+    source = "".join((cli / file).read_text() for file in ("commands.py", "options.py"))
     assert options == {name for name in options if f'"{name}"' in source}
     for name in ("read_only", "tools", "include", "exclude", "deny"):
         assert name in SETTINGS
