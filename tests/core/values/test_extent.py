@@ -91,7 +91,10 @@ def test_the_depth_is_that_of_the_deepest_part(value: Any, more: int) -> None:
 
 @table(
     ("text", "depth"),
-    [(b"[]", 0), (b"{}", 0), (b"1", 0), (b'"[[["', 0), (b"[1,[]]", 1), (b'{"a":{}}', 1)],
+    [
+        *((b"[]", 0), (b"{}", 0), (b"1", 0), (b'"[[["', 0), (b"[1,[]]", 1), (b'{"a":{}}', 1)),
+        *((b'["x"]', 1), (b'[""]', 1), (b'[["\\\\"]]', 2)),
+    ],
 )
 def test_empty_lists_and_objects_and_texts_are_no_level(text: bytes, depth: int) -> None:
     assert not is_deeper(text, depth)
