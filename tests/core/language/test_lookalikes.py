@@ -76,6 +76,9 @@ TO_A_FIELD = [
     "OUTPUT[a].x",
     "{{OUTPUT[a].x}}",
     "$ref:a.x",
+    "{{ outputs('a').x }}",
+    "{{ task('a').x }}",
+    '{{ get("a").x }}',
 ]
 TO_ALL = [
     ("{{a}}", "$OUTPUT[a]"),
@@ -89,6 +92,8 @@ TO_ALL = [
     ("#E1.items[0].x", "$OUTPUT[E1].items[0].x"),
     ("#E1.output.x", "$OUTPUT[E1].x"),
     ("{{ ti.xcom_pull('a') }}", "$OUTPUT[a]"),
+    ("{{ result_of('b.c') }}", "$OUTPUT[b.c]"),
+    ("%(a)s", "$OUTPUT[a]"),
     ("{{ ti.xcom_pull(task_ids='a', key='x') }}", "$OUTPUT[a]"),
     ("{{b.c.title}}", "$OUTPUT[b.c].title"),
     ("${other-one.items[0].title}", "$OUTPUT[other-one].items[0].title"),
@@ -160,6 +165,8 @@ def refused(text: Any, **options: Any) -> Problem:
         ("$OUTPUT.a", "$OUTPUT[a]"),
         ("$OUTPUT.a.items[0].title", "$OUTPUT[a].items[0].title"),
         ("$OUTPUT.b.c.title", "$OUTPUT[b.c].title"),
+        ("$OUTPUT [a].title", "$OUTPUT[a].title"),
+        ("$OUTPUT\u200b[a].title", "$OUTPUT[a].title"),
         ("$output[a].title", "$OUTPUT[a].title"),
         ("${output[a].title}", "$OUTPUT[a].title"),
         ("$Outputs[a]", "$OUTPUT[a]"),
@@ -492,3 +499,48 @@ def test_a_long_hostile_text_is_looked_at_in_time(
 
     assert steps(lambda: look(2_000)) < 1.5 * steps(lambda: look(1_000)) + 50
     assert steps(lambda: look(200)) < 2.5 * steps(lambda: look(100)) + 1_000
+
+
+@table(
+    ("text", "fixed"),
+    [
+        ("n: $OUTPUT[a].x ?? 0 of them", "n: ${OUTPUT[a].x ?? 0} of them"),
+        ('by $OUTPUT[a].x ?? "none".', 'by ${OUTPUT[a].x ?? "none"}.'),
+        ("by $OUTPUT[a].x ?? none", None),
+        ("n: $OUTPUT[a].x|length", None),
+        ("by $OUTPUT[a].x | upper, and more", None),
+        ("n: $OUTPUT[a].items.map(x => x.n).join(', ')", None),
+        ("n: $OUTPUT[a].name.trim()!", None),
+        ("n: $((a.x + 1))", None),
+        ("States.Format('n {}', $.a.x)", None),
+        ("n: {{ $json.total }}", None),
+        ("n: {{ previous.total }}", None),
+        ("n: $steps[0].total", None),
+        ('${OUTPUT[a].x ?? "OMIT"}', None),
+    ],
+)
+def test_what_would_go_out_half_resolved_is_found_in_longer_texts_too(
+    text: str, fixed: str | None
+) -> None:
+    tasks = [{"id": "a", "tool": "s:read"}, {"id": "b", "tool": "s:read", "depends_on": ["a"]}]
+    tasks.append({"id": "w", "tool": "s:write", "arguments": {"x": text}, "depends_on": ["b"]})
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": tasks}), CATALOG, Policy())
+    [problem] = error.value.problems
+    assert problem.code == "invalid_reference"
+    assert problem.hint
+    assert problem.fix == (None if fixed is None else Fix(Op.REPLACE, fixed))
+
+
+@table(
+    "text",
+    [
+        *("is it $OUTPUT[a].x?? Really", "| $OUTPUT[a].x | length |", "$OUTPUT[a].x | docs"),
+        *("$OUTPUT[a].item(s)", "{{ greet('a') }}", "$OUTPUT.other", "100 %(more or less)"),
+        *("echo $((1 + 2))", "OMIT it"),
+    ],
+)
+def test_texts_that_only_look_alike_are_sent(text: str) -> None:
+    tasks = [{"id": "a", "tool": "s:read"}, {"id": "b", "tool": "s:read", "depends_on": ["a"]}]
+    tasks.append({"id": "w", "tool": "s:write", "arguments": {"x": text}, "depends_on": ["b"]})
+    check(read_dag({"tasks": tasks}), CATALOG, Policy())

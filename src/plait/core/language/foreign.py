@@ -45,6 +45,8 @@ _FOREIGN = re.compile(
             rf"(?<![\w%])%(?P<percent>{_NAMED})%(?!\w)",
             rf"<%[=-]?\s{{0,9}}(?P<erb>{_NAMED})\s{{0,9}}-?%>",
             rf"\[\[\s{{1,9}}(?P<double>{_NAMED})\s{{1,9}}\]\]",
+            r"(?<!%)%\((?P<python>[\w.-]{1,64})\)[sdrf](?!\w)",
+            r"\$\(\((?P<arithmetic>[^()\n]{1,200})\)\)",
             r"\{%[-+]?\s{0,9}(?P<block>[^{}%\n]{1,200}?)\s{0,9}[-+]?%\}",
             r"\{\{[#^]\s{0,9}(?P<section>[^{}\n]{1,200})\}\}",
         )
@@ -90,7 +92,7 @@ _CALL = re.compile(
 )
 """Functions that are common in what other engines compute; any other may be of a program."""
 _QUOTED = re.compile(r"(?<!\[)(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")(?!\])")
-_COMPUTED = frozenset({"github", "mustache", "block", "section", "braced"})
+_COMPUTED = frozenset({"github", "mustache", "block", "section", "braced", "arithmetic"})
 """Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`, `${a.x || 'none'}`. In
 shells, `${a:-none}` is a variable, so braces alone count only with a path."""
 _FILTERING = frozenset({"github", "mustache", "braced", "piped"})
@@ -102,6 +104,12 @@ _XCOM = re.compile(
     r"(?:ti|task_instance)\.xcom_pull\(\s*(?:task_ids\s*=\s*)?(?P<list>\[?)\s*[\"'](?P<id>[^\"']{1,64})"
     r"[\"'](?P<rest>[^\n]{0,99}?)\)(?P<path>(?:\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16})"
 )
+_CALLED = re.compile(
+    r"\$?(?:(?:get_?)?(?:task|step|node|job|output|result)s?|(?:output|result)_?of|get|ref|xcom)"
+    r"\(\s{0,9}[\"'](?P<id>[\w.-]{1,64})[\"']\s{0,9}\)"
+    r"(?P<path>(?:\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16})"
+)
+"""A function that gives the output of the task that it is called with: `outputs('a').x`."""
 _DONE = re.compile(r"(?<=[\w-])\.(?:result|output)\(\)")
 """A call that takes the output of a finished task in programs: `a.result().x`."""
 _SEGMENT = re.compile(
@@ -148,6 +156,9 @@ def meaning(text: str, ids: Collection[str], *, items: bool = False) -> str | No
         path = path[1:] if call["list"] and path[:1] == ["0"] else path  # the only task
         inside = _path(path, is_kept_apart=True)
         return f"$OUTPUT[{call['id']}]{inside}" if call["id"] in ids else None
+    if (call := _CALLED.fullmatch(text.strip())) is not None and call["id"] in ids:
+        inside = _path(_steps(call["path"]) or [], is_kept_apart=True) if call["path"] else ""
+        return f"$OUTPUT[{call['id']}]{inside}"
     if (steps := _steps(_DONE.sub("", text))) is None:
         return None
     for skipped in (0, 1, 2):

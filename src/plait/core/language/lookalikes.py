@@ -20,8 +20,10 @@ from .references import BadReference, Reference, is_one, parse
 MAX_CHARS = 10_000
 """Most characters of a text that are examined: an intended reference is not further in."""
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_GAP = "[ \u00a0\u200b\u2060\ufeff]{0,2}"
+"""Spaces, of no width too, that do not show."""
 _OURS = re.compile(
-    rf"(?<!\$)\$\{{?(?!(?:OUTPUT|STATUS|ERROR)\[)(?P<of>(?i:outputs?|status|errors?))(?:\[|\.|\(|\{{)[\"']?(?P<id>{_ID})[\"']?[\])}}]?"
+    rf"(?<!\$)\$\{{?(?!(?:OUTPUT|STATUS|ERROR)\[)(?P<of>(?i:outputs?|status|errors?))(?:{_GAP}\[|\.|\(|\{{)[\"']?(?P<id>{_ID})[\"']?[\])}}]?"
     r"(?P<path>(?:\.[^\W\d]\w{0,63}|\[[0-9]{1,9}\]){0,16})\}?"
 )
 _NAME_IT = "Name the task: $OUTPUT[id]."
@@ -30,6 +32,7 @@ _STATE = re.compile(r"\$STATES?\[([^\]]{1,128})\]")
 _NOT_IN_NAMES = "References are read in values, not in names of members."
 _NOT_IN_DEFAULTS = "A default is not read for references."
 _FUNCTIONS = "Write functions behind a bar, in braces: ${OUTPUT[id].path | length(@)}."
+_IN_BRACES = 'Write a default, which is JSON, in braces: ${OUTPUT[id].path ?? "none"}.'
 _ALONE = "$OMIT leaves out an argument, so it stands alone in it."
 _OF_REPEAT = "$ARGUMENTS is read in repeat, and nowhere else."
 _BEFORE = re.compile(
@@ -37,6 +40,12 @@ _BEFORE = re.compile(
     r"|=?\{\{\s{0,9}\$json(?:\.\w{1,64}){0,16}\s{0,9}\}\}"
 )
 """A whole text that means the task before this one, by its place: there are several such places."""
+_UNNAMED = re.compile(
+    r"=?\{\{\s{0,9}\$json\b[^{}\n]{0,200}\}\}"
+    r"|\{\{\s{0,9}(?:prev|previous)\.\w[^{}\n]{0,200}\}\}"
+    r"|(?:(?<![\w$])\$|\{\{\s{0,9})(?:steps|tasks|nodes|outputs)\[[0-9]{1,9}\]\.\w{1,64}"
+)
+"""References of other engines, also within texts, that mean a task and do not name it."""
 _ITEM = re.compile(r"(?<!\$)\$\{?(?:ITEM|INDEX)(?!\w)")
 
 _STEPS = r"(?:\.[^\W\d]\w{0,63}|\.[0-9]{1,9}|\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\")\]){0,16}"
@@ -65,6 +74,18 @@ _FILTER = re.compile(
     rf"(?:{_REAL})(\s*\|\s*(?:upper|lower|trim|length|first|last|join|json|tojson|default|int|title"
     r"|string|float|sort|unique|reverse)\b[^$\n]{0,99})"
 )
+_DEFAULTED = re.compile(
+    rf"(?<!\$)\$((?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})\s{{0,3}}\?\?\s{{0,3}}"
+    r"(-?[0-9]{1,15}(?:\.[0-9]{1,15})?|true\b|false\b|null\b|\"[^\"\\{}\n]{0,200}\"|\[\]|\{\})"
+)
+"""A default that JSON writes, of a reference without braces."""
+_GUARDED = re.compile(rf"(?:{_REAL})\s{{1,3}}\?\?\s{{1,3}}(?=\S)")
+_WORDS_BEHIND = re.compile(
+    rf"(?:{_REAL})(?:\|(?:upper|lower|trim|length|first|last|join|json|tojson|default|int|title"
+    r"|string|float|sort|unique|reverse|count|size)\b"
+    r"|\s{0,3}\|\s{0,3}(?:upper|lower|trim|length|tojson|default|reverse|unique|capitalize)\b(?!\())"
+)
+"""A reference without braces and a filter of other languages, within a longer text."""
 _PIPED = re.compile(
     rf"(?<!\$)\$(?P<own>(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM|INDEX){_STEPS}\s{{0,9}}\|\s{{0,9}}"
     r"(?:(?P<name>[a-z_]{2,20})\((?P<of>(?:[^()\n]|\([^()\n]{0,99}\)){0,200})\)"
@@ -88,6 +109,8 @@ _ALL_ARGUMENTS = re.compile(r"\s{0,9}\$\{?ARGUMENTS\}?\s{0,9}")
 _F_STRING = re.compile(
     r"\s{0,9}[fF](?P<sign>[\"'])(?P<inside>(?:(?!(?P=sign))[^\n]){1,2000})(?P=sign)\s{0,9}"
 )
+_INTRINSIC = re.compile(r"\bStates\.[A-Z]\w{1,30}\(")
+"""Functions around references of other engines: only the references would be filled in."""
 _NUMBER = r"-?\d{1,15}(?:\.\d{1,15})?"
 _FUNCTION = (
     r"(?i:length|len|count|size|sum|min|max|avg|join|split|lines|upper|lower|trim|strip|first|last"
@@ -100,6 +123,10 @@ _METHOD = (
     r"(?:toUpperCase|toLowerCase|trim|split|join|length|map|filter|slice|toString|strip|lower|upper"
     r"|get|keys|values|items|replace|first|last|toFixed|title|format)"
 )
+_CALLED = re.compile(
+    rf"\$(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS}\.{_METHOD}\((?!s\))[^()\n]{{0,99}}\)"
+)
+"""A method that is called on a reference, within a longer text."""
 _HALF = (
     re.compile(rf"\s*{_FUNCTION}\([^()$]{{0,60}}(?:{_REAL})[^()]{{0,99}}\)\s*"),
     re.compile(rf"\s*\$(?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\.{_METHOD}\([^()$]{{0,99}}\)\s*"),
@@ -167,7 +194,7 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         fixed = "".join(f"{piece}{new}" for piece, new in zip(pieces, written_, strict=True))
         first = found[0]
         shown = text[first.start : first.end]
-        if not all(one.certain for one in found):
+        if not all(one.certain for one in found) or _INTRINSIC.search(start) is not None:
             reason = f"{first.meant} is the value. {_FUNCTIONS}"
             return Lookalike(place, text, shown, None, None, is_ours, reason=reason)
         if (state := _STATE.fullmatch(shown)) is not None:
@@ -185,6 +212,8 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
     if _BEFORE.fullmatch(start.strip()) is not None and len(ids) > 1:
         return Lookalike(place, text, text.strip(), None, None, reason=_NAME_IT)
+    if len(ids) > 1 and (unnamed := _UNNAMED.search(free)) is not None:
+        return Lookalike(place, text, unnamed[0].strip(), None, None, reason=_NAME_IT)
     if not items and (item := _ITEM.search(start)) is not None:
         reason = "There is an item only with for_each."
         return Lookalike(place, text, item[0], None, None, reason=reason)
@@ -217,7 +246,10 @@ def in_defaults(found: Iterable[tuple[Place, Reference]]) -> Iterator[Lookalike]
     """Find references inside of the defaults of those that were *found*."""
     for place, reference in found:
         default = reference.default
-        if isinstance(default, str) and _holds_reference(default, items=True):
+        if default in ("OMIT", "$OMIT"):
+            reason = "Write it without quotes: ${OUTPUT[id].path ?? OMIT}."
+            yield Lookalike(place, reference.text, str(default), None, None, reason=reason)
+        elif isinstance(default, str) and _holds_reference(default, items=True):
             yield Lookalike(place, reference.text, default, None, None, reason=_NOT_IN_DEFAULTS)
 
 
@@ -280,6 +312,7 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
         (_OPTIONAL, r"\1"),
         (_ARROW, r"\1."),
         (_POINTED, r"\1\2"),
+        (_DEFAULTED, r"${\1 ?? \2}"),
     ):
         if (found := pattern.search(start)) is None:
             continue
@@ -295,6 +328,16 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
     if (filtered := _FILTER.fullmatch(start)) is not None:
         rest = filtered[1].strip()
         return Lookalike(place, text, rest, None, None, reason=_FUNCTIONS)
+    for pattern, reason in (
+        (_GUARDED, _IN_BRACES),
+        (_WORDS_BEHIND, _FUNCTIONS),
+        (_CALLED, _FUNCTIONS),
+    ):
+        for found in pattern.finditer(start):
+            line = start[start.rfind("\n", 0, found.start()) + 1 : found.start()]
+            if not line.lstrip().startswith("|"):  # the row of a table
+                own, is_filled = found[0].strip(), pattern is not _CALLED
+                return Lookalike(place, text, own, None, None, is_leftover=is_filled, reason=reason)
     return None
 
 
