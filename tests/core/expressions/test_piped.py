@@ -27,6 +27,8 @@ def right(text: str) -> str:
         ("a | round(2) | abs(@)", "a | round(@, 2) | abs(@)"),
         ("a | not_null('x')", "a | not_null(@, 'x')"),
         ("a | merge(`{}`)[0].b", "a | merge(@, `{}`)[0].b"),
+        ("a | default('x')", "a | not_null(@, 'x')"),
+        ("a | zork('x')", "a | zork('x')"),
         ("a | to_number('7')", "a | to_number('7')"),  # what was meant is not clear
     ],
 )

@@ -24,7 +24,7 @@ def check_piped(node: Node) -> None:
         )
         start = steps[0]
     match start:
-        case Call(name=name, arguments=items) if items:
+        case Call(name=name, arguments=items) if items and name in FUNCTIONS:
             if not all(isinstance(item, Literal | Ampersand) for item in items):
                 return
             place = value_place(name, len(items))
