@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -21,16 +22,18 @@ sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True, scope="session")
-def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def state_folder() -> Iterator[Path]:
     """Nothing is kept in the folders of whoever runs the tests, by no process that they start
     either; and no such process uses a gateway that others share, unless it is what is tested."""
-    folder = tmp_path_factory.mktemp("state")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        patch.setenv("PLAIT_STATE_DIR", str(folder / "plait"))
+    with (
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_STATE_HOME", folder)
+        patch.setenv("PLAIT_STATE_DIR", f"{folder}/plait")
         patch.setenv("PLAIT_ISOLATED", "1")
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        yield folder / "plait"
+        yield Path(folder, "plait")
 
 
 def pytest_configure(config: pytest.Config) -> None:

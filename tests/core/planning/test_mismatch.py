@@ -152,7 +152,7 @@ def test_a_long_text_is_not_sent_back_fixed() -> None:
 def test_only_the_first_wrong_references_into_a_wide_schema_cost_more_the_wider_it_is() -> None:
     wide = {
         "type": "object",
-        "properties": {f"field{n}": STRING for n in range(60)},
+        "properties": {f"field{n}": STRING for n in range(20)},
         "additionalProperties": False,
     }
     catalog = Catalog([tool("s:wide", output=wide), *TYPED.tools.values()], TYPED.servers.values())
