@@ -78,7 +78,7 @@ class ThreadGateway:
     async def carry_out(
         self, hello: Hello, values: dict[str, str], order: bytes, stream: FrameStream
     ) -> AsyncIterator[Errand]:
-        options = Options.parse(hello.arguments)
+        options = Options.of(hello)
         file = None if options.config is None else hello.folder / options.config
         environ = {**values, **hello.environ}
         config = load_config(file, environ, hello.folder, profile=options.profile)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -60,8 +61,8 @@ class Person:
             found[kind] = found.get(kind, b"") + payload
         return found
 
-    async def interrupt(self) -> None:
-        data = frame(frames.INTERRUPT, b"2")
+    async def interrupt(self, number: int = signal.SIGINT) -> None:
+        data = frame(frames.INTERRUPT, str(int(number)).encode())
         await asyncio.get_running_loop().sock_sendall(self._sock, data)
 
     def leave(self) -> None:

@@ -13,10 +13,15 @@ import asyncio, io, os, sys
 from plait.cli.console import Console
 from plait.cli.invocation import Invocation
 from plait.cli.orders import Call, Changes, Run, Source, Tools
-from plait.config import Config
+from plait.config import Config, GatewaySettings
 from plait.errors import InvalidDag
 from plait.machine import loading, serving
 from plait.app.gateway import Gateway
+from plait.app.serving import run_http
+from plait.upstream.stopping import Stop
+from plait.upstream.transports.admission import Everybody
+from plait.upstream.transports.hosts import Allowed
+from plait.upstream.transports.listening import listen_on
 
 async def main():
     loading.FIRST_S = loading.PAUSE_S = 0
@@ -40,6 +45,13 @@ async def main():
                 await command(gateway, invocation)
             except InvalidDag:
                 pass
+        stop = Stop()
+        with listen_on("127.0.0.1", 0) as sock:
+            await run_http(
+                gateway, GatewaySettings(), sock, Allowed("127.0.0.1"), Everybody(), stop,
+                on_ready=lambda url: stop.ask(),
+            )
+        stop.done()
     print(sorted(set(sys.modules) - before | {"typer"} & set(sys.modules)))
 
 asyncio.run(main())

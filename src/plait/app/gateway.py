@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ..upstream.relay.listings import RelayConfig
 
 
+IN_PROFILE = "?profile="
+"""Stands between the name of a desk and that of a profile in it."""
+
+
 class Gateway(verbs.Gateway):
     """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...)
     as gateway:`."""
@@ -137,7 +141,7 @@ class Gateway(verbs.Gateway):
         assert self._made is not None
         assert self._opened is not None
         config, parts = self._made.config, self._made.parts
-        desk = f"{self.desk}?profile={name}"
+        desk = f"{self.desk}{IN_PROFILE}{name}"
         async with Gateway.from_config(config.in_profile(name), parts=parts, desk=desk) as gateway:
             if self._made.config is not config:  # they have changed meanwhile
                 await gateway.apply(_in_profile(self._made.config, name))

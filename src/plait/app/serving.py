@@ -24,6 +24,7 @@ from .gateway import Gateway
 if TYPE_CHECKING:
     import socket
 
+    from ..upstream.calls import OpenCalls
     from ..upstream.relay.listings import RelayConfig
     from ..upstream.stopping import Stop
     from ..upstream.transports.admission import Admission
@@ -182,17 +183,20 @@ async def run_http(
     relaying: RelayConfig | None = None,
     drain_s: float = DRAIN_S,
     arrival: Arrival | None = None,
+    calls: OpenCalls | None = None,
+    give_up: Callable[[], None] | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival*
-    bounds the time for a request to come in."""
+    bounds the time for a request to come in. *give_up* ends the work for the open *calls*, once
+    their time is up; by default every run is cancelled."""
     from ..upstream.calls import OpenCalls
     from ..upstream.server import build_server
     from ..upstream.transports.bodies import OpenRequests
     from ..upstream.transports.http import build_app
     from ..upstream.transports.listening import Listener
 
-    calls, requests = OpenCalls(), OpenRequests()
+    calls, requests = calls or OpenCalls(), OpenRequests()
     build = partial(
         build_server, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls
     )
@@ -211,7 +215,7 @@ async def run_http(
 
     async def obey() -> None:
         await stop.asked.wait()
-        await calls.drain(drain_s, gateway.cancel_all)
+        await calls.drain(drain_s, give_up or gateway.cancel_all)
         requests.end_all()
         listener.should_exit = True
 

@@ -136,7 +136,15 @@ def serve(
     hosts, origins = tuple(allow_host or ()), tuple(allow_origin or ())
     _end(
         session.settle(
-            lambda: serve(session, http, hosts, origins, is_watching=watch, is_open=no_auth)
+            lambda: serve(
+                session,
+                http,
+                hosts,
+                origins,
+                is_watching=watch,
+                is_open=no_auth,
+                is_isolated=isolated,
+            )
         )
     )
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import typer
 
+from ..door.arguments import PLATFORMS
+from ..door.port import PortOrder
 from ..errors import ConfigError
 from .exits import Exit
+from .port import NotShared, SharedPort, Taken
 from .session import Session
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..upstream.transports.admission import Admission
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +57,16 @@ def serve(
     *,
     is_watching: bool = False,
     is_open: bool = False,
+    is_isolated: bool = True,
 ) -> int:
     """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings file.
-    If *is_open*, everybody may come in over HTTP."""
+    If *is_open*, everybody may come in over HTTP. Unless *is_isolated*, a port of this machine is
+    opened by the gateway that others share."""
     from ..app.serving import serve_http, serve_stdio
     from ..config import Untrusted
     from ..config.read import without_servers
     from ..config.reloading import Reloading, log_notes, stamps_of
+    from ..upstream.transports.admission import admission_of
     from ..upstream.transports.hosts import Allowed
 
     try:
@@ -89,13 +94,25 @@ def serve(
         Allowed(address.host, hosts, origins)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--allow-host, --allow-origin") from None
+    token_of = partial(_token, session, config, is_open=is_open)
+    if not is_isolated and (bound := _shareable(address)) is not None:
+        order = PortOrder(address.host, address.port, token_of(bound), hosts, origins)
+        try:
+            _hold(session, order, is_watching=is_watching)
+        except NotShared as error:
+            log.warning("serving.alone", extra={"reason": str(error)})
+            address = replace(address, port=error.order.port)
+        except Taken as error:
+            raise _bad_address(f"{http}: {error}.") from error
+        else:
+            return Exit.SUCCESS
     reloading = Reloading(lambda: session.load().over_http(), is_watching, known)
     listening = partial(
         serve_http,
         config.over_http(),
         address.host,
         address.port,
-        admit=_admitting(session, config, is_open=is_open),
+        admit=lambda bound: admission_of(token_of(bound), bound),
         allowed_hosts=hosts,
         allowed_origins=origins,
         reloading=reloading,
@@ -107,32 +124,51 @@ def serve(
     return Exit.SUCCESS
 
 
-def _admitting(session: Session, config: Config, *, is_open: bool) -> Callable[[str], Admission]:
-    """Return the rule for who may come in to an address; it raises `ConfigError` if nothing would
-    keep others out of it."""
+def _shareable(address: Address) -> str | None:
+    """Return what *address* is bound to, if the shared gateway may open it: only this machine
+    reaches it."""
+    from ..upstream.transports.admission import is_loopback
 
-    def admit(bound: str) -> Admission:
-        from ..config.access_token import find_token, make_token
-        from ..upstream.transports.admission import Everybody, TokenHolders, is_loopback
+    if sys.platform not in PLATFORMS:
+        return None
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        found = socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM)
+    except OSError:  # it cannot be bound either
+        return None
+    bound = str(found[0][4][0])
+    return bound if is_loopback(bound) else None
 
-        is_local, folder = is_loopback(bound), config.state_folder
-        if is_open:
-            others = "every user of this machine" if is_local else f"everybody who reaches {bound}"
-            log.warning("serving.open", extra={"reason": f"--no-auth: {others} may call all tools"})
-            return Everybody()
-        assert folder is not None  # `load_config` always names one
-        if (token := find_token(os.environ, folder)) is None:
-            if not is_local:
-                raise ConfigError(
-                    f"{bound}: others reach this address, and nothing keeps them out. Set the "
-                    "variable PLAIT_TOKEN, and let clients send it as Authorization: Bearer TOKEN; "
-                    "or let everybody in with --no-auth."
-                )
-            token = make_token(folder)
-            who = "clients of other users" if sys.platform == "linux" else "clients"
-            shown = {"header": "Authorization: Bearer TOKEN", "token": token.value}
-            log.warning("token.made", extra={"for": who, **shown, "kept": token.origin})
-        session.secrets.add([token.value])
-        return TokenHolders(token.value, with_own_user=is_local)
 
-    return admit
+def _hold(session: Session, order: PortOrder, *, is_watching: bool) -> None:
+    """Let the shared gateway open the port of *order*, until it ends or a signal comes."""
+    options = {"--config": session.config_file, "--profile": session.profile}
+    arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
+    SharedPort(order, [*arguments, *(["--watch"] if is_watching else [])]).hold()
+
+
+def _token(session: Session, config: Config, bound: str, *, is_open: bool) -> str | None:
+    """Return the token that clients send at the address that is *bound*; None if everybody may come
+    in. Raises `ConfigError` if nothing would keep others out of it."""
+    from ..config.access_token import find_token, make_token
+    from ..upstream.transports.admission import is_loopback
+
+    is_local, folder = is_loopback(bound), config.state_folder
+    if is_open:
+        others = "every user of this machine" if is_local else f"everybody who reaches {bound}"
+        log.warning("serving.open", extra={"reason": f"--no-auth: {others} may call all tools"})
+        return None
+    assert folder is not None  # `load_config` always names one
+    if (token := find_token(os.environ, folder)) is None:
+        if not is_local:
+            raise ConfigError(
+                f"{bound}: others reach this address, and nothing keeps them out. Set the "
+                "variable PLAIT_TOKEN, and let clients send it as Authorization: Bearer TOKEN; "
+                "or let everybody in with --no-auth."
+            )
+        token = make_token(folder)
+        who = "clients of other users" if sys.platform == "linux" else "clients"
+        shown = {"header": "Authorization: Bearer TOKEN", "token": token.value}
+        log.warning("token.made", extra={"for": who, **shown, "kept": token.origin})
+    session.secrets.add([token.value])
+    return token.value

@@ -111,14 +111,15 @@ def carry_out(
         return None
     hide_memory()
     try:
-        return _Conversation(sock, save).hold(_hello(name, folder, arguments), order)
+        return _Conversation(sock, save).hold(hello(name, folder, arguments), order)
     except _Unserved:
         return None
     finally:
         sock.close()
 
 
-def _hello(name: str, folder: str, arguments: Sequence[str]) -> bytes:
+def hello(name: str, folder: str, arguments: Sequence[str]) -> bytes:
+    """Return the frame with the first step of the hello of the command *name*."""
     fields = [
         ("hello", HELLO_VERSION),
         ("version", __version__),
@@ -154,7 +155,7 @@ class _Conversation:
                         self._sock.settimeout(None)
                         for number in _SIGNALS:
                             _signal.signal(number, self._interrupt)
-                        self._sock.sendall(_values(payload) + frame(frames.COMMAND, order))
+                        self._sock.sendall(values(payload) + frame(frames.COMMAND, order))
                     elif (code := self._take(kind, payload)) is not None:
                         return code
         except OSError:  # it died, or does not answer
@@ -211,11 +212,11 @@ class _Conversation:
 _SIGNALS = (_signal.SIGINT, _signal.SIGTERM)
 
 
-def _values(names: bytes) -> bytes:
-    """Return the frame with the variables that the gateway asked for."""
+def values(names: bytes) -> bytes:
+    """Return the frame with the variables that the gateway asked for in *names*."""
     wanted = {value for name, value in read_record(names) if name == "name"}
-    values = ((n, v) for n, v in os.environ.items() if n in wanted or is_safe(n))
-    return frame(frames.VALUES, record(values))
+    chosen = ((n, v) for n, v in os.environ.items() if n in wanted or is_safe(n))
+    return frame(frames.VALUES, record(chosen))
 
 
 def _write(stream: TextIO, data: bytes) -> None:

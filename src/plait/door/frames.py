@@ -50,7 +50,7 @@ COMMAND = b"w"
 """The command and the form of the streams, in JSON (`cli/orders.py`). It follows the hello."""
 INTERRUPT = b"i"
 """The number of a signal, in decimal: the first one cancels the command, the second one ends it at
-once."""
+once. For a port, SIGHUP has the settings read anew, and any other one closes it."""
 OUT = b"1"
 ERR = b"2"
 """Bytes for standard output, and for standard error."""
@@ -60,6 +60,8 @@ MISUSED = b"y"
 """Parameter NUL text: the command line is wrong, and nothing was done."""
 EXIT = b"z"
 """The exit code, in decimal: the command has ended."""
+PORT = b"p"
+"""The URL of the port that was opened for `plait serve --http`."""
 
 # From the gateway.
 NAMES = b"n"

@@ -18,7 +18,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from ..app.gateway import Gateway
+from ..app.gateway import IN_PROFILE, Gateway
 from ..app.parts import Parts
 from ..app.serving import DRAIN_S
 from ..config import Config, Untrusted, load_config
@@ -26,7 +26,6 @@ from ..config.desk import DeskKey, desk_key
 from ..config.read import names_of_variables, without_servers
 from ..config.reloading import Reloading, log_notes, stamps_of
 from ..core.scheduling.run import Run
-from ..core.values.principal import USER
 from ..downstream.identity import process_identity
 from ..downstream.pool import HELD_S
 from ..errors import ConfigError
@@ -78,7 +77,8 @@ class Desk:
     @property
     def runs(self) -> list[Run]:
         """The runs that have not ended."""
-        return [run for run in self.gateway.engine.active(USER) if run.desk == self.name]
+        runs = self.gateway.engine.scheduler.runs.values()
+        return [run for run in runs if run.desk.partition(IN_PROFILE)[0] == self.name]
 
     @property
     def is_closing(self) -> bool:
@@ -134,7 +134,7 @@ class Desk:
     def serve_client(self, tasks: TaskGroup, connection: str) -> Served:
         """Return what serves the client of *connection*. Runs are cancelled at its end in
         *tasks*."""
-        tasks.start_soon(self._start_servers)
+        tasks.start_soon(self._start_servers_soon)
         calls, settings = OpenCalls(), self.config.gateway
         server = build_server(
             self.gateway,
@@ -158,9 +158,13 @@ class Desk:
             self._first_answer.set,
         )
 
-    async def _start_servers(self) -> None:
+    async def _start_servers_soon(self) -> None:
         """Start the servers of clients, which need them soon; a person needs only some."""
         await anyio.sleep(HELD_S)
+        self.start_servers()
+
+    def start_servers(self) -> None:
+        """Start all servers, which otherwise start as they are needed."""
         self._first_answer.set()
 
 
@@ -182,7 +186,7 @@ class Desks:
     async def open(self, hello: Hello, values: Mapping[str, str]) -> AsyncIterator[Desk]:
         """Open the desk for a client with these *values* of variables, or join it. Raises
         `Refused`."""
-        options = Options.parse(hello.arguments)
+        options = Options.of(hello)
         load = partial(_load, hello, options, values)
         try:
             config = await to_thread.run_sync(load)
@@ -234,7 +238,7 @@ class Desks:
 
 def variables_of(hello: Hello) -> frozenset[str]:
     """Return the names of the variables that the settings of a client use."""
-    options = Options.parse(hello.arguments)
+    options = Options.of(hello)
     path = None if options.config is None else hello.folder / options.config
     return names_of_variables(path, hello.environ, hello.folder)
 
@@ -252,6 +256,8 @@ def _load(hello: Hello, options: Options, values: Mapping[str, str]) -> Config:
             raise
         log.warning("config.untrusted", extra={"reason": str(refused)})
         config = without_servers(refused, environ, hello.folder)
+    if options.is_http:
+        config = config.over_http()
     return config.model_copy(update={"client": hello.door})
 
 

@@ -31,6 +31,7 @@ OF_OTHERS = (
     "structlog.dev",
     "structlog.processors",
     "structlog.stdlib",
+    "uvicorn.lifespan.on",
 )
 """Modules of libraries that are imported when they are first used."""
 

@@ -18,13 +18,15 @@ from ..app.parts import Parts
 from ..cli.orders import read_order
 from ..config.models import GatewaySettings, LimitSettings
 from ..core.values.strict import JsonObject
+from ..door.port import read_port_order
 from ..redaction import Secrets
 from ..upstream.stopping import Stop
 from ..upstream.transports.frame_stream import FrameStream
-from ..upstream.transports.served import Greeting, Hello, Refused, Served
+from ..upstream.transports.served import SERVE_HTTP, Greeting, Hello, Refused, Served
 from ..upstream.transports.socket import Link
 from .desks import Desks, variables_of
 from .errands import Errand
+from .ports import Port
 from .status import status_of
 from .versions import is_newer
 
@@ -56,6 +58,7 @@ class SharedGateway:
         self._tasks = tasks
         self._stop = stop
         self._parts = parts
+        self._secrets = secret_values
         self._word = "stop"
         self._had_desks = False
         self._unused_since = anyio.current_time()
@@ -129,12 +132,16 @@ class SharedGateway:
     @asynccontextmanager
     async def carry_out(
         self, hello: Hello, values: dict[str, str], order: bytes, stream: FrameStream
-    ) -> AsyncIterator[Errand]:
+    ) -> AsyncIterator[Errand | Port]:
         async with self.desks.open(hello, values) as desk:
             self._had_desks = True
             try:
-                read = await to_thread.run_sync(read_order, order)
-                errand = Errand(desk, read, stream, hello.door)
+                errand: Errand | Port
+                if hello.client == SERVE_HTTP:
+                    errand = Port(desk, read_port_order(order), stream, self._secrets)
+                else:
+                    read = await to_thread.run_sync(read_order, order)
+                    errand = Errand(desk, read, stream, hello.door)
             except (ValueError, LookupError) as error:  # of another version
                 raise Refused("protocol", f"the command is not understood: {error}") from error
             yield errand

@@ -97,6 +97,12 @@ class AdmissionGuard:
         await (refusal or self._app)(scope, receive, send)
 
 
+def admission_of(token: str | None, bound: str) -> Admission:
+    """Return the rule for the address that is *bound*: who has the *token* comes in, and on this
+    machine our own user; without one everybody does."""
+    return Everybody() if token is None else TokenHolders(token, with_own_user=is_loopback(bound))
+
+
 def is_admitted(scope: Scope) -> bool:
     """Return whether the request may see more than that we are alive."""
     return bool(scope[_ADMITTED])

@@ -17,6 +17,7 @@ from .frame_stream import FrameStream
 from .reports import IsReadOnly
 
 SERVE = "serve"
+SERVE_HTTP = "serve --http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Hello:
     is_isolated: bool
     """Whether this gateway serves this door alone."""
     client: str = SERVE
-    """`serve` for a door; else the command of a person."""
+    """`serve` for a door, `serve --http` for a port; else the command of a person."""
 
     @classmethod
     def read(cls, payload: bytes) -> Self:
@@ -55,7 +56,7 @@ class Hello:
 
     @property
     def is_person(self) -> bool:
-        return self.client != SERVE
+        return self.client not in {SERVE, SERVE_HTTP}
 
     @property
     def is_understood(self) -> bool:

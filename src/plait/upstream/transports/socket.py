@@ -14,7 +14,7 @@ from ...door.frames import record
 from .conversation import GRACE_S, conversing
 from .door_session import Client, DoorSession
 from .frame_stream import FrameStream
-from .served import Errand, Hello, Host, Refused, Served
+from .served import SERVE, Errand, Hello, Host, Refused, Served
 
 
 class Link:
@@ -38,7 +38,7 @@ class Link:
     def client(self) -> Client:
         if self._session is not None:
             return self._session.client
-        if self.hello is not None and self.hello.is_person:
+        if self.hello is not None and self.hello.client != SERVE:
             return Client(f"plait {self.hello.client}"[:100], self.hello.version[:50])
         return Client()
 
@@ -85,7 +85,7 @@ class Link:
         if answer is None or answer.kind != frames.VALUES:
             return
         values = dict(frames.read_record(answer.payload))
-        if hello.is_person:
+        if hello.client != SERVE:
             await self._carry_out(hello, values)
             return
         # A late answer to a question of an earlier gateway must not be taken for one of ours.
