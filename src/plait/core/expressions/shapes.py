@@ -45,9 +45,9 @@ MAX_SHOWN = 6
 """Most values of a shape that a message lists as what it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for each part, and a frozen one takes twice as long
 class Shape:
-    """The kinds, members and elements that a value may have."""
+    """The kinds, members and elements that a value may have. It is never changed."""
 
     kinds: frozenset[str] = KINDS
     members: Mapping[str, Shape] = field(default_factory=dict)

@@ -71,10 +71,10 @@ class Fit(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for each reference, and a frozen one takes twice as long
 class Value:
     """The value at the end of a path: of one of *forms*, inside *lists* nested lists, one for each
-    `[*]` on the way."""
+    `[*]` on the way. It is never changed."""
 
     forms: Forms
     lists: int = 0
@@ -292,9 +292,9 @@ def united(found: Iterable[Forms]) -> Forms:
 Path: TypeAlias = tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as `Value`
 class Walk:
-    """The end of a path."""
+    """The end of a path. It is never changed."""
 
     value: Value
     before: Forms
