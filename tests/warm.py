@@ -6,7 +6,8 @@ a copy of a process that has imported the SDK: about a tenth of the time. The co
 process of its own, as whoever starts it expects: it hands its standard streams, its folder and its
 environment over, passes signals on, ends as the script does, and the script ends with it.
 
-Not for tests about starting, importing, process groups or limits: these start a Python.
+Not for tests about starting, importing, process groups or limits, nor about SIGSTOP, which cannot
+be passed on: these start a Python.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import anyio
 import mcp_types as types
 import pytest
 
+from plait.config import ServerSettings
 from plait.core.ports import RelayRequest
 from plait.core.tools.cached_listing import CachedListing
 from plait.core.tools.catalog import ServerState, Tool
@@ -41,7 +43,7 @@ from .scripted import (
     owned,
     script,
 )
-from .ways import QUICK, Reached, until
+from .ways import QUICK, SCRIPT, Reached, until
 from .ways import Way as RawWay
 
 
@@ -159,7 +161,9 @@ async def test_a_server_that_ends_fails_its_requests_and_comes_back_with_its_lis
 
 async def test_a_frozen_process_is_found_out_and_started_again(raw_way: RawWay):
     timings = replace(QUICK, ping_s=0.2, grace_s=0.1, call_wait_s=SOON)
-    connection = Connection("raw", raw_way.settings, timings=timings)
+    args = (SCRIPT, "stdio", str(raw_way.journal))  # a copy would go on: see `warm.py`
+    settings = ServerSettings(command=sys.executable, args=args, protocol=raw_way.protocol)
+    connection = Connection("raw", settings, timings=timings)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
         await connection.request(RelayRequest("raw", "prompts/get", {"name": "greet"}))
