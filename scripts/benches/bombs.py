@@ -148,9 +148,9 @@ async def gateway() -> AsyncIterator[tuple[int, LeanHttpClient, LeanHttpClient]]
         settings.write_text(json.dumps({"mcpServers": servers}))
         port = free_port()
         plait = Path(COMMAND).with_name("plait")
-        command = (str(plait), "serve", "--http", str(port), "--config", str(settings))
+        words = ("serve", "--isolated", "--http", str(port), "--config", str(settings))
         env = {"PLAIT_EXPOSE": "all", "PLAIT_STATE_DIR": folder, "PLAIT_LOG_LEVEL": "error"}
-        way = Way("plait", command, TOOL, is_modern=False, env=env)
+        way = Way("plait", (str(plait), *words), TOOL, is_modern=False, env=env)
         async with started(way) as pid:
             await listening(port)
             async with lean_http_client(port) as attacker, lean_http_client(port) as other:
