@@ -28,6 +28,9 @@ from ..tables import table
         ("'b' if a else 'c'", 5, "if is not an operator", Edit(0, 17, "a && 'b' || 'c'")),
         ("a?.b", 2, "?. is not an operator", Edit(1, 3, ".")),
         ("a == {}", 6, "an empty object is written `{}`", Edit(5, 7, "`{}`")),
+        ("a => 3", 3, "=> is not an operator", Edit(2, 4, ">=")),
+        ("x => x.items", 3, "=> is not an operator", None),
+        ("(i) => i.total > 2", 5, "=> is not an operator", None),
         ("a;", 2, "; is not needed", Edit(1, 2, "")),
     ],
 )

@@ -202,3 +202,13 @@ def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
     bound = {key: Operand(value) for key, value in BOUND.items()}
     with suppress(ExpressionFailed, ReferenceFailed):
         made.evaluate({"a": [{"b": "x"}], "b": 1}, bound)
+
+
+@table(("text", "meant"), [("Math.round(x)", "round(x)"), ("Object.keys(a.b)", "keys(a.b)")])
+def test_a_function_has_no_name_of_a_library_before_it(text: str, meant: str) -> None:
+    with pytest.raises(InvalidExpression) as refused:
+        expression(text)
+    assert fixed(text, [refused.value.finding]) == meant
+    expression(meant)
+    expression("Math.PI")
+    expression("a.Math.round(x)")

@@ -69,6 +69,10 @@ _WITHOUT_OURS = {
 }
 HINTS = {bare(word): hint for hint, words in _WITHOUT_OURS.items() for word in words.split()}
 """The advice for functions of other languages that have no counterpart here."""
+NAMESPACES = frozenset(
+    ("JSON", "json", "Math", "math", "Object", "Array", "Number", "String", "_", "lodash", "np")
+)
+"""Names before the functions of other languages. Fields are rarely named so."""
 _OURS = {bare(name): (name,) for name in FUNCTIONS}
 
 

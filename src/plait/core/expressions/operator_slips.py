@@ -39,7 +39,8 @@ _SIDE = frozenset((*ENDING, *JOINING, "??"))
 
 def _operator(loose: Loose, at: int) -> Finding | None:
     """Find an operator of another language. All of them are written ours at once."""
-    if is_arrow(loose, at):
+    is_bare = loose.tokens[at].kind == "=>" and loose.kind(at + 1) in ("name", "(", "{")
+    if is_arrow(loose, at) or is_bare:
         return loose.no_operator(at, None, LAMBDAS)
     pieces, position, end = [], loose.tokens[at].start, at
     for number, token in enumerate(loose.tokens[at:], at):

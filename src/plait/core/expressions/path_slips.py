@@ -6,7 +6,7 @@ import json
 import re
 
 from ..values.problems import slip_of
-from .function_names import HINTS, bare, meant_by
+from .function_names import HINTS, NAMESPACES, bare, meant_by
 from .functions import FUNCTIONS
 from .loose import COMPARING, LAMBDAS, Loose, Rule, arrow_of
 from .names import CONSTANTS
@@ -31,6 +31,10 @@ def _method(loose: Loose, at: int) -> Finding | None:
     name = written if written in FUNCTIONS else near[0] if near else ""
     function = FUNCTIONS.get(name)
     items = loose.items(opener)
+    if loose.kind(at - 2) != "." and loose.tokens[at - 1].text in NAMESPACES and len(near) < 2:
+        before = loose.tokens[at - 1].text
+        edit = loose.replaced(at - 1, at + 2, name) if function is not None else None
+        return loose.found(at - 1, f"functions have no {before}. before them", edit)
     if function is None or len(near) > 1:
         return None
     is_by = [function.wanted(n) == EXPRESSION for n in range(1, len(items) + 1)]

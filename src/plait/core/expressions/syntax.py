@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 
+from .function_names import NAMESPACES
 from .nodes import (
     Ampersand,
     And,
@@ -285,6 +286,10 @@ class _Parser:
                 self.next()
                 return _path(left, self.members(token.start, is_step=True))
             case "quoted" | "name":
+                if isinstance(left, Field) and left.name in NAMESPACES and token.kind == "name":
+                    message = f"functions have no {left.name}. before them"
+                    edit = Edit(left.start, token.start, "")
+                    raise invalid(left.start, left.end, message, edit)
                 return _path(left, self.operand())
             case "[" if self.ahead() == "number" and self.ahead(2) == "]":
                 before = self._tokens[self._at - 1]
