@@ -150,3 +150,22 @@ def test_a_repeat_is_compiled_whole_or_not_at_all():
     assert good.is_paging
     assert given.fields.repeat(task(repeat={"set": {"page": "next["}}), "p") is None
     assert given.said == [("p.repeat.set.page", "invalid_expression")]
+
+
+@table(
+    ("for_each", "fix"),
+    [
+        (["$OUTPUT[a].items"], "$OUTPUT[a].items"),
+        (["${OUTPUT[a].items | [?open]}"], "${OUTPUT[a].items | [?open]}"),
+        ({"items": ["x", "y"]}, ["x", "y"]),
+        (["$OUTPUT[a].items[0]"], None),
+        (["$OUTPUT[a]"], None),
+        (["$OUTPUT[a].items", "$OUTPUT[a].items"], None),
+        ({"channels": ["x", "y"]}, None),
+    ],
+)
+def test_items_around_a_list_are_the_list(for_each: Any, fix: Any) -> None:
+    given = Given()
+    given.fields.items(task(for_each=for_each), "t")
+    fixes = [] if fix is None else [Fix(Op.REPLACE, fix)]
+    assert [problem.fix for problem in given.problems] == fixes

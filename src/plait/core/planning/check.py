@@ -148,6 +148,8 @@ class _Checker:
         items = None if task.for_each is None else self.fields.items(task, path)
         if arguments.texts or arguments.keys or arguments.has_text_defaults:
             self.fields.lookalikes(task, known, arguments, f"{path}.{field}", items=has_items)
+        if tool is VALUE and arguments.fill is None:
+            self.fields.asked(task, f"{path}.value")
         if items is not None and not isinstance(task.for_each, str):
             self.fields.lookalikes(task, known, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:

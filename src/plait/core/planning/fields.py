@@ -3,6 +3,7 @@ as they are written."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Tool
 from ..values.problems import MAX_GUESSES, Fix, Op, Problems, slip_of, some_of, written
 from ..values.strict import Json, short
+from .asked_values import SHAPE, asked
 from .links import Links
 from .names import group_of
 from .places import part_at
@@ -144,6 +146,17 @@ class Fields:
                     said = f"only the reference in {short(found.found)} is filled in"
                 self._notes.append(f"{place}: {said}. {found.advice}")
 
+    def asked(self, task: Task, path: str) -> None:
+        """Report the value of *task* if it is an expression over outputs, which is text there."""
+        if task.literal or not isinstance(task.value, str):
+            return
+        meant = asked(task.value, self._links.ids)
+        if meant is not None:
+            message = f"{short(task.value)} is text here, and not an expression."
+            fix = Fix(Op.REPLACE, meant) if meant != SHAPE else None
+            hint = f"Write {meant}. If it is meant as it stands, give this task literal: true."
+            self._problems.say(path, "invalid_reference", message, hint, task.id, fix)
+
     def resources(self, task: Task, path: str) -> None:
         """Report references in `reads` and `writes`, which would be taken as they stand."""
         for field, keys in (("reads", task.reads), ("writes", task.writes)):
@@ -169,6 +182,11 @@ class Fields:
             if len(value) > self._max_items:
                 message = f"There are {len(value):,} items; at most {self._max_items:,} are run."
                 self._problems.say(path, "limit_exceeded", message, "Split the list.", task.id)
+            if isinstance(value, list) and (alone := _only_reference(value)) is not None:
+                message = "for_each runs once over a list that holds one reference."
+                hint = f"Write {short(alone)} without the brackets to run over its elements."
+                by_itself = Fix(Op.REPLACE, alone)
+                self._problems.say(path, "invalid_reference", message, hint, task.id, by_itself)
             if isinstance(value, dict) and (items := _list_in(value)) is not None:
                 message = "for_each runs over the members of an object; this one describes a list."
                 fix = Fix(Op.REPLACE, items) if len(value) == 1 else None
@@ -236,9 +254,21 @@ def _parsed(text: str) -> tuple[str | Reference, ...]:
         return ()
 
 
-def _list_in(each: Mapping[str, Any]) -> str | None:
-    """Return the reference to the list in *each*, an object that describes a loop in the words of
-    other engines; None if it is one to run over."""
+def _only_reference(items: list[Any]) -> str | None:
+    """Return the reference that is all that *items* hold, and that may be one to a list."""
+    if len(items) != 1 or not isinstance(items[0], str) or not is_one(items[0].strip()):
+        return None
+    text = items[0].strip()
+    return text if "|" in text or re.search(r"\]\.[^\[\]]+\}?\Z", text) else None
+
+
+def _list_in(each: Mapping[str, Any]) -> Json:
+    """Return the list, or the reference to it, in *each*, an object that describes a loop in the
+    words of other engines; None if it is one to run over."""
+    if len(each) == 1 and _LIST_NAMES.issuperset(each):
+        [only] = each.values()
+        if isinstance(only, list):
+            return only
     found = [name for name in each if name in _LIST_NAMES and is_one(str(each[name]).strip())]
     if len(found) != 1 or not each.keys() <= _LIST_NAMES | _LOOP_NAMES:
         return None
