@@ -41,7 +41,7 @@ def _main() -> None:
     from .cli.early import end_if_interrupted
 
     end_if_interrupted()
-    if sys.argv[1:2] == ["call"] and sys.platform in ("linux", "darwin"):
+    if sys.argv[1:2] == ["call"]:
         _call_in_shared_gateway()
     import gc
 
@@ -60,6 +60,10 @@ def _main() -> None:
 def _call_in_shared_gateway() -> None:
     """Let the gateway that others share make the call, if there is one and the call is a plain one:
     that needs no imports."""
+    from .door.arguments import PLATFORMS
+
+    if sys.platform not in PLATFORMS:
+        return
     from .door.call import call
     from .door.commands import Lost
 

@@ -89,6 +89,17 @@ def test_rows_are_drawn_below_the_lines_and_taken_away(monkeypatch: pytest.Monke
     assert file.text() == f"one\n{cut}\n\x1b[2F\x1b[Jsaid\ntwo\n\x1b[1F\x1b[J"
 
 
+def test_no_rows_are_drawn_while_the_reader_is_slow():
+    file = Written()
+    stream = Stream(file, {"NO_COLOR": "1"}, 40)
+    stream.redraw([("one",)])
+    stream.may_redraw = lambda: False
+    stream.redraw([("two",)])
+    stream.line("said")
+    stream.redraw([])
+    assert file.text() == "one\n\x1b[1F\x1b[Jsaid\n"
+
+
 @pytest.mark.parametrize("columns", [40, 80])
 def test_no_line_of_ours_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int):
     monkeypatch.setenv("COLUMNS", str(columns))

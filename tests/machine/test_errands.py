@@ -4,6 +4,7 @@ the command line, both ways."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import signal
 import socket
@@ -165,6 +166,46 @@ async def test_a_gateway_that_ends_lets_a_call_end_and_then_cancels_it(
     assert servers.aborted == ["s:hang"]
     assert shown[frames.EXIT] == b"1"
     assert b"asked to end" in shown[frames.ERR]
+
+
+async def test_a_terminal_shows_what_runs_until_it_is_interrupted(servers: FakeServers):
+    terminal = {"encoding": "ascii", "is_terminal": True}
+    order = call("s:hang", err=terminal, environ={"TERM": "xterm", "NO_COLOR": "1"})
+    async with carried_out(servers, order) as (person, _):
+        shown = b""
+        while b"* s:hang  " not in shown:
+            shown += (await person.next())[1]
+        await person.interrupt()
+        rest = await person.rest()
+    assert b"\x1b[1F\x1b[J" in rest[frames.ERR]
+    assert b"cancelled" in rest[frames.ERR]
+
+
+async def test_a_person_who_interrupts_again_has_the_end_at_once(servers: FakeServers):
+    cleaned = anyio.Event()
+
+    async def clean() -> str:
+        await cleaned.wait()
+        return "clean"
+
+    servers.add(tool("s:clean", {}), clean)
+    tasks = [
+        {"id": "a", "tool": "s:hang"},
+        {"id": "b", "tool": "s:clean", "depends_on": ["a"], "trigger_rule": "always"},
+    ]
+    document = base64.urlsafe_b64encode(json.dumps({"tasks": tasks}).encode()).decode()
+    changes = {"fail_fast": False, "max_concurrency": None, "timeout_s": None, "arguments": []}
+    run = {"name": "run", "source": {"name": "x", "data": document}, "changes": changes}
+    async with carried_out(servers, call("", command=run, as_json=True)) as (person, _):
+        await person.next()
+        await person.interrupt()
+        await person.interrupt()
+        shown = await person.rest()
+        assert shown[frames.EXIT] == b"130"
+        [note] = json.loads(shown[frames.OUT])["notes"]
+        assert "without waiting for" in note
+        assert not cleaned.is_set()
+        cleaned.set()
 
 
 async def test_a_wrong_command_line_is_one_for_the_person_to_show(servers: FakeServers):
