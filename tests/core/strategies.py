@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ ALMOST_REFERENCES = st.lists(
 """Text of the signs that references are written with."""
 
 
+@cache  # so that hypothesis looks through it once
 def json_values(
     leaves: st.SearchStrategy[Any] | None = None, keys: st.SearchStrategy[str] = WORDS
 ) -> Any:
