@@ -174,6 +174,14 @@ def test_only_a_server_that_answered_is_said_to_have_answered(error: types.Error
     assert explained(MCPError.from_error_data(error), "its last words", 5) == told
 
 
+def test_an_error_of_the_server_with_the_code_of_a_closed_connection_is_shown():
+    error = said(-32000, "license expired")
+    told = explained(MCPError.from_error_data(error), "it ended with exit code 0", 5)
+    assert told == "it answered with an error: license expired"
+    closed = MCPError.from_error_data(said(-32000, "Connection closed"))
+    assert explained(closed, "its last words", 5) == "its last words"
+
+
 def test_a_refused_connection_is_reported_as_such():
     refused = httpx2.ConnectError("All connection attempts failed")
     refused.__cause__ = ExceptionGroup("of all addresses", [OSError(111, "Connect call failed")])

@@ -175,7 +175,9 @@ def explained(
             return f"{delay_reason} within {startup_timeout_s:g} s"
         case MCPError() if (fault := str(_fault_details(error.error).get("fault"))) in _NO_ANSWER:
             return f"{_NO_ANSWER[fault]}: {error.message[:300]}"
-        case MCPError() if error.code != types.CONNECTION_CLOSED:
+        case MCPError() if error.code != types.CONNECTION_CLOSED or not error.message.startswith(
+            (_CLOSED, _BROKEN_STREAM)
+        ):  # servers take that code for errors of their own
             if error.code == types.INVALID_REQUEST and error.message.startswith(_REDIRECT):
                 return REDIRECTED
             return f"it answered with an error: {error.message[:300]}"
