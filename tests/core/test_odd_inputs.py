@@ -35,7 +35,7 @@ from .scheduling.documents import PATH
 from .strategies import nested
 from .tables import table
 
-MANY = 2_000
+MANY = 1_200
 SLOW_PATTERN = {"x": {"type": "string", "pattern": "^(a+)+$"}}
 CATALOG = Catalog(
     [
@@ -97,13 +97,13 @@ class Play:
 # Size.
 
 
-def test_a_cycle_of_thousands_of_tasks_is_refused_as_one_cycle() -> None:
+def test_a_cycle_of_a_thousand_tasks_is_refused_as_one_cycle() -> None:
     ring = [task(f"t{number}", depends_on=[f"t{(number + 1) % MANY}"]) for number in range(MANY)]
     assert refused(*ring) == [("tasks", "cycle")]
 
 
 def test_of_hundreds_of_cycles_some_are_reported() -> None:
-    pairs = [task(f"t{number}", depends_on=[f"t{number ^ 1}"]) for number in range(MANY // 10)]
+    pairs = [task(f"t{number}", depends_on=[f"t{number ^ 1}"]) for number in range(MANY // 5)]
     assert refused(*pairs) == [("tasks", "cycle")] * 10
 
 

@@ -492,12 +492,12 @@ def test_any_text_is_looked_at(text: str, items: bool) -> None:
 def test_a_long_hostile_text_is_looked_at_in_time(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plait.core.language.lookalikes.MAX_CHARS", MAX_CHARS // 10)
+    monkeypatch.setattr("plait.core.language.lookalikes.MAX_CHARS", MAX_CHARS // 20)
 
     def look(count: int) -> None:
         in_text((), part * count, IDS, items=True)
 
-    assert steps(lambda: look(2_000)) < 1.5 * steps(lambda: look(1_000)) + 50
+    assert steps(lambda: look(1_000)) < 1.5 * steps(lambda: look(500)) + 50
     assert steps(lambda: look(200)) < 2.5 * steps(lambda: look(100)) + 1_000
 
 
