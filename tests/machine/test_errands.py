@@ -194,7 +194,7 @@ async def test_a_person_who_interrupts_again_has_the_end_at_once(servers: FakeSe
         {"id": "b", "tool": "s:clean", "depends_on": ["a"], "trigger_rule": "always"},
     ]
     document = base64.urlsafe_b64encode(json.dumps({"tasks": tasks}).encode()).decode()
-    changes = {"fail_fast": False, "max_concurrency": None, "timeout_s": None, "arguments": []}
+    changes: dict[str, object] = {"max_concurrency": 2}
     run = {"name": "run", "source": {"name": "x", "data": document}, "changes": changes}
     async with carried_out(servers, call("", command=run, as_json=True)) as (person, _):
         await person.next()
