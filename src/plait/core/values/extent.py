@@ -59,7 +59,7 @@ def is_deeper(text: bytes, most: int) -> bool:
         opened = text.count(b"{") + text.count(b"[")
     if opened <= most:
         return False
-    marks = _without_strings(text).replace(b"{}", b"").replace(b"[]", b"")
+    marks = _without_strings(text).replace(b"{}", b"0").replace(b"[]", b"0")
     marks = marks.translate(_AS_BRACKETS, _NO_BRACKETS)
     for _ in range(most):  # each time the innermost level goes
         if not marks:
