@@ -71,6 +71,7 @@ WHEN: list[tuple[str, int, str, str | None]] = [
     ("chekc.ok", 1, "chekc is not a dependency", "check.ok"),
     ("output.ok", 1, "output is not a dependency", None),
     ("outputs.check.ok", 1, "outputs is not a dependency", "check.ok"),
+    ("steps.check.outputs.ok", 1, "steps is not a dependency", "check.ok"),
     ('steps["chekc"].ok', 1, "steps is not a dependency", "check.ok"),
     ("check.output.ok", 7, "no output around it", "check.ok"),
     ("x.y.ok", 1, "x.y is one id", '"x.y".ok'),
@@ -97,6 +98,22 @@ def test_a_name_in_a_condition_that_is_no_dependency_is_found(
     assert_found(text, read_when(text), character, message, right)
     if right:
         assert said(read_when(right)) == []
+
+
+@table(
+    ("text", "right"),
+    [
+        ("steps.other.ok", "other.ok"),
+        ("needs.other.outputs.ok > 1", "other.ok > 1"),
+        ("steps.other.outcome == 'success'", "$STATUS[other] == 'success'"),
+        ("needs.other.result", "$STATUS[other]"),
+    ],
+)
+def test_a_task_below_the_name_of_another_engine_is_meant_though_it_is_no_dependency_yet(
+    text: str, right: str
+) -> None:
+    reading = read_condition(condition(text), {}, ["other"], {})
+    assert fixed(text, reading.findings) == right
 
 
 def test_a_misspelt_name_is_searched_among_all_tasks_only_where_they_are_few() -> None:
@@ -159,5 +176,5 @@ def test_a_condition_without_dependencies_is_told_where_to_name_them() -> None:
     [finding] = read_condition(condition("x.ok"), {}, {"later"}, {}).findings
     assert (finding.message, finding.hint) == (
         "x is not a dependency",
-        "Name the tasks it reads in depends_on.",
+        "Begin each name with the id of a task, such as a.total.",
     )

@@ -182,7 +182,7 @@ def test_a_list_with_failed_items_has_a_value_for_a_rule_that_allows_failures() 
 
 def test_when_needs_something_to_read() -> None:
     [problem] = problems({"when": "a"})
-    assert problem.hint == "Name the tasks it reads in depends_on."
+    assert problem.hint == "Begin each name with the id of a task, such as a.total."
     assert problem.message == "a is not a dependency (at character 1)."
     assert planned({}, {"when": "t0.ok", "depends_on": ["t0"]}).tasks["t1"].when is not None
 

@@ -47,6 +47,9 @@ CONSTANTS = {
 
 GroupOf: TypeAlias = Callable[[str], str | None]
 """Gives the group with a task of an id, which only those in the group may name; None if none."""
+_ENDS = frozenset(("outcome", "conclusion", "status", "result"))
+"""Names by which other engines say how a task ended."""
+NO_TASK = "Begin each name with the id of a task, such as a.total."
 MAX_GUESSED = 200
 """Most tasks among which a misspelt name is searched, for each expression of a document."""
 
@@ -251,12 +254,22 @@ class Names:
         if name in ENVELOPES:
             members = scope.shape.members
             if after is not None and (
-                meant := after.name if after.name in members else slip_of(after.name, members)
+                meant := after.name
+                if after.name in members or after.name in self._tasks
+                else slip_of(after.name, members)
             ):
-                end = after.end + (self._findings.text[after.start - 1] == "[")
+                end_of = steps[1] if len(steps) == 2 else None
+                if isinstance(end_of, Field) and end_of.name in _ENDS and after.name == meant:
+                    how = Edit(first.start, end_of.end, f"$STATUS[{meant}]")
+                    self._findings.say(first.start, first.end, f"{name} is not a dependency", how)
+                    return of("text"), 2
+                inner = steps[1] if len(steps) > 2 and isinstance(steps[1], Field) else None
+                is_inside = inner is not None and inner.name in ("outputs", "output")
+                last = inner if inner is not None and is_inside else after
+                end = last.end + (self._findings.text[last.start - 1] == "[")
                 around = Edit(first.start, end, as_name(meant))
                 self._findings.say(first.start, first.end, f"{name} is not a dependency", around)
-                return members[meant], 1
+                return members.get(meant, ANY), 1 + is_inside
             if len(scope.shape.members) == 1:
                 [(id, shape)] = scope.shape.members.items()
                 self._findings.say(
@@ -274,7 +287,7 @@ class Names:
         else:
             edit = as_name(near) if near else None
         known = some_of(scope.shape.members, 12)
-        hint = f"Dependencies: {known}." if known else "Name the tasks it reads in depends_on."
+        hint = f"Dependencies: {known}." if known else NO_TASK
         if edit is None and (group := self._group_of(name)) is not None:
             hint = in_group(group)
         self._findings.say(first.start, first.end, f"{name} is not a dependency", edit, hint=hint)
