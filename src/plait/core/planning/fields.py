@@ -16,6 +16,7 @@ from ..language.references import BadPipe, BadReference, Reference, in_braces, i
 from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Tool
 from ..values.problems import MAX_GUESSES, Fix, Op, Problems, slip_of, some_of, written
+from ..values.schema import Place
 from ..values.strict import Json, short
 from .asked_values import SHAPE, asked
 from .links import Links
@@ -127,13 +128,17 @@ class Fields:
         if task.literal:
             return
         changes = tool is None or task.is_value or not tool.is_read_only
+        unfit: set[Place] = set()
+        if not changes and tool is not None and isinstance(template.value, dict):
+            given = tool.input.complaints(template.value, unknown=template.unknown)
+            unfit = {one.place for one in given}  # the text is no argument of that kind
         texts = lookalikes(template.texts, self._links.ids, items=items)
         names = in_names(template.value, template.keys, self._links.ids, items=items)
         for found in (*texts, *names, *in_defaults(template.found)):
             place = f"{path}{written(found.place)}"
             if found.meant is not None and found.meant.startswith(f"$OUTPUT[{task.id}]"):
                 continue  # a task has no reference to itself
-            if changes or found.is_ours:
+            if changes or found.is_ours or found.place in unfit:
                 fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
                 hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
                 message = f"{short(found.found)} looks like a reference, but is not one."

@@ -101,8 +101,11 @@ class ToolUse:
                 f"{path}.arguments{written(place)}: {value} was left out; the tool does not take it"
             )
             arguments = replace(arguments, value=without(arguments.value, place))
+        meant = {one.path for one in self._problems if one.code == "invalid_reference"}
         for number, complaint in enumerate(complaints):
             where = written(complaint.place)
+            if f"{path}.arguments{where}" in meant:
+                continue  # it is text only because it was meant as a reference
             end = "" if complaint.message.endswith("?") else "."
             message = f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"
             fix: Fix | None = None
