@@ -22,6 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from plait.config.environment import inherited
 
+from ..warm import warm
 from .places import PLAIT, node, npm_server, python_with_servers, python_with_v1
 
 LONGEST_S = 30
@@ -198,7 +199,7 @@ def _section(name: str, keys: Mapping[str, Any]) -> str:
 @contextmanager
 def gateway_over_http(settings: Path) -> Iterator[str]:
     """`plait serve --http` on a free port; gives its base URL."""
-    command = [*PLAIT, "serve", "--config", str(settings), "--http", "127.0.0.1:0"]
+    command = warm("-m", "plait", "serve", "--config", str(settings), "--http", "127.0.0.1:0")
     with started(command, settings.parent, says="http://127.0.0.1:", status=0) as line:
         yield "http://127.0.0.1:" + line.split("http://127.0.0.1:")[1].split("/")[0]
 

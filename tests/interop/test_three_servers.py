@@ -18,6 +18,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from ..warm import warm
 from .clients import inspect, programs, talk
 from .exposing import reached
 from .places import node, npm_server, python_with_v1
@@ -250,6 +251,23 @@ async def test_the_main_job_through_the_clients_of_others(client: str, places: P
 
 def test_no_client_is_left_out():
     assert list(programs()) == list(PROTOCOLS)
+
+
+VALUE: Call = ("execute_dag", {"tasks": [{"id": "a", "value": {"n": 1}}]})
+
+
+@pytest.mark.parametrize("client", [name for name in PROTOCOLS if "handshake" not in name])
+async def test_the_clients_of_others_have_a_gateway_of_their_own(client: str, tmp_path: Path):
+    answer = await talk(client, "stdio", isolated(tmp_path), [VALUE])
+    assert answer.protocol == PROTOCOLS[client]
+    assert answer.results[0]["structuredContent"]["outputs"] == {"a": {"n": 1}}
+
+
+def isolated(folder: Path) -> list[str]:
+    """The command of a gateway without servers that is one process with its client's pipe."""
+    settings = folder / "servers.toml"
+    settings.write_text("")
+    return warm("-m", "plait", "serve", "--isolated", "--config", str(settings))
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
