@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 
 import anyio
 
@@ -44,32 +45,13 @@ class Port:
 
     async def run(self) -> None:
         """Serve clients until the command asks for the end, or has gone."""
-        order, gateway, settings = self._order, self._desk.gateway, self._desk.config.gateway
         try:
-            listening = listen_on(order.host, order.port)
+            with listen_on(self._order.host, self._order.port) as listening:
+                self._desk.start_servers()
+                await self._serve(listening)
         except OSError as error:
             self._stream.put(frames.MISUSED, f"--http\0{error.strerror or error}".encode())
             return
-        self._desk.start_servers()
-        try:
-            with listening:
-                bound = listening.getsockname()[0]
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._follow)
-                    await run_http(
-                        gateway,
-                        settings,
-                        listening,
-                        Allowed(order.host, order.hosts, order.origins),
-                        admission_of(order.token, bound),
-                        self._stop,
-                        relaying=gateway.relaying(),
-                        drain_s=DRAIN_S,
-                        calls=self._calls,
-                        give_up=self._cancel_runs,
-                        on_ready=self._report,
-                    )
-                    tasks.cancel_scope.cancel()
         finally:
             self._stop.done()
             self._closed.set()
@@ -77,6 +59,25 @@ class Port:
             self._stream.put(frames.EXIT, b"0")
         else:  # the gateway ends, and sends the command away
             await self._stream.wait_lost()
+
+    async def _serve(self, listening: socket.socket) -> None:
+        order, gateway = self._order, self._desk.gateway
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._follow)
+            await run_http(
+                gateway,
+                self._desk.config.gateway,
+                listening,
+                Allowed(order.host, order.hosts, order.origins),
+                admission_of(order.token, listening.getsockname()[0]),
+                self._stop,
+                relaying=gateway.relaying(),
+                drain_s=DRAIN_S,
+                calls=self._calls,
+                give_up=self._cancel_runs,
+                on_ready=self._report,
+            )
+            tasks.cancel_scope.cancel()
 
     async def drain(self) -> None:
         """Close the port, once its calls have ended or their time is up."""
