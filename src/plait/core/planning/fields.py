@@ -131,7 +131,7 @@ class Fields:
         unfit: set[Place] = set()
         if not changes and tool is not None and isinstance(template.value, dict):
             given = tool.input.complaints(template.value, unknown=template.unknown)
-            unfit = {one.place for one in given}  # the text is no argument of that kind
+            unfit = {one.place for one in given}  # where a text does not fit
         texts = lookalikes(template.texts, self._links.ids, items=items)
         names = in_names(template.value, template.keys, self._links.ids, items=items)
         for found in (*texts, *names, *in_defaults(template.found)):
