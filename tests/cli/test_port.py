@@ -176,7 +176,7 @@ def health(url: str) -> str:
         return str(answer.read())
 
 
-def test_the_real_gateway_opens_the_port_and_outlives_the_command(state: Path):
+def test_the_real_gateway_opens_the_port_and_outlives_the_command(plait: Plait, state: Path):
     """Also one that is killed meanwhile: the next one opens it again."""
     settings = state.with_name("servers.toml")
     settings.write_text("[gateway]\nlearn = false\n")
@@ -200,6 +200,9 @@ def test_the_real_gateway_opens_the_port_and_outlives_the_command(state: Path):
                     first = url
                     os.kill(pids[0], signal.SIGKILL)
             assert url == first
+            result = plait("ps")
+            assert result.stdout.rstrip().endswith(url)
+            assert "plait serve --http" in result.stdout
             process.terminate()
             assert process.wait(LONGEST_S) == 0
             alive = place.connect()

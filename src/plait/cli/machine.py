@@ -210,6 +210,7 @@ def _status_lines(status: JsonObject) -> Iterator[Line]:
     for client in clients:
         named = f"{client['name'] or 'unnamed'} {client['version']}".ljust(24)
         about = f"process {client['pid']}  {client['folder']}  {_age(client['since'])}"
+        about += f"  {client['url']}" if "url" in client else ""
         yield (f"  {named}  {about}",)
 
 

@@ -43,6 +43,8 @@ class Errand:
     """The command of *order*, carried out at *desk* for the person at the other end of *stream*;
     *connection* is the id of that."""
 
+    url = ""
+
     def __init__(self, desk: Desk, order: Order, stream: FrameStream, connection: str) -> None:
         self._desk = desk
         self._stream = stream

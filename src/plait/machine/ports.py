@@ -34,6 +34,7 @@ class Port:
         self._stream = stream
         self._stop = Stop(give_up=self._give_up_waiting)
         self._calls = OpenCalls()
+        self.url = ""
         self._closed = anyio.Event()
         self._is_ended = False
         """Whether the command has asked for the end."""
@@ -85,6 +86,7 @@ class Port:
         await self._closed.wait()
 
     def _report(self, url: str) -> None:
+        self.url = url
         log.info("port.opened", extra={"url": url, "pid": self._stream.process})
         self._stream.put(frames.PORT, os.fsencode(url))
 

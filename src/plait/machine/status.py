@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..cli.looking import server_document
-from ..core.values.strict import Json, JsonObject
+from ..core.values.strict import Json, JsonObject, present
 from ..upstream.transports.socket import Link
 from .desks import Desk
 
@@ -46,13 +46,14 @@ def _desk(desk: Desk) -> JsonObject:
 
 def _client(link: Link) -> JsonObject:
     assert link.hello is not None
-    return {
-        "name": link.client.name,
-        "version": link.client.version,
-        "pid": link.stream.process,
-        "folder": str(link.hello.folder),
-        "since": _time(link.since),
-    }
+    return present(
+        name=link.client.name,
+        version=link.client.version,
+        pid=link.stream.process,
+        folder=str(link.hello.folder),
+        since=_time(link.since),
+        url=link.url or None,
+    )
 
 
 def _time(seconds: float) -> str:

@@ -65,6 +65,8 @@ class House:
 class Errand:
     """Shows its *order*, and ends once it is asked to."""
 
+    url = ""
+
     def __init__(self, order: bytes, stream: FrameStream, drained: anyio.Event) -> None:
         self._order, self._stream, self._drained = order, stream, drained
 

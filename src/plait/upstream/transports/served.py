@@ -95,6 +95,9 @@ class Served:
 class Errand(Protocol):
     """A command of a person."""
 
+    url: str
+    """The address that it serves; empty for a command that serves none."""
+
     async def run(self) -> None:
         """Carry it out."""
 

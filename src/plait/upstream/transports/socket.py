@@ -42,6 +42,11 @@ class Link:
             return Client(f"plait {self.hello.client}"[:100], self.hello.version[:50])
         return Client()
 
+    @property
+    def url(self) -> str:
+        """The address that is served for the command there; empty if none is."""
+        return "" if self._errand is None else self._errand.url
+
     async def serve(self) -> None:
         """Serve the door until it leaves, or `leave` is called."""
         try:
