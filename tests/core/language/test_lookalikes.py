@@ -544,3 +544,11 @@ def test_texts_that_only_look_alike_are_sent(text: str) -> None:
     tasks = [{"id": "a", "tool": "s:read"}, {"id": "b", "tool": "s:read", "depends_on": ["a"]}]
     tasks.append({"id": "w", "tool": "s:write", "arguments": {"x": text}, "depends_on": ["b"]})
     check(read_dag({"tasks": tasks}), CATALOG, Policy())
+
+
+@table("text", ["see $KEY", "${VALUE}", "{{ key }}: {{ value }}"])
+def test_the_key_of_a_member_is_a_part_of_the_item(text: str) -> None:
+    [found] = lookalikes([((), text)], ("a",), items=True)
+    assert (found.fixed, "$ITEM.key" in found.advice) == (None, True)
+    assert not [*lookalikes([((), text)], ("a",), items=False)]
+    assert not [*lookalikes([((), "$KEYS {{ keys }} $$KEY")], ("a",), items=True)]

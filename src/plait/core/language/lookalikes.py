@@ -46,6 +46,11 @@ _UNNAMED = re.compile(
     r"|(?:(?<![\w$])\$|\{\{\s{0,9})(?:steps|tasks|nodes|outputs)\[[0-9]{1,9}\]\.\w{1,64}"
 )
 """References of other engines, also within texts, that mean a task and do not name it."""
+_OF_A_MEMBER = re.compile(
+    r"(?<![\w$])\$(?:KEY|VALUE)(?!\w)|(?<![\w$])\$\{(?:KEY|VALUE)\}|\{\{\s{0,9}(?:key|value)\s{0,9}\}\}"
+)
+"""The key or the value of a member, as loops of other engines name them."""
+_MEMBER = "The item is $ITEM; that of an object has $ITEM.key and $ITEM.value."
 _ITEM = re.compile(r"(?<!\$)\$\{?(?:ITEM|INDEX)(?!\w)")
 
 _STEPS = r"(?:\.[^\W\d]\w{0,63}|\.[0-9]{1,9}|\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\")\]){0,16}"
@@ -214,6 +219,8 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         return Lookalike(place, text, text.strip(), None, None, reason=_NAME_IT)
     if len(ids) > 1 and (unnamed := _UNNAMED.search(free)) is not None:
         return Lookalike(place, text, unnamed[0].strip(), None, None, reason=_NAME_IT)
+    if items and (member := _OF_A_MEMBER.search(free)) is not None:
+        return Lookalike(place, text, member[0], None, None, reason=_MEMBER)
     if not items and (item := _ITEM.search(start)) is not None:
         reason = "There is an item only with for_each."
         return Lookalike(place, text, item[0], None, None, reason=reason)
