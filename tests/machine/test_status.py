@@ -24,4 +24,5 @@ def test_a_gateway_shows_its_desks_servers_runs_and_clients():
         [client] = status["clients"]
         assert (client["name"], client["version"]) == ("test", "7")
         assert client["folder"] == str(made.folder)
+        assert client["settings"] == desk["settings"]
         assert client["since"] >= status["since"]

@@ -208,8 +208,9 @@ def _status_lines(status: JsonObject) -> Iterator[Line]:
     if clients:
         yield (Styled("clients", Look.BOLD),)
     for client in clients:
+        where = f"  {client['settings']}" if len(desks) > 1 else ""
         named = f"{client['name'] or 'unnamed'} {client['version']}".ljust(24)
-        about = f"process {client['pid']}  {client['folder']}  {_age(client['since'])}"
+        about = f"process {client['pid']}  {client['folder']}  {_age(client['since'])}{where}"
         about += f"  {client['url']}" if "url" in client else ""
         yield (f"  {named}  {about}",)
 

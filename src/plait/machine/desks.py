@@ -156,6 +156,7 @@ class Desk:
             settings.limits.max_message_bytes,
             read_only_tools(server, self.gateway),
             self._first_answer.set,
+            self.config.source,
         )
 
     async def _start_servers_soon(self) -> None:

@@ -47,6 +47,7 @@ class Errand:
 
     def __init__(self, desk: Desk, order: Order, stream: FrameStream, connection: str) -> None:
         self._desk = desk
+        self.settings = desk.config.source
         self._stream = stream
         self._invocation = _Remote(desk.config, order, stream, connection)
         self._performance = Performance(order.command, self._invocation, self._invocation.end)

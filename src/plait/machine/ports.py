@@ -35,6 +35,7 @@ class Port:
         self._stop = Stop(give_up=self._give_up_waiting)
         self._calls = OpenCalls()
         self.url = ""
+        self.settings = desk.config.source
         self._closed = anyio.Event()
         self._is_ended = False
         """Whether the command has asked for the end."""

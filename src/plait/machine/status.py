@@ -52,6 +52,7 @@ def _client(link: Link) -> JsonObject:
         pid=link.stream.process,
         folder=str(link.hello.folder),
         since=_time(link.since),
+        settings=link.settings,
         url=link.url or None,
     )
 

@@ -66,6 +66,7 @@ class Errand:
     """Shows its *order*, and ends once it is asked to."""
 
     url = ""
+    settings = "servers.toml"
 
     def __init__(self, order: bytes, stream: FrameStream, drained: anyio.Event) -> None:
         self._order, self._stream, self._drained = order, stream, drained

@@ -90,6 +90,8 @@ class Served:
     is_read_only: IsReadOnly = lambda name: False
     on_written: Callable[[], None] = lambda: None
     """Called after each message to the client."""
+    settings: str = ""
+    """Where its settings are from."""
 
 
 class Errand(Protocol):
@@ -97,6 +99,8 @@ class Errand(Protocol):
 
     url: str
     """The address that it serves; empty for a command that serves none."""
+    settings: str
+    """Where its settings are from."""
 
     async def run(self) -> None:
         """Carry it out."""

@@ -47,6 +47,12 @@ class Link:
         """The address that is served for the command there; empty if none is."""
         return "" if self._errand is None else self._errand.url
 
+    @property
+    def settings(self) -> str:
+        """Where the settings of the client are from."""
+        used = self._served or self._errand
+        return "" if used is None else used.settings
+
     async def serve(self) -> None:
         """Serve the door until it leaves, or `leave` is called."""
         try:
