@@ -99,7 +99,14 @@ class Session(Invocation):
         if self.may_share:
             from .shared import perform
 
-            if (code := perform(self, command)) is not None:
+            code = perform(
+                command,
+                as_json=self.as_json,
+                debug=self.debug,
+                config_file=self.config_file,
+                profile=self.profile,
+            )
+            if code is not None:
                 return code
         return anyio.run(self._with_gateway, config, command)
 

@@ -13,10 +13,16 @@ from .console import Console
 from .exits import Exit, Misused
 from .invocation import Command
 from .orders import AnyCommand, written
-from .session import Session
 
 
-def perform(session: Session, command: Command) -> int | None:
+def perform(
+    command: Command,
+    *,
+    as_json: bool,
+    debug: bool,
+    config_file: Path | None,
+    profile: str | None,
+) -> int | None:
     """Let the gateway carry out *command*, and return the exit code; None if it cannot, and nothing
     has been done. Raises `Misused`."""
     if sys.platform not in PLATFORMS or not isinstance(command, AnyCommand):
@@ -24,17 +30,17 @@ def perform(session: Session, command: Command) -> int | None:
     from ..door import commands
 
     try:
-        order = commands.order(written(command), as_json=session.as_json, debug=session.debug)
+        order = commands.order(written(command), as_json=as_json, debug=debug)
     except ValueError:  # not all of it is text
         return None
-    options = {"--config": session.config_file, "--profile": session.profile}
+    options = {"--config": config_file, "--profile": profile}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     try:
         return commands.carry_out(command.name, order, arguments, _save)
     except commands.Misused as error:
         raise Misused(error.text, hint=error.hint) from None
     except commands.Lost as lost:
-        return end_lost(lost, as_json=session.as_json)
+        return end_lost(lost, as_json=as_json)
 
 
 def end_lost(lost: Exception, *, as_json: bool) -> Exit:

@@ -149,7 +149,13 @@ class SharedGateway:
     async def control(self, command: str) -> JsonObject:
         match command:
             case "ps":
-                return status_of(self)
+                return status_of(
+                    self.desks.open_ones.values(),
+                    self.links,
+                    since=self.since,
+                    where=self.where,
+                    is_retiring=self.is_retiring,
+                )
             case "stop" | "restart":
                 self.end(command)
                 return {"pid": os.getpid(), "ends": True}

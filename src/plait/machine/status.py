@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..cli.looking import server_document
@@ -12,22 +12,25 @@ from ..core.values.strict import Json, JsonObject, present
 from ..upstream.transports.socket import Link
 from .desks import Desk
 
-if TYPE_CHECKING:
-    from .shared import SharedGateway
 
-
-def status_of(gateway: SharedGateway) -> JsonObject:
-    """Return the gateway, its desks with their servers and runs, and its clients."""
-    desks: list[Json] = [_desk(desk) for desk in gateway.desks.open_ones.values()]
-    clients: list[Json] = [_client(link) for link in gateway.links if link.hello is not None]
+def status_of(
+    desks: Iterable[Desk],
+    links: Iterable[Link],
+    *,
+    since: float,
+    where: JsonObject,
+    is_retiring: bool,
+) -> JsonObject:
+    """Return the gateway, its *desks* with their servers and runs, and its clients. It serves since
+    the Unix time *since*; *where* are its socket and its log."""
     return {
         "version": __version__,
         "pid": os.getpid(),
-        "since": _time(gateway.since),
-        **gateway.where,
-        "is_retiring": gateway.is_retiring,
-        "desks": desks,
-        "clients": clients,
+        "since": _time(since),
+        **where,
+        "is_retiring": is_retiring,
+        "desks": [_desk(desk) for desk in desks],
+        "clients": [_client(link) for link in links if link.hello is not None],
     }
 
 
