@@ -278,6 +278,39 @@ def test_a_word_of_ours_that_has_no_meaning_there_is_no_text(
     assert planned({"k": text}, tool="s:write", literal=True).notes == ()
 
 
+@table(
+    ("text", "fixed"),
+    [
+        *((text, "$OMIT") for text in ("OMIT", " OMIT ", "OMITTED", "$omit", "$OMMIT", "'OMIT'")),
+        *((text, "$OMIT") for text in ("omit()", "$OMIT()", "OMIT()", "${omit}", "{{ omit }}")),
+        *((text, "$OMIT") for text in ("{OMIT}", "<omit>", "[OMIT]", "__OMIT__")),
+        ('${OUTPUT[a].x ?? "OMIT"}', "${OUTPUT[a].x ?? OMIT}"),
+        ('${OUTPUT[a].x | [0] ?? "$OMIT" }', "${OUTPUT[a].x | [0] ?? OMIT }"),
+        ('${OUTPUT[a].x ?? OUTPUT[a].y ?? "omit()"}', "${OUTPUT[a].x ?? OUTPUT[a].y ?? OMIT}"),
+    ],
+)
+def test_an_argument_that_is_to_be_left_out_is_not_sent_as_that_word(text: str, fixed: str) -> None:
+    problem = refused({"k": text}, tool="s:write")
+    assert problem.fix == Fix(Op.REPLACE, fixed)
+    [note] = planned({"k": text}).notes
+    assert f"Write {fixed}" in note
+    assert planned({"k": text}, tool="s:write", literal=True).notes == ()
+    assert refused([text], tool="s:write").fix is None  # only an argument can be left out
+
+
+def test_the_bare_word_of_a_default_is_the_one_of_ours() -> None:
+    for word in ("omit", "$omit", "omit()"):
+        problem = refused({"k": f"${{OUTPUT[a].x ?? {word}}}"}, tool="s:write")
+        assert problem.fix == Fix(Op.REPLACE, "${OUTPUT[a].x ?? OMIT}")
+
+
+def test_a_choice_of_a_tool_may_be_the_word_omit() -> None:
+    choices = {"k": {"enum": ["KEEP", "OMIT"]}}
+    tools = Catalog([tool("s:write", choices)], [ServerInfo("s", ServerState.READY)])
+    task = {"id": "w", "tool": "s:write", "arguments": {"k": "OMIT"}}
+    assert check(read_dag({"tasks": [task]}), tools, Policy()).notes == ()
+
+
 @table(("text", "meant"), ITEMS)
 def test_items_of_other_engines_count_where_there_are_items(text: str, meant: str) -> None:
     problem = refused(text, tool="s:write", for_each=[1])
@@ -516,7 +549,7 @@ def test_a_long_hostile_text_is_looked_at_in_time(
         ("n: {{ $json.total }}", None),
         ("n: {{ previous.total }}", None),
         ("n: $steps[0].total", None),
-        ('${OUTPUT[a].x ?? "OMIT"}', None),
+        ('n: ${OUTPUT[a].x ?? "OMIT"}', None),
     ],
 )
 def test_what_would_go_out_half_resolved_is_found_in_longer_texts_too(

@@ -8,7 +8,7 @@ Some are ours, misspelt (`$OUTPUT.a`), or have leftovers of another language aro
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,13 @@ _OTHER_WORD = re.compile(
 )
 """A word of another engine in the place of ours. With braces it is a variable of a shell."""
 _OMITTED = re.compile(r"(?<!\$)\$(?:OMIT(?!\w)|\{OMIT\})")
+_OMIT = re.compile(
+    r"\s{0,9}(?:OMIT(?:TED)?|[\"'`]\$?OMIT[\"'`]|\$?(?i:omit)\(\)|\$\{?(?i:om{1,2}it{1,2}(?:ed|s)?)\}?"
+    r"|\{\{\s{0,9}\$?(?i:omit)\s{0,9}\}\}|[{<\[%](?i:omit)[}>\]%]|_{1,2}(?i:omit)_{1,2})\s{0,9}"
+)
+"""A whole text that says, in other words than `$OMIT`, that the argument is left out."""
+_LAST_TEXT = re.compile(r"\"[^\"\n]{0,30}\"(?=\s{0,9}\}\Z)")
+_BARE_OMIT = re.compile(r"(\?\?\s{0,9})\$?(?i:omit)(?:\(\))?(?=\s{0,9}\}\Z)")
 _ARGUMENTS = re.compile(
     r"(?<!\$)\$\{?ARGUMENTS(?:\.[^\W\d]\w{0,63}|\[[\"'][^\[\]\n]{1,64}[\"']\])\}?"
 )
@@ -224,6 +231,9 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
     if not items and (item := _ITEM.search(start)) is not None:
         reason = "There is an item only with for_each."
         return Lookalike(place, text, item[0], None, None, reason=reason)
+    if _OMIT.fullmatch(start) is not None:
+        word = "$OMIT" if place and isinstance(place[-1], str) else None
+        return Lookalike(place, text, text.strip(), word, word, reason=_ALONE)
     if (omitted := _OMITTED.search(start)) is not None:
         meant = "$OMIT" if omitted[0] == text.strip() else None
         return Lookalike(place, text, omitted[0], meant, meant, reason=_ALONE)
@@ -249,13 +259,18 @@ def in_names(
             yield Lookalike(place, name, name, None, None, reason=_NOT_IN_NAMES)
 
 
-def in_defaults(found: Iterable[tuple[Place, Reference]]) -> Iterator[Lookalike]:
-    """Find references inside of the defaults of those that were *found*."""
+def in_defaults(
+    found: Iterable[tuple[Place, Reference]], alone: Mapping[Place, str]
+) -> Iterator[Lookalike]:
+    """Find references inside of the defaults of those that were *found*. *alone* has the texts
+    that are exactly one reference, by place."""
     for place, reference in found:
         default = reference.default
-        if default in ("OMIT", "$OMIT"):
+        if isinstance(default, str) and _OMIT.fullmatch(default) is not None:
             reason = "Write it without quotes: ${OUTPUT[id].path ?? OMIT}."
-            yield Lookalike(place, reference.text, str(default), None, None, reason=reason)
+            fixed, times = _LAST_TEXT.subn("OMIT", alone.get(place, ""))
+            meant = fixed if times and place and isinstance(place[-1], str) else None
+            yield Lookalike(place, reference.text, default, meant, meant, reason=reason)
         elif isinstance(default, str) and _holds_reference(default, items=True):
             yield Lookalike(place, reference.text, default, None, None, reason=_NOT_IN_DEFAULTS)
 
@@ -297,6 +312,7 @@ def repaired(text: Any) -> str | None:
     if not isinstance(text, str):
         return None
     better = _QUOTED.sub(r"\1\2\3", text[:MAX_CHARS])
+    better = _BARE_OMIT.sub(r"\1OMIT", better)
     better = _SINGLE.sub(r'\1"\2"', _OR.sub(r"\1??", better))
     better = _ARROW.sub(r"\1.", _NESTED.sub(r"\1\2", better))
     better = _EVERY.sub(r"\1[*]", _OPTIONAL.sub(r"\1", better))

@@ -38,8 +38,9 @@ OMIT = "$OMIT"
 """The text in the place of an argument that is left out."""
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
-_MARK = re.compile(r"[{<%@#\[]")
-"""The beginnings of references of other engines; some begin with a `$`, as ours do."""
+_MARK = re.compile(r"\{|<|%|@|#|\[|\+|~|&|OMIT|omit\(|Omit\(|_omit_")
+"""The beginnings of references of other engines, some of which begin with a `$`, as ours do; the
+signs that join texts; and the words for what is left out."""
 
 
 Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"

@@ -17,7 +17,7 @@ from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Tool
 from ..values.problems import MAX_GUESSES, Fix, Op, Problems, slip_of, some_of, written
 from ..values.schema import Place
-from ..values.strict import Json, short
+from ..values.strict import Json, dumps, short
 from .asked_values import SHAPE, asked
 from .links import Links
 from .names import group_of
@@ -134,10 +134,14 @@ class Fields:
             unfit = {one.place for one in given}  # where a text does not fit
         texts = lookalikes(template.texts, self._links.ids, items=items)
         names = in_names(template.value, template.keys, self._links.ids, items=items)
-        for found in (*texts, *names, *in_defaults(template.found)):
+        parts = template.fill or ()
+        alone = {place: part.text for place, part in parts if isinstance(part, Reference)}
+        for found in (*texts, *names, *in_defaults(template.found, alone)):
             place = f"{path}{written(found.place)}"
             if found.meant is not None and found.meant.startswith(f"$OUTPUT[{task.id}]"):
                 continue  # a task has no reference to itself
+            if found.meant == "$OMIT" and tool is not None and _names(tool, found.text):
+                continue  # a text that the tool lists as a choice
             if changes or found.is_ours or found.place in unfit:
                 fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
                 hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
@@ -257,6 +261,11 @@ def _parsed(text: str) -> tuple[str | Reference, ...]:
         return parse(text, items=True)
     except BadReference:
         return ()
+
+
+def _names(tool: Tool, text: str) -> bool:
+    """Return whether the schema of *tool* has *text* as a value or a name."""
+    return dumps(text) in dumps(tool.input.definition)
 
 
 def _only_reference(items: list[Any]) -> str | None:
