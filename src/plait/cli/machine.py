@@ -27,7 +27,7 @@ from .looking import server_lines
 from .session import Session
 from .style import Line, Look, Styled, counted
 
-ANSWER_S = 5.0
+ANSWER_S = 15.0
 """Longest wait for the gateway's answer."""
 END_S = 20.0
 """Longest wait for its end: it lets the calls end that are open, and stops its servers."""
