@@ -15,6 +15,7 @@ from typing import Any
 from ..values.schema import Place
 from ..values.strict import Json, dumps
 from .foreign import MAX_STEPS, Found, foreign, meaning, reference_object
+from .joined import REASON, is_in_a_program, joined
 from .references import BadReference, Reference, is_one, parse
 
 MAX_CHARS = 10_000
@@ -213,13 +214,21 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
             reason = f"Write $STATUS[{state[1]}] for how it ended, or {first.meant} for its output."
             return Lookalike(place, text, shown, None, None, reason=reason)
         fixed += text[ends[-1] :]
-        if (format := _F_STRING.fullmatch(text)) is not None:
+        format = _F_STRING.fullmatch(text)
+        if format is None and is_in_a_program(start):
+            return Lookalike(place, text, shown, None, None, is_ours, reason=REASON)
+        if format is not None:
             fixed = fixed[format.start("inside") : len(fixed) - len(text) + format.end("inside")]
         return Lookalike(place, text, shown, first.meant, fixed, is_ours)
+    if (parts := joined(start, ids)) is not None:
+        return Lookalike(place, text, text.strip(), parts.fixed, parts.fixed, reason=REASON)
     if (format := _F_STRING.fullmatch(start)) is not None:
         inside = format["inside"].replace("{", "{{").replace("}", "}}")
         if foreign(inside, ids, items=items):  # it computes in its braces, as templates do
             return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
+        if _holds_reference(format["inside"], items=items):
+            alone = format["inside"] if not {"{", "\\"} & {*format["inside"]} else None
+            return Lookalike(place, text, text.strip(), alone, alone, reason=REASON)
     if _MAY_COMPUTE.match(start) and any(half.fullmatch(start) for half in _HALF):
         return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
     if _BEFORE.fullmatch(start.strip()) is not None and len(ids) > 1:
