@@ -63,7 +63,8 @@ class Played:
         if isinstance(answer, Exception):
             self.run.fail(key, answer, self.now)  # type: ignore[arg-type]  # the tests give CallErrors
         else:
-            self.run.succeed(key, Output(answer), self.now)
+            output = answer if isinstance(answer, Output) else Output(answer)
+            self.run.succeed(key, output, self.now)
 
     @property
     def statuses(self) -> dict[str, str]:

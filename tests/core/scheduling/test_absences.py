@@ -10,6 +10,7 @@ import pytest
 from plait.core.results.record import RunRecord, record_of
 from plait.core.scheduling import pace
 from plait.core.scheduling.events import Key
+from plait.core.tools.output import Output
 from plait.errors import ToolError
 from plait.observers.records import RunRecords
 
@@ -216,6 +217,14 @@ def test_pages_are_noted_as_they_come() -> None:
         ("!a.error", {"ok": True}, "ready", "a has no error; it has ok. "),
         ("a.x == 'y'", "text", "skipped", "a has no x; it is a text. "),
         ("a.x.y && a.z", {"x": {}}, "skipped", "a has no x.y; a.x has no fields. "),
+        ("a.result.x > 2", {"x": 3}, "skipped",
+         "a has no result.x; it has x. There is no wrapper: write a.x. "),
+        ("!a.result", {"x": 3}, "ready",
+         "a has no result; it has x. There is no wrapper: write a. "),
+        ("a[0].nme == 'y'", [{"name": "y"}], "skipped",
+         "a[0] has no nme; it has name. Did you mean a[0].name? "),
+        ("a.rows[-1].nme == 'y'", {"rows": [{"name": "y"}]}, "skipped",
+         "a.rows[-1] has no nme; it has name. Did you mean a.rows[-1].name? "),
     ],
 )  # fmt: skip
 def test_a_when_over_a_name_that_is_not_there_is_noted(
@@ -240,7 +249,8 @@ def test_a_when_over_a_name_that_is_not_there_is_noted(
         ("a.items || a.results", {"results": []}),
         ("not_null(a.x, null)", {}),
         ("a.x && a.y", {"x": 1}),
-        ("a.result.x", {"x": 1}),
+        ("a.result.x", Output({"result": {"x": 1}}, is_wrapped=True)),
+        ("length(a.groups[].items[].x) > 0", {"groups": [{"items": [{"y": 1}, {"x": 1}]}]}),
         ("$STATUS[a] == 'failed' && a.x", {}),
     ],
 )
@@ -288,19 +298,27 @@ def test_a_condition_that_unlike_values_decide_is_noted(
 @table(
     ("select", "said"),
     [
-        ("totl", "the answer has no totl; it has total, items. Did you mean total?"),
+        ("totl", "the answer has no totl; it has total, items, groups. Did you mean total?"),
         ("{n: totl}", "the answer has no totl"),
         ("items.name", "the answer has no items.name; items is a list. Write items[].name for"),
         ("items.last", "the answer has no items.last; items is a list. Write items[-1]."),
         ("sum(items[].nr)", "no element has nr; elements have name."),
+        ("groups[].items[].nme", "no element has nme; elements have name."),
+        ("groups[*].items[*].nme", "no element has nme; elements have name."),
+        ("groups[].itms[].name", "no element has itms; elements have items."),
+        ("groups[?items].items[].nme", "no element has nme; elements have name."),
         ("items[].{n: nme}", "no element has nme; elements have name. Did you mean name?"),
-        ("a.items[].name", "the answer has no a.items; it has total, items. It is read from"),
+        (
+            "a.items[].name",
+            "the answer has no a.items; it has total, items, groups. It is read from",
+        ),
         ("items[?name > 1]", "name > 1 is never true: name is a text."),
     ],
 )
 def test_a_select_that_finds_nothing_by_a_name_is_noted(select: str, said: str) -> None:
     played = Played({"id": "a", "select": select})
-    played.answer("a", {"total": 3, "items": [{"name": "x"}]})
+    rows = [{"name": "x"}]
+    played.answer("a", {"total": 3, "items": rows, "groups": [{"items": []}, {"items": rows}]})
     assert played.statuses["a"] == "success"
     [note] = played.run.notes
     assert note.startswith(f"tasks.a.select: {said.removesuffix('.')}")
@@ -320,22 +338,35 @@ def test_a_select_that_finds_what_is_there_is_not_noted(select: str) -> None:
     assert played.run.notes == []
 
 
-@table(("pipe", "fails"), [("first", True), ("[0].nme", False), ("[0].name", None)])
-def test_a_pipe_that_finds_nothing_is_noted_or_fails_before_a_change(
-    pipe: str, fails: bool | None
+@table(
+    ("pipe", "hint"),
+    [
+        ("first", "Write [0]."),
+        ("[0].nme", "Did you mean [0].name? If it may be missing, write not_null([0].nme, null)."),
+        ("@[0].nme", "Did you mean [0].name? If it may be missing, write not_null([0].nme, null)."),
+        ("[].nme", "Did you mean name? If elements may lack it, write not_null(nme, null)."),
+        ("[0].of.nme", "If it may be missing, write not_null([0].of.nme, null)."),
+        *(("[0].name", None), ("not_null([0].nme, null)", None), ("[0].nme || 'x'", None)),
+        *(("[0].none.x", None), ("[5].nme", None), ("[?name == 'y'].name", None)),
+    ],
+)
+def test_a_pipe_that_finds_nothing_by_a_name_fails_before_a_change(
+    pipe: str, hint: str | None
 ) -> None:
     text = f"n: ${{OUTPUT[a] | {pipe}}}"
+    rows = [{"name": "x", "of": {"id": 1}, "none": None}]
     played = Played({"id": "a"}, {"id": "w", "tool": "s:typed", "arguments": {"name": text}})
-    played.answer("a", [{"name": "x"}])
-    assert (played.ready == ["w"]) is not fails
-    if fails:
-        code, message, hint = failure(played, "w")
-        assert (code, hint) == ("invalid_expression", "Write [0].")
-        assert "the value has no first; it is a list" in message
-    assert len(played.run.notes) == int(fails is False and "[" not in pipe)
+    played.answer("a", rows)
+    assert (played.ready == ["w"]) is (hint is None)
+    if hint is not None:
+        assert failure(played, "w")[::2] == ("invalid_expression", hint)
+    played = Played({"id": "a"}, {"id": "v", "value": text})
+    played.answer("a", rows)
+    assert played.statuses["v"] == "success"
+    assert len(played.run.notes) == int(hint is not None)
     guarded = f'n: ${{OUTPUT[a] | {pipe} ?? "none"}}'
     played = Played({"id": "a"}, {"id": "w", "tool": "s:typed", "arguments": {"name": guarded}})
-    played.answer("a", [{"name": "x"}])
+    played.answer("a", rows)
     assert played.ready == ["w"]
     assert played.run.notes == []
 

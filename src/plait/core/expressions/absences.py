@@ -17,7 +17,7 @@ not count. A comparison of a number with a text is never true, and is found too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from .nodes import (
     Compare,
     Current,
     Field,
+    Index,
     Literal,
     Members,
     Node,
@@ -195,11 +196,13 @@ def missing_in(
     of_tasks: bool = False,
     own: str | None = None,
     whole: str = "the answer",
+    wrapped: Collection[str] = (),
 ) -> list[Missing]:
     """List the paths that *node* looks up in *value* and that are not there, and the comparisons
     with another kind of value than is there. The value, the *whole*, is that of the task *own*, or
-    has the outputs of those that a `when` names if it is *of_tasks*."""
-    return _Missed(of_tasks, own, whole).in_(node, value)[:MAX_ABSENCES]
+    has the outputs of those that a `when` names if it is *of_tasks*, without the wrappers of those
+    that are *wrapped*."""
+    return _Missed(of_tasks, own, whole, wrapped=wrapped).in_(node, value)[:MAX_ABSENCES]
 
 
 class _Missed(NamedTuple):
@@ -208,6 +211,9 @@ class _Missed(NamedTuple):
     of_tasks: bool
     own: str | None
     whole: str
+    before: str = ""
+    """The path of the value, as it is written, where it is an element of the whole."""
+    wrapped: Collection[str] = ()
 
     def in_(self, node: Node, value: object) -> list[Missing]:
         match node:
@@ -216,9 +222,13 @@ class _Missed(NamedTuple):
                 names = _leading(steps, of_tasks=self.of_tasks)
                 if names:
                     missed = _missing(names, value, self)
-                    return [] if missed is None else [missed]
-                first = steps[0]
-                return [] if isinstance(first, Field) else self.in_(first, value)
+                    if missed is not None:
+                        return [missed]
+                    value = _at(names, value)
+                elif not isinstance(steps[0], Field | Current | Index):
+                    return self.in_(steps[0], value)
+                behind = len(names) + isinstance(steps[0], Current)
+                return self._in_element(steps[behind:], _path([name for name, _ in names]), value)
             case Or(items=items):
                 each = [self.in_(item, value) for item in items]
                 parts = each if all(each) else []
@@ -242,18 +252,27 @@ class _Missed(NamedTuple):
                 return []
         return [one for part in parts for one in part]
 
+    def _in_element(self, steps: Sequence[Node], path: str, value: object) -> list[Missing]:
+        """List what *steps*, the first of which takes an element of *value*, which stands at
+        *path*, look up in that and is not there."""
+        if len(steps) < 2 or not isinstance(index := steps[0], Index):
+            return []
+        if not isinstance(value, list) or not -len(value) <= index.index < len(value):
+            return []
+        before = f"{self.before}{path}[{index.index}]"
+        search = _Missed(of_tasks=False, own=None, whole=before, before=f"{before}.")
+        rest = Path(steps[1].start, steps[-1].end, tuple(steps[1:]))
+        return search.in_(rest, value[index.index])
+
     def _in_elements(self, node: Projection, value: object) -> list[Missing]:
         """List what *node* looks up in the elements of its base, and none of the first ones has."""
-        base = node.base
-        steps = base.steps if isinstance(base, Path) else (base,)
-        names = _leading(steps, of_tasks=self.of_tasks)
-        if len(names) != len([step for step in steps if not isinstance(step, Current)]):
-            return []  # it is more than a path
-        for name, _ in names:
-            value = value.get(name) if isinstance(value, dict) else None
-        items = [one for one in value if type(one) is dict] if isinstance(value, list) else []
+        items = self._elements(node.base, value)
+        return [] if items is None else self._looked_up(node, items)
+
+    def _looked_up(self, node: Projection, items: list[Any]) -> list[Missing]:
+        """List what *node* looks up in *items*, the elements of its base, and none has."""
         items = items[:MAX_ELEMENTS]
-        if not items or len(items) != len(value[:MAX_ELEMENTS]):  # type: ignore[index]  # it is a list
+        if not items or any(type(item) is not dict for item in items):
             return []
         found = []
         for lookup in lookups_of(node.rest):
@@ -263,7 +282,28 @@ class _Missed(NamedTuple):
         if node.condition is not None:
             unlike = [_unlike_in(node.condition, item) for item in items]
             found += unlike[0] if all(unlike) else []
+        if not found and isinstance(node.rest, Projection):
+            search = _Missed(of_tasks=False, own=None, whole="")
+            inner = [search._elements(node.rest.base, item) or [] for item in items]
+            found = search._looked_up(node.rest, [one for each in inner for one in each])
         return found
+
+    def _elements(self, base: Node, value: object) -> list[Any] | None:
+        """List the elements of what *base*, a path or a projection of one, is in *value*; None if
+        it is more than that, or no list. Those that a filter leaves out are among them."""
+        if isinstance(base, Projection):
+            outer, search = (
+                self._elements(base.base, value),
+                _Missed(of_tasks=False, own=None, whole=""),
+            )
+            inner = [search._elements(base.rest, one) for one in (outer or [])[:MAX_ELEMENTS]]
+            return [one for each in inner for one in each or []]
+        steps = base.steps if isinstance(base, Path) else (base,)
+        names = _leading(steps, of_tasks=self.of_tasks)
+        if len(names) != len([step for step in steps if not isinstance(step, Current)]):
+            return None
+        value = _at(names, value)
+        return value if isinstance(value, list) else None
 
     def unlike(self, node: Compare, value: object) -> list[Missing]:
         """Find out that *node* compares a number with a text, or with what has parts."""
@@ -273,9 +313,7 @@ class _Missed(NamedTuple):
                 names = _leading(steps, of_tasks=self.of_tasks)
                 if not names or len(names) != len(steps):
                     continue
-                there = value
-                for name, _ in names:
-                    there = there.get(name) if isinstance(there, dict) else None
+                there = _at(names, value)
                 kinds = _kind(there), _kind(other.value)
                 if (
                     "null" in kinds
@@ -286,6 +324,13 @@ class _Missed(NamedTuple):
                 path = _path([name for name, _ in names])
                 return [_never(node, path, there, other, kinds)]
         return []
+
+
+def _at(names: Sequence[tuple[str, int]], value: object) -> object:
+    """Return what stands at the path *names* in *value*; None if nothing does."""
+    for name, _ in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _unlike_in(condition: Node, item: object) -> list[Missing]:
@@ -332,12 +377,14 @@ def _leading(steps: Sequence[Node], *, of_tasks: bool) -> list[tuple[str, int]]:
 
 def _missing(path: list[tuple[str, int]], value: object, search: _Missed) -> Missing | None:
     names, whole = [name for name, _ in path], search.whole
-    of_tasks, own = search.of_tasks, search.own
+    of_tasks, own, without = search.of_tasks, search.own, ""
     if of_tasks:
         if type(value) is not dict or names[0] not in value:
             return None  # it has no output
         if names[1:2] == ["result"] and _missing([path[0], *path[2:]], value, search) is None:
-            return None  # a wrapper is meant, which is looked through
+            if names[0] in search.wrapped:
+                return None
+            without = _path([names[0], *names[2:]])
         whole = as_name(names[0])
     depth = 0
     for name in names:
@@ -348,9 +395,9 @@ def _missing(path: list[tuple[str, int]], value: object, search: _Missed) -> Mis
         value, depth = value[name], depth + 1
     else:
         return None
-    before = _path(names[:depth])
-    written = _path(names)
-    asked = _path(names[1:]) if of_tasks else written
+    before = f"{search.before}{_path(names[:depth])}".removesuffix(".")
+    written = f"{search.before}{_path(names)}"
+    asked = _path(names[1:]) if of_tasks else _path(names)
     it = "it" if depth == int(of_tasks) else before
     hint = ""
     if type(value) is not dict:
@@ -367,7 +414,10 @@ def _missing(path: list[tuple[str, int]], value: object, search: _Missed) -> Mis
         keys = [key[:_MAX_CHARS] for key in islice(value, 200)]
         there = f"{it} has {some_of(keys, _MAX_KEYS) if keys else 'no fields'}"
         if near := nearest(names[depth], keys):
-            hint = f"Did you mean {_path((*names[:depth], *near[:1], *names[depth + 1 :]))}? "
+            meant = _path((*names[:depth], *near[:1], *names[depth + 1 :]))
+            hint = f"Did you mean {search.before}{meant}? "
+    if without and depth == 1:
+        hint = f"There is no wrapper: write {without}. "
     if not hint and of_tasks and depth == 1 and names[1] in _ENDS:
         hint = f"$STATUS[{names[0]}] says how {whole} ended. "
     rest = path[1:]

@@ -3,6 +3,7 @@ call, a change hangs on. Names that a condition or `repeat` looks for in vain ar
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ...errors import ExpressionFailed
@@ -29,7 +30,8 @@ def refuse_absent(planned: PlannedTask, scope: Scope, *, is_sent: bool) -> None:
     for lacking, absence in scope.absences.items():
         if lacking.where in CONDITIONS or lacking.name in planned.known_names:
             continue
-        is_certain = isinstance(absence, Absence) or absence.is_own or absence.is_never
+        is_piped = lacking.where.startswith("$")  # where its path alone would fail the task
+        is_certain = is_piped or isinstance(absence, Absence) or absence.is_own or absence.is_never
         if not is_certain or (
             lacking.where.startswith("repeat.set") and not isinstance(absence, Absence)
         ):
@@ -39,13 +41,19 @@ def refuse_absent(planned: PlannedTask, scope: Scope, *, is_sent: bool) -> None:
 
 
 def missing(
-    planned: PlannedTask, expression: Expression, value: Json, *, of_tasks: bool = False
+    planned: PlannedTask,
+    expression: Expression,
+    value: Json,
+    *,
+    of_tasks: bool = False,
+    wrapped: Collection[str] = (),
 ) -> list[Missing]:
     """List the names that *expression*, the `when` of *planned* or one of its `repeat`, looks up in
     *value* and that are neither there nor known to be optional."""
     from ..expressions.absences import missing_in
 
-    found = missing_in(expression.tree, value, of_tasks=of_tasks, own=planned.task.id)
+    own = planned.task.id
+    found = missing_in(expression.tree, value, of_tasks=of_tasks, own=own, wrapped=wrapped)
     known = planned.known_names
     return [one for one in found if (expression.text, one.position) not in known]
 
@@ -58,9 +66,10 @@ def look_for(
     scope: Scope,
     *,
     of_tasks: bool = False,
+    wrapped: Collection[str] = (),
 ) -> None:
     """Add to *scope* what `missing` finds for the *expression* in *field*."""
-    found = missing(planned, expression, value, of_tasks=of_tasks)
+    found = missing(planned, expression, value, of_tasks=of_tasks, wrapped=wrapped)
     scope.add({Lacking(field, (expression.text, one.position)): one for one in found})
 
 

@@ -273,7 +273,10 @@ def reason_to_skip(
             for name, key in keys.items()
             if not name.startswith("$")
         }
-        look_for("when", planned, planned.when, values, scope, of_tasks=True)
+        found = {name: outputs.get(key) for name, key in keys.items()}
+        wrapped = [name for name, one in found.items() if one is not None and one.is_wrapped]
+        when = planned.when
+        look_for("when", planned, when, values, scope, of_tasks=True, wrapped=wrapped)
         if not applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
