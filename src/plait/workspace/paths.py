@@ -31,14 +31,19 @@ RUN_FILES = frozenset(
         ".mcp.json",
         ".npmrc",
         ".pre-commit-config.yaml",
+        ".crush.json",
         ".mise.toml",
+        ".yarnrc.yml",
+        "crush.json",
         "mise.toml",
         "opencode.json",
+        "opencode.jsonc",
         "pyvenv.cfg",
     }
 )
 RUN_FOLDERS = frozenset(
     {
+        ".amazonq",
         ".claude",
         ".codex",
         ".cursor",
@@ -46,6 +51,12 @@ RUN_FOLDERS = frozenset(
         ".gemini",
         ".husky",
         ".idea",
+        ".junie",
+        ".kiro",
+        ".mise",
+        ".opencode",
+        ".roo",
+        ".trae",
         ".venv",
         ".vscode",
         ".zed",
