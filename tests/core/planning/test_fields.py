@@ -109,7 +109,7 @@ def test_resources_hold_no_references():
         ({"source": "$OUTPUT[a].x", "from": "$OUTPUT[a].y"}, None),
         ({"items": "$OUTPUT[a].items", "other": 1}, None),
         ({"items": "all of $OUTPUT[a]"}, None),
-        ({"items": [1], "as": "issue"}, None),
+        ({"items": [1], "as": "issue"}, "invalid_reference"),
         ({"a": "$OUTPUT[a].x"}, None),
         (dict.fromkeys("abcd"), "limit_exceeded"),
         ("$OUTPUT[a].items", None),

@@ -20,6 +20,7 @@ from ..values.schema import Place
 from ..values.strict import Json, dumps, short
 from .asked_values import SHAPE, asked
 from .links import Links
+from .loops import described
 from .names import group_of
 from .places import part_at
 from .plan import Repeating
@@ -27,29 +28,6 @@ from .repeats import expressions_of, repeating
 
 MAX_LOOKALIKES = 20
 """Most notes per document on text that may have been meant as a reference."""
-
-_LIST_NAMES = frozenset(
-    ("items", "source", "from", "in", "over", "of", "list", "each", "collection", "array", "range")
-)
-"""Names that other engines have for the list of a loop."""
-_LOOP_NAMES = frozenset(
-    (
-        *("as", "var", "item", "item_name", "item_var", "iterator", "loop_var", "name", "index"),
-        *("max_parallel", "parallel", "parallelism", "concurrency", "max_concurrency", "limit"),
-        *(
-            "batch_size",
-            "max_items",
-            "mode",
-            "type",
-            "max",
-            "key",
-            "value",
-            "itemVar",
-            "maxParallel",
-        ),
-    )
-)
-"""Names that they have for what else is said of it."""
 
 
 class Fields:
@@ -196,11 +174,8 @@ class Fields:
                 hint = f"Write {short(alone)} without the brackets to run over its elements."
                 by_itself = Fix(Op.REPLACE, alone)
                 self._problems.say(path, "invalid_reference", message, hint, task.id, by_itself)
-            if isinstance(value, dict) and (items := _list_in(value)) is not None:
-                message = "for_each runs over the members of an object; this one describes a list."
-                fix = Fix(Op.REPLACE, items) if len(value) == 1 else None
-                hint = f"Write {short(items)} there: the item is $ITEM, its number $INDEX."
-                self._problems.say(path, "invalid_reference", message, hint, task.id, fix)
+            if isinstance(value, dict) and not task.literal:
+                self._described(value, path, task)
         elif len(self._problems) == before and not is_one_reference(template):
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
             meant = whole(str(value), self._links.ids)
@@ -214,6 +189,15 @@ class Fields:
                 fix,
             )
         return template
+
+    def _described(self, items: Mapping[str, Any], path: str, task: Task) -> None:
+        """Report *items*, the `for_each` of *task*, if it describes a list instead of being it."""
+        if (loop := described(items, self._links.ids)) is None:
+            return
+        message = "for_each runs over the members of an object; this one describes a list."
+        fix = Fix(Op.REPLACE, loop.items) if loop.is_all else None
+        hint = f"Write {short(loop.items)} there: the item is $ITEM, its number $INDEX."
+        self._problems.say(path, "invalid_reference", message, hint, task.id, fix)
 
     def repeat(self, task: Task, path: str) -> Repeating | None:
         """Compile the `repeat` of *task*; None without one, or if one of its expressions is
@@ -274,19 +258,3 @@ def _only_reference(items: list[Any]) -> str | None:
         return None
     text = items[0].strip()
     return text if "|" in text or re.search(r"\]\.[^\[\]]+\}?\Z", text) else None
-
-
-def _list_in(each: Mapping[str, Any]) -> Json:
-    """Return the list, or the reference to it, in *each*, an object that describes a loop in the
-    words of other engines; None if it is one to run over."""
-    if len(each) == 1 and _LIST_NAMES.issuperset(each):
-        [only] = each.values()
-        if isinstance(only, list):
-            return only
-    found = [name for name in each if name in _LIST_NAMES and is_one(str(each[name]).strip())]
-    if len(found) != 1 or not each.keys() <= _LIST_NAMES | _LOOP_NAMES:
-        return None
-    others = [value for name, value in each.items() if name != found[0]]
-    if any((isinstance(one, str) and "$" in one) or isinstance(one, dict | list) for one in others):
-        return None
-    return str(each[found[0]]).strip()
