@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from weakref import proxy
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
@@ -306,7 +307,8 @@ class _Checker:
         mismatches = Mismatches(flow, self.problems, self.notes)
         ids = {**{id: id for id in self.malformed}, **self.ids}
         around = self.links.group_around
-        expressions = Expressions(tasks, ids, flow, self.problems, self.notes, around)
+        asked = proxy(flow)  # which asks in turn: only the collector would free the two
+        expressions = Expressions(tasks, ids, asked, self.problems, self.notes, around)
         repeats = Repeats(flow, expressions.of_repeat, self.problems)
         items = Items(self.problems)
         for task, path in self.planned:
