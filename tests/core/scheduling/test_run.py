@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.scheduling.events import Abort, Key
@@ -88,3 +90,24 @@ def test_a_run_of_which_all_was_taken_over_ends_as_it_begins():
     )
     run.begin(0.0)
     assert (run.is_done, run.status) == (True, "success")
+
+
+def test_a_run_that_is_dropped_leaves_nothing_to_the_collector():
+    """Its outputs take up to hundreds of megabytes."""
+
+    def played() -> None:
+        inner = {"id": "b", "arguments": {"x": "$OUTPUT[a]"}}
+        run = Played({"id": "a"}, {"id": "g", "for_each": [1, 2], "tasks": [inner]})
+        run.answer("a", {"x": 1})
+        run.start()
+        run.run.stop("cancelled", run.now)
+        assert run.statuses == {"a": "success", "g": "cancelled"}
+
+    played()  # what is made once and stays
+    gc.disable()
+    try:
+        gc.collect(0)
+        played()
+        assert gc.collect(0) == 0
+    finally:
+        gc.enable()

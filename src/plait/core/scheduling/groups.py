@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 from ...errors import CallError
 from ..language.scope import Scope
@@ -32,7 +33,7 @@ class Groups:
     """The groups of one run."""
 
     def __init__(self, tasks: Lifecycle) -> None:
-        self._tasks = tasks
+        self._tasks: Lifecycle = proxy(tasks)  # else only the collector would free a run
         self._tallies = tasks.tallies
 
     def begin(self, frame: Frame, planned: PlannedTask, scope: Scope, now: float) -> None:
