@@ -233,28 +233,22 @@ _VALUES = st.recursive(
     max_leaves=14,
 )
 _STEPS = ("[*]", "[]", "[0]", "[-1]", "[1:]", "[::-1]", ".*", "[*].a", "[].b", "[*][0]", "[][]")
-_MORE = ("[*]", "[]", "[0]", "[*].a", ".*.b", "[?a].b", "[?@].a[0]")
+_AROUND_ONE = (
+    *("(%s).a", "(%s).b", "(%s).c", "(%s)[*]", "(%s)[]", "(%s)[0]", "(%s)[*].a", "(%s).*.b"),
+    *("(%s)[?a].b", "(%s)[?@].a[0]", "!(%s)", "to_array(%s)", "map(&%s, to_array(@))"),
+    "length(to_array(%s))",
+)
+_AROUND_TWO = (
+    *("(%s)[?%s]", "%s | %s", "(%s && %s)", "(%s || %s)", "@.[%s, %s]", "@.{a: %s, b: %s}"),
+    "not_null(%s, %s)",
+)
 
 
 def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    two = st.tuples(inner, inner)
     return st.one_of(
-        st.tuples(inner, _NAMES).map(lambda p: f"({p[0]}).{p[1]}"),
-        st.tuples(_NAMES, _NAMES).map(".".join),
-        st.tuples(_NAMES, st.sampled_from(_STEPS)).map("".join),
-        st.tuples(inner, st.sampled_from(_MORE)).map(lambda p: f"({p[0]}){p[1]}"),
-        two.map(lambda p: f"({p[0]})[?{p[1]}]"),
-        two.map(lambda p: f"{p[0]} | {p[1]}"),
-        st.tuples(inner, st.sampled_from(["&&", "||"]), inner).map(
-            lambda p: f"({p[0]} {p[1]} {p[2]})"
-        ),
-        inner.map(lambda t: f"!({t})"),
-        two.map(lambda p: f"@.[{p[0]}, {p[1]}]"),
-        two.map(lambda p: f"@.{{a: {p[0]}, b: {p[1]}}}"),
-        inner.map(lambda t: f"to_array({t})"),
-        two.map(lambda p: f"not_null({p[0]}, {p[1]})"),
-        inner.map(lambda t: f"map(&{t}, to_array(@))"),
-        inner.map(lambda t: f"length(to_array({t}))"),
+        st.tuples(_NAMES, st.sampled_from((".a", ".b", ".c", *_STEPS))).map("".join),
+        st.tuples(st.sampled_from(_AROUND_ONE), inner).map(lambda p: p[0] % p[1:]),
+        st.tuples(st.sampled_from(_AROUND_TWO), inner, inner).map(lambda p: p[0] % p[1:]),
     )
 
 

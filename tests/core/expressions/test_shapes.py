@@ -90,8 +90,8 @@ def test_a_shape_is_shown_in_words(value: object, text: str) -> None:
     ],
 )
 def test_uniting_many_shapes_takes_steps_for_each_alone(values: Callable[[int], object]) -> None:
-    few, many = (steps(partial(of_value, values(count))) for count in (210, 630))
-    assert many < 4 * few
+    few, many = (steps(partial(of_value, values(count))) for count in (210, 420))
+    assert many < 3 * few
 
 
 def test_a_shape_has_a_bounded_number_of_levels() -> None:

@@ -463,10 +463,10 @@ MEMBERS = {
             {"$defs": {"n": {"$id": "n", "items": {"anyOf": [{"$ref": "n"}] * 2}}}, "$ref": "n"},
             nested(64),
         ),
-        ({"anyOf": [{"type": "integer", "minimum": number} for number in range(1_000)]}, "x"),
-        ({"items": {"anyOf": [{"const": number} for number in range(600)]}}, ["x"] * 2_000),
+        ({"anyOf": [{"type": "integer", "minimum": number} for number in range(400)]}, "x"),
+        ({"items": {"anyOf": [{"const": number} for number in range(250)]}}, ["x"] * 500),
         ({"pattern": "((a{0,100}){0,100}){0,100}"}, "a" * 1000),
-        ({"patternProperties": {f"^(a+)+{number}$": {} for number in range(500)}}, {"a" * 5000: 1}),
+        ({"patternProperties": {f"^(a+)+{number}$": {} for number in range(250)}}, {"a" * 5000: 1}),
         ({"description": "x" * 65_536}, 1),
         ({"multipleOf": 1e-300}, 1e300),
         ({"uniqueItems": True}, [[number] for number in range(5_000)]),
@@ -477,7 +477,7 @@ def test_no_schema_takes_more_than_so_many_steps(
 ) -> None:
     monkeypatch.setattr(schemas, "MAX_VISITS", 200)
     found: list[Complaint] = []
-    assert steps(lambda: found.extend(Schema(schema).complaints(value))) < 160_000
+    assert steps(lambda: found.extend(Schema(schema).complaints(value))) < 60_000
     assert len(found) <= 1
 
 
