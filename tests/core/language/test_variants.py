@@ -414,3 +414,33 @@ def test_a_filter_next_to_items_has_no_fix_where_it_is_unclear(each: Any, condit
 def test_a_filter_of_a_task_without_items_is_its_select() -> None:
     [problem] = task_spelling({**TASK, "filter": "x"}, TASK_FIELDS, PATH, "a").problems
     assert problem.fix == Fix(Op.RENAME, "select")
+
+
+@table(
+    ("document", "task", "run"),
+    [
+        ({**TASK, "arguments": {"x": 1}}, {**TASK, "arguments": {"x": 1}}, {}),
+        ({**TASK, "dry_run": True, "return": ["a"]}, TASK, {"dry_run": True, "return": ["a"]}),
+        ({**TASK, "dryRun": True, "name": "n"}, TASK, {"dry_run": True, "name": "n"}),
+        ({**TASK, "timeout_s": 3, "unless": "x"}, {**TASK, "timeout_s": 3, "unless": "x"}, {}),
+        ({"id": "v", "value": 1}, {"id": "v", "value": 1}, {}),
+        ({"tool": "s:t", "name": "a"}, {"tool": "s:t", "name": "a"}, {}),
+    ],
+)
+def test_a_single_task_is_a_document(document: Any, task: Any, run: Any) -> None:
+    spelling = dag_spelling(document, DAG_FIELDS)
+    assert spelling.members == {"tasks": [task], **run}
+    assert spelling.notes[0] == "a single task was sent; it was taken as tasks"
+    assert spelling.problems == []
+
+
+@table(
+    "document",
+    [
+        *({"tasks": [TASK], "tool": "s:t"}, {"steps": [TASK], "tool": "s:t"}, {"id": "a"}),
+        *({"plan": [TASK], "tool": "s:t"}, {"x": [TASK], "tool": "s:t"}, {"tool": {"name": "x"}}),
+        *({"id": "a", "tasks": [TASK]}, {"value": 1}),
+    ],
+)
+def test_other_documents_are_no_single_task(document: Any) -> None:
+    assert "a single task" not in "".join(dag_spelling(document, DAG_FIELDS).notes)

@@ -69,10 +69,16 @@ def dag_spelling(
 ) -> Spelling:
     """Spell the members of a document; *known* are its fields. The nearest name, which is slow to
     search, is found for at most *guesses* unknown ones."""
-    foreign = OF_A_DAG
+    foreign, notes = OF_A_DAG, list[str]()
+    if _is_one_task(members):
+        own = known - {"timeout_s", *(("name",) if "id" not in members else ())}
+        run = {name: one for name, one in members.items() if snake_case(name) in own}
+        members = {**run, "tasks": [{k: one for k, one in members.items() if k not in run}]}
+        notes = ["a single task was sent; it was taken as tasks"]
     if "tasks" not in members:
         foreign = {**OF_A_DAG, **{name: "tasks" for name in members if _holds_tasks(members[name])}}
     spelling = spelled(members, known, {}, foreign, "", None, guesses)
+    spelling.notes[:0] = notes
     _parse_text(spelling, "tasks", "tasks", None)
     _unpack(spelling, known)
     _listed(spelling, "")
@@ -282,6 +288,15 @@ def _unpack(spelling: Spelling, known: frozenset[str]) -> None:
     spelling.members |= inner
     spelling.notes.append("tasks was a whole document; its fields were taken")
     _parse_text(spelling, "tasks", "tasks", None)
+
+
+def _is_one_task(members: Mapping[str, Any]) -> bool:
+    """Return whether *members*, of a whole document, are those of a task: a call, or a value."""
+    if not members.keys().isdisjoint({"tasks", *IN_A_GROUP}) or any(
+        map(_holds_tasks, members.values())
+    ):
+        return False
+    return isinstance(members.get("tool"), str) or {"id", "value"} <= members.keys()
 
 
 def _holds_tasks(value: Any) -> bool:
