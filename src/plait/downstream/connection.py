@@ -40,6 +40,7 @@ from .eras.handshake import Era
 from .error_texts import ErrorTexts
 from .listings.server_lists import ServerLists
 from .owner import Owner
+from .server_requests.asking_kinds import AskingKinds
 from .session import ProtocolSession, open_session
 from .subscriptions import ServerSubscriptions
 from .timings import ConnectTimings
@@ -131,7 +132,7 @@ class Connection:
                 subscriptions=self._subscriptions,
                 on_notification=on_notification,
                 server=name,
-                asking_kinds=set(),  # kept from one session to the next
+                asking_kinds=AskingKinds(),  # kept from one session to the next
                 roots_caller=roots_caller,
             ),
         )

@@ -30,6 +30,7 @@ from .eras.handshake import OURS, Era, Greeting
 from .eras.request_form import RequestForm, modern_headers
 from .mcp_sdk import DispatchContext, JSONRPCDispatcher, TransportContext
 from .progress import PROGRESS
+from .server_requests.asking_kinds import AskingKinds
 from .server_requests.log_routing import LOG_MESSAGE, LogRouting
 from .server_requests.naming import named
 from .server_requests.origin import OpenRequests, RequestOrigin
@@ -73,7 +74,7 @@ class ProtocolSession:
         *,
         server: str,
         writer: Writer | None = None,
-        asking_kinds: set[str] | None = None,
+        asking_kinds: AskingKinds | None = None,
         roots_caller: Caller | None = None,
         context: Callable[[], Context | None] = lambda: None,
         heard: Callable[[], int] = lambda: 0,
@@ -318,7 +319,7 @@ async def open_session(
     on_notification: OnNotification,
     *,
     server: str,
-    asking_kinds: set[str] | None = None,
+    asking_kinds: AskingKinds | None = None,
     roots_caller: Caller | None = None,
 ) -> AsyncIterator[ProtocolSession]:
     """Open *transport* to *server*, and read a session on it until the block is left. No protocol

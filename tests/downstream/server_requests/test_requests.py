@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from plait.core.ports import NO_CLIENT, Ask
 from plait.core.values.strict import JsonObject
+from plait.downstream.server_requests.asking_kinds import AskingKinds
 from plait.downstream.server_requests.origin import OpenRequests, RequestOrigin, stream_origin
 from plait.downstream.server_requests.requests import MOST_QUESTIONS, ServerRequests
 from plait.errors import RpcError
@@ -98,7 +99,7 @@ async def test_a_question_that_may_belong_to_two_clients_is_refused_and_later_re
 
 
 async def test_requests_of_one_client_are_open_together():
-    asking, a = ServerRequests({}, asking_kinds={""}), Person("a")
+    asking, a = ServerRequests({}, asking_kinds=AskingKinds([""])), Person("a")
     async with asking.turn(origin(a)), asking.turn(origin(a)):
         assert await asking.answer("roots/list", {}) == {"name": "a"}
 
@@ -144,11 +145,11 @@ async def test_a_request_of_a_kind_known_to_ask_is_asked_first():
 
 
 async def test_only_kinds_of_requests_known_to_ask_take_turns():
-    kinds = set[str]()
+    kinds = AskingKinds()
     asking, a, b = ServerRequests({}, asking_kinds=kinds), Person("a"), Person("b")
     async with asking.turn(origin(a, "ask")):
         await asking.answer("elicitation/create", FORM)
-    assert kinds == {"ask"}
+    assert "ask" in kinds
     assert await go_together(asking, a, b, "work", "work")
     assert (
         await go_together(asking, a, Person("a"), "ask", "work") is False
@@ -160,16 +161,26 @@ async def test_only_kinds_of_requests_known_to_ask_take_turns():
     )  # known at the next start
 
 
+async def test_a_kind_that_was_open_by_chance_takes_no_turns_once_the_one_that_asks_is_known():
+    asking, a, b = ServerRequests({}), Person("a"), Person("b")
+    async with asking.turn(origin(a, "ask")), asking.turn(origin(b, "work")):
+        assert await code_of(asking) == types.INVALID_REQUEST
+    assert not await go_together(asking, a, b, "work", "work")
+    async with asking.turn(origin(a, "ask")):
+        await asking.answer("elicitation/create", FORM)
+    assert await go_together(asking, a, b, "work", "work")
+    assert not await go_together(asking, a, b, "ask", "work")
+
+
 async def test_with_too_many_asking_kinds_every_kind_takes_turns(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("plait.downstream.server_requests.requests.MOST_KINDS", 2)
-    kinds = set[str]()
+    monkeypatch.setattr("plait.downstream.server_requests.asking_kinds.MOST_KINDS", 2)
+    kinds = AskingKinds()
     asking, a, b = ServerRequests({}, asking_kinds=kinds), Person("a"), Person("b")
     for kind in "xyz":
         async with asking.turn(origin(a, kind)):
             await asking.answer("elicitation/create", FORM)
-    assert len(kinds) == 2
     assert await go_together(asking, a, b, "work", "work") is False
 
 
@@ -341,7 +352,12 @@ async def test_the_end_of_a_request_cancels_its_questions():
 
 
 async def test_a_cancelled_wait_for_a_turn_delays_no_other():
-    asking, a, b, c = (ServerRequests({}, asking_kinds={""}), Person("a"), Person("b"), Person("c"))
+    asking, a, b, c = (
+        ServerRequests({}, asking_kinds=AskingKinds([""])),
+        Person("a"),
+        Person("b"),
+        Person("c"),
+    )
     went: list[str] = []
 
     async def request(ask: Person) -> None:
@@ -365,7 +381,7 @@ def test_turns_are_taken_in_order_and_by_one_client_at_a_time(clients: list[int]
 
 async def in_turns(clients: list[int]) -> None:
     asking, people = (
-        ServerRequests({}, asking_kinds={""}),
+        ServerRequests({}, asking_kinds=AskingKinds([""])),
         [Person(str(number)) for number in range(3)],
     )
     open_: list[Ask] = []

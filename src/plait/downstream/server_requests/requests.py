@@ -11,11 +11,11 @@ never come from another client than the one concerned. So:
 - With no request open, roots come from the only connected client (`roots.py`).
 
 Refusing is safe, but a tool that asks would fail whenever two clients use its server at once. So
-the kinds of requests (a tool, a prompt, reading) during which a server asked are remembered. From
-then on a request of such a kind is open only next to requests of its own client; requests of
-several clients take turns. The first question is refused at worst, the next ones are attributed,
-and servers that never ask cost nothing. To let every client wait for its turn from the beginning
-would make each server serve one client at a time.
+the kinds of requests during which a server asked are remembered (`asking_kinds.py`). From then on a
+request of such a kind is open only next to requests of its own client; requests of several clients
+take turns. The first question is refused at worst, the next ones are attributed, and servers that
+never ask cost nothing. To let every client wait for its turn from the beginning would make each
+server serve one client at a time.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ...core.ports import Caller
 from ...core.values.strict import JsonObject, NotStrict, measure
 from ...errors import RpcError
 from ...waiting import Signal
+from .asking_kinds import AskingKinds
 from .origin import OpenRequests, RequestEnded, RequestOrigin, ServerRequest, stream_origin
 from .roots import NO_ROOTS
 
@@ -54,27 +55,25 @@ REFUSALS: Final = (
 """Beginnings of our refusals that say nothing about the server itself."""
 MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests during which a server may ask something."""
-MOST_KINDS = 1_000
-"""Most kinds of requests that are remembered; with more, every kind counts as asking."""
 
 
 class ServerRequests:
     """Answers the questions of one connected server.
 
     *open_requests* are the requests that are open at it, also those that it may not ask for.
-    *asking_kinds* are the kinds of requests during which it has asked something that could not be
-    attributed; more are added. *roots_caller* answers for roots outside of any request.
+    *asking_kinds* are the kinds of requests during which it has asked something; more are added.
+    *roots_caller* answers for roots outside of any request.
     """
 
     def __init__(
         self,
         open_requests: OpenRequests,
         *,
-        asking_kinds: set[str] | None = None,
+        asking_kinds: AskingKinds | None = None,
         roots_caller: Caller | None = None,
     ) -> None:
         self._open_requests = open_requests
-        self._asking_kinds = asking_kinds if asking_kinds is not None else set()
+        self._asking_kinds = AskingKinds() if asking_kinds is None else asking_kinds
         self._roots_caller = roots_caller
         self._askable: list[RequestOrigin] = []
         """Open requests that the server may ask for, in the order of their turns."""
@@ -157,8 +156,7 @@ class ServerRequests:
             if self._roots_caller is not None and method == LIST_ROOTS and not unaskable:
                 return [RequestOrigin(self._roots_caller)]
             raise _refusal(method, unaskable)
-        if not any(map(self._is_asking_kind, self._askable)):
-            self._asking_kinds.update(origin.kind for origin in self._askable)
+        self._asking_kinds.note({origin.kind for origin in self._askable})
         client = self._askable[0].caller.client
         if unaskable or any(origin.caller.client != client for origin in self._askable):
             count = len(self._askable) + len(unaskable)
@@ -169,7 +167,7 @@ class ServerRequests:
         return sorted(self._askable, key=self._is_asking_kind)
 
     def _is_asking_kind(self, origin: RequestOrigin) -> bool:
-        return origin.kind in self._asking_kinds or len(self._asking_kinds) >= MOST_KINDS
+        return origin.kind in self._asking_kinds
 
     def _may_start(self, origin: RequestOrigin) -> bool:
         """Whether, with *origin* open, no question could be attributed to the wrong client."""
