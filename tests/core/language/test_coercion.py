@@ -20,6 +20,8 @@ A = {"id": "a", "tool": "s:t"}
         ("timeout_s", "500 ms", 0.5),
         ("timeout_s", "2 Minutes", 120),
         ("timeout_s", "1h", 3600),
+        ("cache", "60s", 60),
+        ("cache", "5m", 300),
         ("timeout_s", "soon", None),
         ("timeout_s", "200 h", None),
         ("retries", "2", 2),

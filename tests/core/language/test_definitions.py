@@ -59,3 +59,9 @@ def test_one_that_no_text_uses_is_left_out(
     text: str, of_task: dict[str, Any], of_dag: dict[str, Any]
 ) -> None:
     assert said(text, of_task, of_dag).fix == REMOVE
+
+
+def test_the_name_of_an_item_keeps_its_own_advice() -> None:
+    problem = said("hello {{ x.title }}", {"loop_var": "x"}, {})
+    assert problem.fix is None
+    assert "The item is $ITEM" in str(problem.hint)

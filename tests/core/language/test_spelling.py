@@ -53,12 +53,28 @@ def test_the_nearest_name_is_sought_for_a_limited_number_of_members() -> None:
     assert [problem.fix for problem in spelling.problems] == [Fix(Op.RENAME, "max"), None, None]
 
 
-@table("name", ["as", "item_name", "loopVar"])
+@table(
+    ("name", "value", "hint"),
+    [
+        ("timeout_ms", 1500, 'Write "timeout_s": 1.5, in seconds, in its place.'),
+        ("timeoutMs", 500, 'Write "timeout_s": 0.5, in seconds, in its place.'),
+        ("timeoutMinutes", 2, 'Write "timeout_s": 120, in seconds, in its place.'),
+        ("timeout_ms", "long", "Write timeout_s, in seconds."),
+    ],
+)
+def test_a_time_in_another_unit_is_not_renamed_but_has_its_seconds(
+    name: str, value: Any, hint: str
+) -> None:
+    [problem] = spelling_of({"id": "a", "tool": "s:t", name: value}).problems
+    assert (problem.fix, problem.hint) == (None, hint)
+
+
+@table("name", ["as", "item_name", "loopVar", "loop_control", "indexVar"])
 def test_the_name_of_an_item_is_not_left_out_where_texts_may_use_it(name: str) -> None:
     task = {"id": "a", "tool": "s:t", "for_each": [1], name: "user"}
     [problem] = spelling_of(task).problems
     assert problem.fix is None
-    assert problem.hint == "The item is $ITEM: leave this out and write that."
+    assert problem.hint == "The item is $ITEM, its number $INDEX: leave this out and write those."
 
 
 def test_of_two_names_of_one_field_the_usual_one_is_kept_and_the_other_reported() -> None:
@@ -150,8 +166,6 @@ def test_a_name_that_is_only_a_little_like_a_field_is_not_taken_for_it(name: str
         "continue_on_error",
         "manual",
         "confirm",
-        "timeout_ms",
-        "timeoutMinutes",
     ],
 )
 def test_a_field_that_decides_what_runs_is_neither_left_out_nor_taken_for_another(

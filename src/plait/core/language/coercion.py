@@ -47,7 +47,9 @@ def meant_for(value: Json, field: str, options: Sequence[str] = ()) -> Iterator[
         yield from _option(text, options)
         if text.casefold() in _WORDS:
             yield _WORDS[text.casefold()]
-        if field.endswith("_s") and (duration := _DURATION.fullmatch(text)) is not None:
+        if (field.endswith("_s") or field == "cache") and (
+            duration := _DURATION.fullmatch(text)
+        ) is not None:
             factor = _SECONDS.get(duration["unit"].casefold())
             if factor is not None:
                 seconds = float(duration["number"]) * factor

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..values.problems import REMOVE, Problem, written
-from .spelling import Stray
+from .spelling import NAMES_OF_ITEMS, Stray, snake_case
 
 MAX_CHARS = 10_000
 """Most characters of a text that are searched for uses."""
@@ -44,7 +44,7 @@ def without_those_used(
         if not _is_left_out(problem) or problem.path not in values:
             continue
         name, value = values[problem.path]
-        if used.isdisjoint(_names(name, value)):
+        if used.isdisjoint(_names(name, value)) or snake_case(name) in NAMES_OF_ITEMS:
             continue
         what = "its values"
         if problem.id is not None and isinstance(value, str):

@@ -71,7 +71,13 @@ _POINTED = re.compile(
     rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})\."
     r"(\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\"|'[^'\n]{0,64}')\])"
 )
-_QUOTED = re.compile(rf"(\$\{{?OUTPUT\[)\s*[\"']?({_ID})[\"']?\s*(\])")
+_CURLY = "\u201c\u201d\u201e\u2018\u2019"
+"""Typographic quotes."""
+_QUOTED = re.compile(rf"(\$\{{?OUTPUT\[)\s*[\"'{_CURLY}]?({_ID})[\"'{_CURLY}]?\s*(\])")
+_CURLY_KEY = re.compile(rf"(?<=[\]\w])\[[{_CURLY}]([^\[\]{_CURLY}\"\\]{{1,64}})[{_CURLY}]\]")
+_CURLY_DEFAULT = re.compile(
+    rf"(\?\?\s{{0,9}})[{_CURLY}]([^{_CURLY}\"\\{{}}\n]{{0,200}})[{_CURLY}](?=\s{{0,9}}\}})"
+)
 _SINGLE = re.compile(r"(\?\?\s*)'([^'\"\\{}\n]{0,200})'(?=\s*(?:\}|$))")
 _OR = re.compile(rf"(\$\{{(?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\s*)\|\|")
 _NESTED = re.compile(rf"(\?\?\s*)\$\{{((?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM|INDEX){_STEPS})\}}")
@@ -321,6 +327,7 @@ def repaired(text: Any) -> str | None:
     if not isinstance(text, str):
         return None
     better = _QUOTED.sub(r"\1\2\3", text[:MAX_CHARS])
+    better = _CURLY_DEFAULT.sub(r'\1"\2"', _CURLY_KEY.sub(r'["\1"]', better))
     better = _BARE_OMIT.sub(r"\1OMIT", better)
     better = _SINGLE.sub(r'\1"\2"', _OR.sub(r"\1??", better))
     better = _ARROW.sub(r"\1.", _NESTED.sub(r"\1\2", better))

@@ -50,12 +50,22 @@ _SAME: Mapping[str, frozenset[str]] = {
 """Values of other fields that say what is so anyhow."""
 _ALIKE = 0.85
 """How near a name has to be to that of the field that it is taken for."""
-NAMES_OF_ITEMS = frozenset({"as", "item_name", "item_var", "iterator", "loop_var"})
+NAMES_OF_ITEMS = frozenset(
+    (
+        *("as", "item_name", "item_var", "item_as", "item_variable", "iterator", "loop_var"),
+        *("loop_variable", "loop_control", "index_var", "index_name", "index_as"),
+    )
+)
 """Fields of other engines that name the item of a loop: texts use that name."""
 _PROMISES = frozenset({"literal", "allow_repeat"})
 """Fields that switch a check off: a name that is only near to one is not taken for it."""
-_OTHER_UNITS = ("_ms", "_msec", "_millis", "_milliseconds", "_min", "_minutes", "_hours")
-"""Ends of names in other units than seconds: none of them is a slip of `_s`."""
+_OTHER_UNITS: Mapping[str, float] = {
+    **dict.fromkeys(("_ms", "_msec", "_millis", "_milliseconds"), 0.001),
+    "_min": 60,
+    "_minutes": 60,
+    "_hours": 3600,
+}
+"""Ends of names in other units, each in seconds: none of them is a slip of `_s`."""
 
 
 class Stray(NamedTuple):
@@ -115,7 +125,7 @@ def spelled(
         is_label = snake in _LABELS or snake in _SAME
         own = None if usual else hint_for(snake, value, known, members, is_label=is_label)
         may_guess = not usual and len(spelling.problems) < guesses and not is_label and own is None
-        may_guess = may_guess and not snake.endswith(_OTHER_UNITS)
+        may_guess = may_guess and not snake.endswith((*_OTHER_UNITS,))
         near = nearest(name, known, 2, _ALIKE) if may_guess else []
         is_decision = decides(snake)
         near = [
@@ -134,7 +144,10 @@ def spelled(
         elif not usual and (snake in _LABELS or value is None or _is_so_anyhow(snake, value)):
             hint, fix = REMOVE.advice, REMOVE
         if snake in NAMES_OF_ITEMS and not usual:
-            hint, fix = "The item is $ITEM: leave this out and write that.", None
+            hint = "The item is $ITEM, its number $INDEX: leave this out and write those."
+            fix = None
+        if not usual:
+            hint = _in_seconds(snake, value, known) or hint
         message = f'Unknown field "{name[:80]}".'
         spelling.problems.append(
             Problem(_place(path, name), "unknown_field", message, hint, id, fix)
@@ -143,6 +156,17 @@ def spelled(
             spelling.members[usual] = value
         spelling.strays[name] = Stray(value, usual)
     return spelling
+
+
+def _in_seconds(name: str, value: Any, known: frozenset[str]) -> str | None:
+    """Return how a field is written whose *name* is one of *known* in another unit; None if it is
+    no such name."""
+    for end, factor in _OTHER_UNITS.items():
+        if name.endswith(end) and (usual := f"{name.removesuffix(end)}_s") in known:
+            if type(value) not in (int, float):
+                return f"Write {usual}, in seconds."
+            return f'Write "{usual}": {value * factor:g}, in seconds, in its place.'
+    return None
 
 
 def _is_so_anyhow(name: str, value: Any) -> bool:

@@ -31,6 +31,8 @@ HINTS = {
     "return": 'Send a list of ids, or ["*"] for all.',
     "when": 'Send a condition as text: "a.count > `0`". Leave out a task that must not run.',
     "retries": 'Send a number, or {"max": 3, "on": ["timeout"], "delay_s": 0.5}.',
+    "cache": "Send true, false, or the most seconds that an answer may be old, such as 60.",
+    "every_s": "Send the seconds between two calls.",
     "for_each": 'Send a list or an object, or a reference to one: "$OUTPUT[id].items".',
 }
 UNIONS = frozenset({"arguments", "for_each", "cache", "retries"})
@@ -99,6 +101,8 @@ def _expected(name: str, detail: ErrorDetails) -> str:
     match detail["type"]:
         case _ if name == "for_each":
             return "a list, an object, or one reference to either"
+        case _ if name == "cache":
+            return "true, false, or a number of seconds"
         case "greater_than":
             return f"above {limits['gt']:g}"
         case "greater_than_equal":
