@@ -38,6 +38,7 @@ CATALOG = Catalog(
         tool("s:list", {"page": NUMBER, "q": TEXT}, output=PAGE, readOnlyHint=True),
         tool("s:may", {"page": {"type": ["integer", "null"]}}, output=PAGE, readOnlyHint=True),
         tool("s:raw", {"page": NUMBER}, readOnlyHint=True),
+        tool("s:open", {"page": NUMBER}, output={**PAGE, "additionalProperties": True}),
         tool("s:add", {"n": NUMBER}),
     ],
     [ServerInfo("s", ServerState.READY)],
@@ -206,3 +207,25 @@ def test_the_shape_of_pages_is_that_of_what_they_are_joined_to(page: Any, expect
 def test_an_expression_that_could_not_be_read_leaves_what_comes_out_unknown():
     behind = {"id": "b", "tool": "s:add", "arguments": {"n": "$OUTPUT[a].what.ever"}}
     assert refused({"set": {"page": "next["}}, behind).path == "tasks[0].repeat.set.page"
+
+
+@table(
+    ("repeat", "place", "fixed"),
+    [
+        ({"until": "a.state == 'done'"}, "until", "state == 'done'"),
+        ({"while": "a.state != 'done'"}, "while", "state != 'done'"),
+        ({"set": {"page": "a.next"}}, "set.page", "next"),
+    ],
+)
+def test_the_own_id_before_a_declared_field_is_refused_also_where_others_may_be_there(
+    repeat: Any, place: str, fixed: str
+) -> None:
+    for name in ("s:list", "s:open"):
+        problem = refused(repeat, tool=name, allow_repeat=True)
+        assert problem.path == f"tasks[0].repeat.{place}"
+        assert problem.fix == Fix(Op.REPLACE, fixed)
+
+
+def test_the_own_id_may_be_a_field_that_is_not_declared() -> None:
+    planned({"until": "a.done"}, tool="s:open", allow_repeat=True)
+    planned({"until": "a.state"}, tool="s:raw")

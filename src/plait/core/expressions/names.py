@@ -99,11 +99,9 @@ class Names:
         ):
             return shape.member(name)
         near = slip_of(name, shape.members)
-        if (
-            near is None
-            and there is There.NO
-            and scope.is_answer
-            and (name == self._own or name in ENVELOPES)
+        is_own = scope.is_answer and near is None and name == self._own
+        if (is_own and self._goes_on_in(shape, node)) or (
+            scope.is_answer and near is None and there is There.NO and (is_own or name in ENVELOPES)
         ):
             self.say_own(node, is_certain=True, is_note=shape.is_learned)
             return shape
@@ -163,6 +161,12 @@ class Names:
         before = self._findings.text[: node.start].rstrip()
         is_piped = before.endswith("|") and not before.endswith("||")
         return is_piped and function is not None and function.takes(1)
+
+    def _goes_on_in(self, shape: Shape, node: Field) -> bool:
+        """Return whether the path goes on behind *node* with a name that *shape* itself has."""
+        text = self._findings.text
+        behind = PLAIN.match(text, node.end + 1) if text[node.end : node.end + 1] == "." else None
+        return behind is not None and shape.has(behind[0]) is There.YES
 
     def _ends(self, node: Field) -> bool:
         """Return whether no path goes on behind *node*."""
