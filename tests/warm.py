@@ -67,7 +67,8 @@ def _start() -> str:
         )
 
     def end() -> None:
-        process.kill()
+        assert process.stdin is not None
+        process.stdin.close()  # it ends what still runs, and itself
         process.wait()
         folder.cleanup()
 
