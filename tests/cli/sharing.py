@@ -72,7 +72,7 @@ class ThreadGateway:
         return Greeting(2**24, ["KEY"])
 
     def open(self, hello: Hello, values: dict[str, str]) -> AbstractAsyncContextManager[Served]:
-        raise NotImplementedError
+        raise AssertionError("a command opens no session, and asks for no state")
 
     @asynccontextmanager
     async def carry_out(
@@ -87,7 +87,7 @@ class ThreadGateway:
             yield Errand(desk, read_order(order), stream, hello.door)
 
     async def control(self, command: str) -> JsonObject:
-        raise NotImplementedError
+        raise AssertionError("a command opens no session, and asks for no state")
 
 
 @contextmanager

@@ -417,7 +417,7 @@ def _missing(path: list[tuple[str, int]], value: object, search: _Missed) -> Mis
             meant = _path((*names[:depth], *near[:1], *names[depth + 1 :]))
             hint = f"Did you mean {search.before}{meant}? "
     if without and depth == 1:
-        hint = f"There is no wrapper: write {without}. "
+        hint = f"The answer has no wrapper: write {without}. "
     if not hint and of_tasks and depth == 1 and names[1] in _ENDS:
         hint = f"$STATUS[{names[0]}] says how {whole} ended. "
     rest = path[1:]
