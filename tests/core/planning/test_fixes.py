@@ -73,11 +73,9 @@ def test_a_name_that_is_given_already_is_not_offered_again():
 def test_an_unknown_name_that_is_near_to_none_is_left_out_unless_something_is_missing():
     assert fix({"zork": 7}, "zork") == ("remove", None)
     needy = Schema({**SCHEMA, "required": ["note"]})
-    assert fixed_argument(needy, {"zork": 7}, ("zork",), frozenset(), is_certain=False) is None
-    assert (
-        fixed_argument(needy, {"zork": 7, "note": "n"}, ("zork",), frozenset(), is_certain=False)
-        == REMOVE
-    )
+    for arguments, expected in (({"zork": 7}, None), ({"zork": 7, "note": "n"}, REMOVE)):
+        found = fixed_argument(needy, arguments, ("zork",), frozenset(), is_certain=False)
+        assert found == expected
 
 
 NEEDY = Schema(
@@ -108,6 +106,23 @@ def test_an_unknown_name_is_the_missing_one_that_alone_takes_its_value(
 ):
     unknown = frozenset([(name,)]) if "$" in str(arguments[name]) else frozenset()
     found = fixed_argument(NEEDY, arguments, (name,), unknown, is_certain=False)
+    assert (found and (found.op, found.to)) == (meant and ("rename", meant))
+
+
+@table(
+    ("arguments", "name", "meant"),
+    [
+        ({"count": 1, "text": "x", "dryRun": True}, "dryRun", None),
+        ({"count": 1, "region": "x"}, "region", None),
+        ({"count": 1, "message": "x"}, "message", "text"),
+        ({"count": 1, "text_body": "x"}, "text_body", "text"),
+        ({"cuont": 1, "text": "x"}, "cuont", "count"),
+    ],
+)
+def test_where_a_call_may_change_something_nothing_is_left_out_and_names_are_akin(
+    arguments: dict[str, Any], name: str, meant: str | None
+):
+    found = fixed_argument(NEEDY, arguments, (name,), frozenset(), is_certain=True)
     assert (found and (found.op, found.to)) == (meant and ("rename", meant))
 
 

@@ -9,7 +9,7 @@ from plait.core.language.templates import compile_value
 from plait.core.planning.tool_use import ToolUse
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy, Rule
-from plait.core.values.problems import MAX_GUESSES, Problem, Problems
+from plait.core.values.problems import MAX_GUESSES, REMOVE, Problem, Problems
 from tests.fakes import tool
 
 from ..tables import table
@@ -95,6 +95,14 @@ def test_the_signature_is_shown_once_a_task() -> None:
         "text is not a parameter.",
     ]
     assert [problem.hint is None for problem in used.problems] == [False, True, False]
+
+
+def test_an_unknown_argument_is_left_out_only_of_a_call_that_changes_nothing() -> None:
+    read, written = {"path": "x"}, {"path": "x", "content": "y"}
+    for one, arguments, fix in ((READ, read, REMOVE), (WRITE, written, None)):
+        used = Used()
+        used.give(one, {**arguments, "dry_run": True})
+        assert [problem.fix for problem in used.problems] == [fix]
 
 
 def test_an_argument_that_is_null_is_left_out_with_a_note() -> None:
