@@ -32,6 +32,7 @@ def said(text: Any, of_task: dict[str, Any], of_dag: dict[str, Any]) -> Problem:
         ("hello <%= vars.name %>", {}, {"vars": {"name": "x"}}, "its values"),
         ("hello {{ res.total }}", {"register": "res"}, {}, "$OUTPUT[i]"),
         ("hello ${res}", {"save_as": "res"}, {}, "$OUTPUT[i]"),
+        ("hello {{ res.total }}", {"capture": "res"}, {}, "$OUTPUT[i]"),
     ],
 )
 def test_a_definition_that_a_text_uses_is_not_left_out(

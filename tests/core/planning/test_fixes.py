@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 
 from plait.core.planning.fixes import fixed_argument
-from plait.core.values.problems import REMOVE
+from plait.core.values.problems import REMOVE, Fix
 from plait.core.values.schema import Place, Schema
 
 from ..strategies import json_values
@@ -73,7 +73,9 @@ def test_a_name_that_is_given_already_is_not_offered_again():
 def test_an_unknown_name_that_is_near_to_none_is_left_out_unless_something_is_missing():
     assert fix({"zork": 7}, "zork") == ("remove", None)
     needy = Schema({**SCHEMA, "required": ["note"]})
-    for arguments, expected in (({"zork": 7}, None), ({"zork": 7, "note": "n"}, REMOVE)):
+    cases: list[tuple[dict[str, Any], Fix | None]]
+    cases = [({"zork": 7}, None), ({"zork": 7, "note": "n"}, REMOVE)]
+    for arguments, expected in cases:
         found = fixed_argument(needy, arguments, ("zork",), frozenset(), is_certain=False)
         assert found == expected
 

@@ -199,3 +199,9 @@ def test_items_of_which_values_are_made_are_checked_too(value: Any) -> None:
     assert [problem.path for problem in refused.value.problems] == ["tasks[0].for_each[1]"]
     task["for_each"] = [{"n": 1}, {"n": "two"}]
     assert check(read_dag({"tasks": [task]}), CATALOG, Policy())
+
+
+def test_an_item_keeps_what_a_call_that_may_change_something_does_not_take() -> None:
+    [problem] = problems([{"text": "a", "dry_run": True}], "$ITEM")
+    assert problem.path == "tasks[0].for_each[0].dry_run"
+    assert problem.fix is None

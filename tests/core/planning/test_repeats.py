@@ -229,3 +229,10 @@ def test_the_own_id_before_a_declared_field_is_refused_also_where_others_may_be_
 def test_the_own_id_may_be_a_field_that_is_not_declared() -> None:
     planned({"until": "a.done"}, tool="s:open", allow_repeat=True)
     planned({"until": "a.state"}, tool="s:raw")
+
+
+@table(("name",), [("after",), ("cursor",), ("zork",)])
+def test_an_argument_of_pages_that_the_tool_does_not_take_is_neither_left_out_nor_guessed(
+    name: str,
+) -> None:
+    assert refused({"set": {name: "next"}}).fix is None
