@@ -214,13 +214,17 @@ def test_the_tail_of_the_log_is_its_last_lines(place: Place):
     assert place.log_tail(2) == "line 998\nline 999"
 
 
-@pytest.mark.parametrize(("free", "is_full"), [(0, True), (1, False)])
-def test_a_disk_without_room_is_full(
-    place: Place, monkeypatch: pytest.MonkeyPatch, free: int, is_full: bool
+@pytest.mark.parametrize(
+    ("free", "said"), [(0, "the disk of {} is full; "), (1, "its log ends:\nlast words\n")]
+)
+def test_a_full_disk_is_the_trouble_or_what_the_log_says(
+    place: Place, monkeypatch: pytest.MonkeyPatch, free: int, said: str
 ):
-    assert not place.is_full  # there is no folder yet
+    assert place.trouble() == ""  # there is no folder yet
+    os.mkdir(place.state, 0o700)
+    Path(place.log_path).write_text("last words\n")
     monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(f_bavail=free))
-    assert place.is_full is is_full
+    assert place.trouble() == said.format(place.state)
 
 
 @pytest.fixture

@@ -307,7 +307,7 @@ class Door:
             self._give_up(text, _FAILED)
         else:
             text = f"the gateway has not answered in {self._startup_s:g} s"
-            _note(f"{text}; {self._log_tail()}going on isolated")
+            _note(f"{text}; {self._place.trouble()}going on isolated")
             self._isolate()
 
     def _end_connection(self) -> None:
@@ -332,7 +332,7 @@ class Door:
             _note(text)
             self._give_up(text, _FAILED)
         else:
-            _note(f"{text}; {self._log_tail()}going on isolated")
+            _note(f"{text}; {self._place.trouble()}going on isolated")
             self._deaths.clear()
             self._isolate()
 
@@ -381,7 +381,7 @@ class Door:
                 self._starts += 1
                 _note("starting the gateway")
                 start_gateway(self._place, lock, os.environ.get("XDG_RUNTIME_DIR", ""))
-        _note(f"no gateway could be started; {self._log_tail()}going on isolated")
+        _note(f"no gateway could be started; {self._place.trouble()}going on isolated")
         return None
 
     def _isolate(self) -> None:
@@ -403,12 +403,6 @@ class Door:
     def _give_up(self, reason: str, code: int) -> None:
         self._send_client(*self._session.give_up(reason))
         self._exit = code
-
-    def _log_tail(self) -> str:
-        if self._place.is_full:
-            return f"the disk of {self._place.state} is full; "
-        tail = self._place.log_tail()
-        return f"its log ends:\n{tail}\n" if tail else ""
 
 
 def _note(text: str) -> None:

@@ -181,13 +181,16 @@ class Place:
             raise NotOurs(f"{path} is served by another user (number {user})")
         return sock
 
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing can be written into the state folder any more, also no log."""
+    def trouble(self) -> str:
+        """Return why the gateway may not answer, as a part of a sentence: a full disk, which takes
+        no log either, or the end of the log; empty if nothing is known."""
         try:
-            return os.statvfs(self.state).f_bavail == 0
+            if os.statvfs(self.state).f_bavail == 0:
+                return f"the disk of {self.state} is full; "
         except OSError:
-            return False
+            pass
+        tail = self.log_tail()
+        return f"its log ends:\n{tail}\n" if tail else ""
 
     def log_tail(self, lines: int = 5) -> str:
         """Return the last lines of the gateway's log."""
