@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
 
 import pytest
@@ -146,7 +147,11 @@ def test_a_hang_up_is_passed_on_and_another_signal_has_the_port_closed(state: Pa
         ([(NAMES, frame(frames.MISUSED, b"--http\0Address in use"))], Taken, "^Address in use$"),
         ([(frame(frames.REFUSED, b"settings\0bad file"), b"")], ConfigError, "^bad file$"),
         ([(frame(frames.REFUSED, b"version\0too old"), b"")], NotShared, "^too old$"),
-        ([(NAMES, OPENED + b"!"), (b"", b""), (NAMES, b"")], NotShared, "died 3 times in a minute"),
+        (
+            [(NAMES, OPENED + b"!"), (NAMES, b""), (NAMES, b"")],
+            NotShared,
+            "died 3 times in a minute",
+        ),
     ],
 )
 def test_what_keeps_the_port_from_being_opened_is_told(
@@ -156,6 +161,34 @@ def test_what_keeps_the_port_from_being_opened_is_told(
         port(4711).hold()
     if isinstance(caught.value, NotShared):
         assert caught.value.order.port == 4711
+
+
+def test_gateways_that_end_before_they_answer_are_no_deaths(state: Path):
+    """They were ending when the command came, or could not start."""
+    with scripted(state, *[(b"", b"")] * 4, (NAMES, OPENED + STOP)) as gateway:
+        port().hold()
+    assert [order.port for order in gateway.orders] == [0]
+
+
+def test_a_gateway_that_hangs_is_left_after_the_startup_time(state: Path):
+    with scripted(state):
+        Path(Place(str(state)).log_path).write_text("x")
+        shared = SharedPort(PortOrder("127.0.0.1", 4711, "t"), [], startup_s=0.1)
+        with pytest.raises(NotShared, match=r"not answered in 0\.1 s; its log ends:\nx"):
+            shared.hold()
+
+
+def test_a_signal_ends_the_wait_for_a_gateway(state: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another process has the lock, and no socket yet."""
+    lock = Place(str(state)).take_lock()
+    assert lock is not None
+
+    def sleep(seconds: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+    port().hold()
+    os.close(lock)
 
 
 def test_without_a_place_for_a_gateway_the_command_serves_by_itself(state: Path):

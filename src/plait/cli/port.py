@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 from ..door import frames
 from ..door.commands import hello, values
-from ..door.door import DEATHS_S, MAX_DEATHS, MAX_STARTS, RETRY_S, STARTUP_S
 from ..door.frames import Frames, frame
-from ..door.place import NoPlace, NotOurs, Place, start_gateway, state_folder
+from ..door.gateways import STARTUP_S, TOO_MANY_DEATHS, Gateways
+from ..door.place import NoPlace, NotOurs, Place, state_folder
 from ..door.port import COMMAND, PortOrder
 from ..errors import ConfigError
 
@@ -51,18 +51,27 @@ class NotShared(Exception):
         self.order = order
 
 
+class _Ended(Exception):
+    """A signal has come while no gateway was there."""
+
+
 class SharedPort:
     """The port of *order* at the shared gateway, with the settings that *arguments* choose."""
 
-    def __init__(self, order: PortOrder, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, order: PortOrder, arguments: Sequence[str], startup_s: float = STARTUP_S
+    ) -> None:
         self._order = order
         self._arguments = arguments
+        self._startup_s = startup_s
         self._folder = str(Path.cwd())
         self._place = Place(state_folder(os.environ, self._folder))
+        self._gateways = Gateways(self._place, startup_s, self._pause, self._log_start)
         self._sock: socket.socket | None = None
         self._is_ended = False
         """Whether a signal has come."""
-        self._deaths: list[float] = []
+        self._has_answered = False
+        """Whether the gateway has answered the hello."""
         self._was_open = False
         self._wrong = ""
         """The last complaint about settings that became wrong."""
@@ -73,54 +82,52 @@ class SharedPort:
     def hold(self) -> None:
         """Keep the port open until a signal comes, or somebody stops the gateway. Raises `Taken`,
         `ConfigError`, and `NotShared` if another process has to open it."""
-        with _handling(self._take_signal):
+        with _handling(self._take_signal), suppress(_Ended):
             while not self._is_ended:
                 try:
-                    self._sock = self._find()
+                    found = self._gateways.find()
                 except (NoPlace, NotOurs) as error:
                     raise NotShared(str(error), self._order) from error
-                if self._sock is None:
-                    return
-                try:
-                    if self._serve(self._sock):
-                        return
-                except OSError:
-                    if not self._is_ended:
-                        self._count_death()
-                finally:
-                    self._sock.close()
-                    self._sock = None
+                if found is None:
+                    raise self._not_shared("no gateway could be started")
+                self._has_answered = False
+                with socket.socket(fileno=found.detach()) as self._sock:
+                    try:
+                        if self._serve(self._sock):
+                            return
+                    except TimeoutError:
+                        if not self._is_ended:
+                            text = f"the gateway has not answered in {self._startup_s:g} s"
+                            raise self._not_shared(text) from None
+                    except OSError:
+                        self._take_death()
+                    finally:
+                        self._sock = None
 
-    def _find(self) -> socket.socket | None:
-        """Return a connection to the gateway, which is started if need be; None if a signal came.
-        Raises `NotShared`."""
-        starts, deadline = 0, time.monotonic() + STARTUP_S
-        while not self._is_ended and time.monotonic() < deadline:
-            if (found := self._place.connect()) is not None:
-                sock = socket.socket(fileno=found.detach())
-                sock.settimeout(STARTUP_S)
-                return sock
-            if (lock := self._place.take_lock()) is not None:
-                if starts == MAX_STARTS:
-                    os.close(lock)
-                    break
-                starts += 1
-                log.info("gateway.starting", extra={"log": self._place.log_path})
-                start_gateway(self._place, lock, os.environ.get("XDG_RUNTIME_DIR", ""))
-            time.sleep(RETRY_S)
+    def _pause(self, seconds: float) -> None:
         if self._is_ended:
-            return None
-        raise NotShared(f"no gateway could be started: {self._place.log_tail()}", self._order)
+            raise _Ended
+        time.sleep(seconds)
+
+    def _log_start(self) -> None:
+        log.info("gateway.starting", extra={"log": self._place.log_path})
+
+    def _not_shared(self, reason: str) -> NotShared:
+        trouble = self._place.trouble().rstrip("; \n")
+        return NotShared(f"{reason}; {trouble}" if trouble else reason, self._order)
 
     def _serve(self, sock: socket.socket) -> bool:
         """Keep the port open at the gateway behind *sock*. Returns whether the command ends now;
         else another gateway is to open it. Raises `OSError` if it dies."""
         cut = Frames()
+        sock.settimeout(self._startup_s)
         sock.sendall(hello(COMMAND, self._folder, self._arguments))
         while data := sock.recv(READ_BYTES):
             for kind, _, payload in cut.feed(data):
                 if kind == frames.NAMES:
                     sock.settimeout(None)
+                    self._gateways.answered()
+                    self._has_answered = True
                     order = frame(frames.COMMAND, self._order.written())
                     sock.sendall(values(payload) + order)
                     if self._is_ended:  # it came before there was anything to close
@@ -162,13 +169,12 @@ class SharedPort:
             log.error("config.refused", extra={"error": text, "kept": "nothing: the port is shut"})
         time.sleep(SETTINGS_S)
 
-    def _count_death(self) -> None:
-        """Raise `NotShared` if gateways have died too often."""
-        now = time.monotonic()
-        self._deaths = [*(at for at in self._deaths if now - at < DEATHS_S), now]
-        if len(self._deaths) >= MAX_DEATHS:
-            count = len(self._deaths)
-            raise NotShared(f"the gateway died {count} times in a minute", self._order)
+    def _take_death(self) -> None:
+        """Let another gateway open the port. Raises `NotShared` if gateways have died too often."""
+        if self._is_ended or not self._has_answered:  # it was ending when we came
+            return
+        if self._gateways.died():
+            raise self._not_shared(TOO_MANY_DEATHS)
         log.warning("gateway.died", extra={"then": "a new one opens the port"})
 
     def _take_signal(self, number: int, _: object) -> None:

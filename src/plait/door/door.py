@@ -29,7 +29,8 @@ from ..privacy import hide_memory
 from . import frames
 from .buffers import LineCutter, Outbox
 from .frames import Frames, frame, read_record, record
-from .place import NoPlace, NotOurs, Place, start_gateway, start_isolated, state_folder
+from .gateways import STARTUP_S, TOO_MANY_DEATHS, Gateways
+from .place import NoPlace, NotOurs, Place, start_isolated, state_folder
 from .session import Session
 from .variables import is_for_settings, is_safe
 
@@ -38,16 +39,8 @@ MAX_LINE_BYTES = 16 * 2**20
 """Until the gateway has named its own limit."""
 READ_BYTES = 2**16
 """Not much more: a read of 256 KiB would map fresh memory each time (25 microseconds, not 2)."""
-STARTUP_S = 30.0
-"""Longest wait for a gateway that answers, after which the door goes on isolated."""
 SILENT = 0.1
-"""The share of that wait which needs no note."""
-RETRY_S = 0.005
-MAX_STARTS = 3
-"""Most starts of a gateway by this door without an answer to its hello."""
-MAX_DEATHS = 3
-DEATHS_S = 60.0
-"""After `MAX_DEATHS` in that time the door goes on isolated."""
+"""The share of the wait for an answer which needs no note."""
 LAST_WRITE_S = 5.0
 """Longest wait, at the end, for a client that reads nothing."""
 
@@ -80,6 +73,8 @@ class Door:
         self._in_fd, self._out_fd = in_fd, out_fd
         self._place = place
         self._startup_s = startup_s
+        starting = "starting the gateway"
+        self._gateways = Gateways(place, startup_s, self._pause, lambda: _note(starting))
         self._hello = [
             ("hello", frames.HELLO_VERSION),
             ("version", __version__),
@@ -101,10 +96,6 @@ class Door:
         """Whether the gateway has answered the hello."""
         self._is_isolated = False
         self._deadline = self._note_at = 0.0
-        self._searching_since: float | None = None
-        """The time from which on no gateway has answered a hello, as the tries and starts count."""
-        self._tries, self._starts = 0, 0
-        self._deaths: list[float] = []
         self._exit: int | None = None
         self._poll, self._watched = select.poll(), dict[int, int]()
         self._room, self._client_gone = select.poll(), select.poll()
@@ -276,7 +267,7 @@ class Door:
         if self._has_ended:
             self._to_gateway.add(frame(frames.END))
         self._is_open = True
-        self._searching_since = None
+        self._gateways.answered()
 
     def _take_refusal(self, payload: bytes) -> None:
         code, _, text = os.fsdecode(payload).partition("\0")
@@ -320,20 +311,15 @@ class Door:
         if self._has_ended and not self._session.is_waiting:
             self._exit = 0
             return
-        now = time.monotonic()
-        self._deaths = [*(at for at in self._deaths if now - at < DEATHS_S), now]
         self._send_client(*self._session.withdraw_questions())
-        if len(self._deaths) < MAX_DEATHS:
+        if not self._gateways.died():
             _note("the gateway died; the session goes on with a new one")
             self._connect()
-            return
-        text = f"the gateway died {len(self._deaths)} times in a minute"
-        if self._is_isolated:
-            _note(text)
-            self._give_up(text, _FAILED)
+        elif self._is_isolated:
+            _note(TOO_MANY_DEATHS)
+            self._give_up(TOO_MANY_DEATHS, _FAILED)
         else:
-            _note(f"{text}; {self._place.trouble()}going on isolated")
-            self._deaths.clear()
+            _note(f"{TOO_MANY_DEATHS}; {self._place.trouble()}going on isolated")
             self._isolate()
 
     def _close(self) -> None:
@@ -351,7 +337,9 @@ class Door:
         sock = None
         if not self._is_isolated:
             try:
-                sock = self._find()
+                if (sock := self._gateways.find()) is None:
+                    trouble = self._place.trouble()
+                    _note(f"no gateway could be started; {trouble}going on isolated")
             except (NotOurs, NoPlace) as error:
                 _note(f"{error}; going on isolated")
         if sock is None:
@@ -359,30 +347,10 @@ class Door:
         else:
             self._greet(sock)
 
-    def _find(self) -> _socket.socket | None:
-        """Return a connection; None after `MAX_STARTS` starts or `startup_s` without an answer.
-
-        A connection alone proves nothing: the system closes the connections of a gateway that is
-        killed some time before its listening socket and its lock. So tries and starts are counted
-        until a hello has been answered.
-        """
-        if self._searching_since is None:
-            self._searching_since, self._tries, self._starts = time.monotonic(), 0, 0
-        while time.monotonic() - self._searching_since < self._startup_s:
-            if self._tries and self._client_gone.poll(RETRY_S * 1000):
-                raise ClientGone
-            self._tries += 1
-            if (sock := self._place.connect()) is not None:
-                return sock
-            if (lock := self._place.take_lock()) is not None:
-                if self._starts == MAX_STARTS:
-                    os.close(lock)
-                    break
-                self._starts += 1
-                _note("starting the gateway")
-                start_gateway(self._place, lock, os.environ.get("XDG_RUNTIME_DIR", ""))
-        _note(f"no gateway could be started; {self._place.trouble()}going on isolated")
-        return None
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless the client goes."""
+        if self._client_gone.poll(seconds * 1000):
+            raise ClientGone
 
     def _isolate(self) -> None:
         """Go on with a gateway of our own: the same program over a pair of sockets, so that the
