@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import signal
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -12,25 +11,23 @@ import pytest
 
 from plait.cli.console import Console
 from plait.cli.exits import Exit
-from plait.cli.invocation import Invocation
+from plait.cli.invocation import Command, Invocation
 from plait.cli.performing import Performance
 
-GATEWAY: Any = None
+NOTHING: Any = None
 
 
 class Typed:
     """A performance of *command*, and what a person sees of it."""
 
-    def __init__(
-        self, command: Callable[[Any, Invocation], Awaitable[int]], *, as_json: bool = False
-    ) -> None:
+    def __init__(self, command: Command, *, as_json: bool = False) -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
         self.ends: list[int] = []
         self.invocation = Invocation(Console(self.out, self.err, {}), as_json=as_json)
         self.performance = Performance(command, self.invocation, self.ends.append)
 
 
-async def hang(gateway: object, invocation: Invocation) -> int:
+async def hang(gateway: object, invocation: Invocation, config: object) -> int:
     await anyio.sleep_forever()
     raise AssertionError
 
@@ -39,7 +36,7 @@ async def interrupted(typed: Typed, *numbers: signal.Signals) -> int:
     codes: list[int] = []
 
     async def run() -> None:
-        codes.append(await typed.performance.run(GATEWAY))
+        codes.append(await typed.performance.run(NOTHING, NOTHING))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
@@ -50,10 +47,10 @@ async def interrupted(typed: Typed, *numbers: signal.Signals) -> int:
 
 
 async def test_the_exit_code_is_that_of_the_command():
-    async def command(gateway: object, invocation: Invocation) -> int:
+    async def command(gateway: object, invocation: Invocation, config: object) -> int:
         return 3
 
-    assert await Typed(command).performance.run(GATEWAY) == 3
+    assert await Typed(command).performance.run(NOTHING, NOTHING) == 3
 
 
 @pytest.mark.parametrize(
@@ -73,12 +70,12 @@ async def test_an_interrupt_cancels_it(numbers: list[signal.Signals], code: Exit
 
 
 async def test_an_interrupt_counts_also_if_the_command_ends_by_itself():
-    async def command(gateway: object, invocation: Invocation) -> int:
+    async def command(gateway: object, invocation: Invocation, config: object) -> int:
         typed.performance.interrupt(signal.SIGINT)
         return 0
 
     typed = Typed(command)
-    assert await typed.performance.run(GATEWAY) == Exit.INTERRUPTED
+    assert await typed.performance.run(NOTHING, NOTHING) == Exit.INTERRUPTED
 
 
 async def test_the_second_interrupt_shows_what_there_is():
@@ -104,7 +101,7 @@ async def test_a_command_that_others_cancel_has_failed():
     typed = Typed(hang, as_json=True)
 
     async def run() -> None:
-        assert await typed.performance.run(GATEWAY) == Exit.TASK_FAILED
+        assert await typed.performance.run(NOTHING, NOTHING) == Exit.TASK_FAILED
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)

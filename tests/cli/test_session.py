@@ -33,7 +33,7 @@ def way(request: pytest.FixtureRequest) -> str:
 def test_a_signal_ends_what_the_command_does(
     number: signal.Signals, code: Exit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    async def verb(gateway: object, invocation: object) -> int:
+    async def verb(*given: object) -> int:
         os.kill(os.getpid(), number)
         await anyio.sleep_forever()
         raise AssertionError
@@ -52,7 +52,7 @@ def test_a_signal_ends_what_the_command_does(
 def test_an_error_of_the_program_itself_shows_no_secret(
     debug: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    async def verb(gateway: object, invocation: object) -> int:
+    async def verb(*given: object) -> int:
         raise ValueError("of a library: b's3cr3t key\\n'")
 
     monkeypatch.setenv("KEY", "s3cr3t key\n")

@@ -28,7 +28,8 @@ async def main():
     await loading.load_everything()
     before = set(sys.modules)
     servers = {"w": {"builtin": "workspace", "root": os.getcwd()}}
-    async with Gateway.from_config(Config.model_validate({"servers": servers})) as gateway:
+    config = Config.model_validate({"servers": servers})
+    async with Gateway.from_config(config) as gateway:
         await gateway.settled()
         await gateway.search("read a file")
         task = {"id": "a", "tool": "w:find_files", "arguments": {"pattern": "*.nothing"}}
@@ -42,7 +43,7 @@ async def main():
             Tools("read a file"),
         ):
             try:
-                await command(gateway, invocation)
+                await command(gateway, invocation, config)
             except InvalidDag:
                 pass
         stop = Stop()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..engine.gateway import Gateway
 
-Command: TypeAlias = "Callable[[Gateway, Invocation], Awaitable[int]]"
-"""Does what was asked for over a gateway, and returns the exit code."""
+Command: TypeAlias = "Callable[[Gateway, Invocation, Config], Awaitable[int]]"
+"""Does what was asked for over a gateway with these settings, and returns the exit code."""
 Result = TypeVar("Result")
 
 
@@ -52,11 +52,6 @@ class Invocation:
         """The name of the file that a command reads, for messages."""
         self.last_words: Callable[[], object] = lambda: None
         """Shows what there is of a result before the program ends at once. A command sets it."""
-
-    @property
-    def config(self) -> Config:
-        """The settings. Raises `ConfigError`."""
-        raise NotImplementedError
 
     async def begin(self) -> None:
         """Note that from now on the command may have effects."""

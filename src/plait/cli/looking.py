@@ -104,11 +104,12 @@ async def list_tools(
     return Exit.SUCCESS
 
 
-async def list_servers(gateway: Gateway, invocation: Invocation) -> int:
-    """Show the state of each server. If one does not start, that is a result, not a failure."""
+async def list_servers(gateway: Gateway, invocation: Invocation, config: Config) -> int:
+    """Show the state of each server of *config*. If one does not start, that is a result, not a
+    failure."""
     async with showing(invocation.console.err, partial(starting_rows, gateway)):
         await gateway.settled()
-    config, out = invocation.config, invocation.console.out
+    out = invocation.console.out
     documents = [server_document(info) for info in gateway.catalog().servers.values()]
     documents += [
         {"name": name, "state": DISABLED}

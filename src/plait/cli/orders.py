@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 from .documents import Changes, Source
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..engine.gateway import Gateway
     from .invocation import Invocation
 
@@ -27,7 +28,7 @@ class Run:
     is_whole: bool = False
     name: Literal["run"] = "run"
 
-    async def __call__(self, gateway: Gateway, invocation: Invocation) -> int:
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .running import run_dag
 
         return await run_dag(gateway, invocation, self.source, self.changes, is_whole=self.is_whole)
@@ -40,7 +41,7 @@ class Plan:
     source: Source
     name: Literal["plan"] = "plan"
 
-    async def __call__(self, gateway: Gateway, invocation: Invocation) -> int:
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .looking import plan_dag
 
         return await plan_dag(gateway, invocation, self.source)
@@ -53,7 +54,7 @@ class Explain:
     source: Source
     name: Literal["explain"] = "explain"
 
-    async def __call__(self, gateway: Gateway, invocation: Invocation) -> int:
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .looking import explain_dag
 
         return await explain_dag(gateway, invocation, self.source)
@@ -67,7 +68,7 @@ class Tools:
     server: str | None = None
     name: Literal["tools"] = "tools"
 
-    async def __call__(self, gateway: Gateway, invocation: Invocation) -> int:
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .looking import list_tools
 
         return await list_tools(gateway, invocation, self.words, self.server)
@@ -82,7 +83,7 @@ class Call:
     output: Path | None = None
     name: Literal["call"] = "call"
 
-    async def __call__(self, gateway: Gateway, invocation: Invocation) -> int:
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .calling import call_tool
 
         return await call_tool(gateway, invocation, self.tool, self.words, self.output)
@@ -94,10 +95,10 @@ class Servers:
 
     name: Literal["servers"] = "servers"
 
-    async def __call__(self, gateway: Gateway, invocation: Invocation) -> int:
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .looking import list_servers
 
-        return await list_servers(gateway, invocation)
+        return await list_servers(gateway, invocation, config)
 
 
 AnyCommand: TypeAlias = Run | Plan | Explain | Tools | Call | Servers

@@ -12,6 +12,7 @@ from .exits import Exit
 from .invocation import Command, Invocation
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..engine.gateway import Gateway
 
 
@@ -28,11 +29,12 @@ class Performance:
         self._scope = anyio.CancelScope()
         self._signals: list[int] = []
 
-    async def run(self, gateway: Gateway) -> int:
-        """Carry out the command, and return the exit code. Errors of the command are raised."""
+    async def run(self, gateway: Gateway, config: Config) -> int:
+        """Carry out the command over *gateway*, whose settings are *config*, and return the exit
+        code. Errors of the command are raised."""
         code: int = Exit.TASK_FAILED
         with self._scope:
-            code = await self._command(gateway, self._invocation)
+            code = await self._command(gateway, self._invocation, config)
         if self._scope.cancelled_caught or self._signals:
             self._invocation.leave_a_document()
         return self._exit if self._signals else code

@@ -140,7 +140,7 @@ class Session(Invocation):
         with handling_signals(interrupt):
             async with self._opened(config) as gateway:
                 gc.enable()  # it is disabled while the program starts
-                return await performance.run(gateway)
+                return await performance.run(gateway, config)
 
     def _opened(self, config: Config) -> AbstractAsyncContextManager[Gateway]:
         if self.open_gateway is not None:

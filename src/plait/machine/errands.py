@@ -23,10 +23,10 @@ from ..cli.exits import Misused
 from ..cli.invocation import Invocation
 from ..cli.orders import Order, StreamForm
 from ..cli.performing import Performance
-from ..config import Config
 from ..core.ports import NoClient
 from ..door import frames
 from ..errors import ConfigError, InvalidDag
+from ..redaction import Secrets
 from ..upstream.transports.frame_stream import MOST_BUFFERED_BYTES, Frame, FrameStream
 from .desks import Desk
 
@@ -49,7 +49,7 @@ class Errand:
         self._desk = desk
         self.settings = desk.config.source
         self._stream = stream
-        self._invocation = _Remote(desk.config, order, stream, connection)
+        self._invocation = _Remote(desk.config.secrets, order, stream, connection)
         self._performance = Performance(order.command, self._invocation, self._invocation.end)
         self._ended = anyio.Event()
 
@@ -58,7 +58,9 @@ class Errand:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follow)
             try:
-                self._invocation.end(await self._performance.run(self._desk.gateway))
+                self._invocation.end(
+                    await self._performance.run(self._desk.gateway, self._desk.config)
+                )
             except Misused as error:
                 text = f"{error.hint}\0{error}".encode(errors="replace")
                 self._stream.put(frames.MISUSED, text)
@@ -104,22 +106,19 @@ class _Person(NoClient):
 class _Remote(Invocation):
     """An invocation whose person is at the other end of *stream*."""
 
-    def __init__(self, config: Config, order: Order, stream: FrameStream, connection: str) -> None:
+    def __init__(
+        self, secrets: Secrets, order: Order, stream: FrameStream, connection: str
+    ) -> None:
         out, err = _Pen(order.out, self._out), _Pen(order.err, self._err)
         console = Console(out, err, order.environ, order.columns)
-        super().__init__(console, as_json=order.as_json, debug=order.debug, secrets=config.secrets)
+        super().__init__(console, as_json=order.as_json, debug=order.debug, secrets=secrets)
         console.err.may_redraw = lambda: stream.waiting_bytes < MOST_BUFFERED_BYTES
         self.caller = _Person(connection)
-        self._config = config
         self._stream = stream
         self._has_ended = False
         self._home = threading.get_ident()
         self._unsent: deque[tuple[bytes, bytes]] = deque()
         """Frames that threads have written."""
-
-    @property
-    def config(self) -> Config:
-        return self._config
 
     async def begin(self) -> None:
         self._stream.put(frames.TAKEN)
