@@ -90,9 +90,13 @@ class RawClient:
         await self._send(JSONRPCNotification(jsonrpc="2.0", method=method, params=params))
 
     async def wait_until(self, is_so: Callable[[], bool]) -> None:
-        """Wait for what is heard to make *is_so* true. Raises TimeoutError after 20 s."""
-        async with asyncio.timeout(LONGEST_S), self._came:
-            await self._came.wait_for(is_so)
+        """Wait for what is heard to make *is_so* true. Raises AssertionError with all that was
+        heard after 20 s."""
+        try:
+            async with asyncio.timeout(LONGEST_S), self._came:
+                await self._came.wait_for(is_so)
+        except TimeoutError:
+            raise AssertionError(f"not heard within {LONGEST_S} s: {self.heard}") from None
 
     def heard_of(self, method: str) -> list[Message]:
         return [params for name, params in self.heard if name == method]
