@@ -102,6 +102,14 @@ KEYWORDS = st.sampled_from(
 )
 
 
+def test_what_is_no_name_among_the_required_ones_is_left_out() -> None:
+    schema = Schema(
+        {"properties": {"a": {"required": True}}, "required": ["b", ["a"], {"a": True}, None, 1]}
+    )
+    assert schema.unusable is None
+    assert [complaint.place for complaint in schema.complaints({})] == [("b",), ("a",)]
+
+
 @given(st.dictionaries(KEYWORDS, json_values(keys=KEYWORDS), max_size=4))
 def test_whatever_is_sent_becomes_a_schema(schema: dict[str, Any]) -> None:
     definition, _ = pruned(modernized(schema))

@@ -183,7 +183,8 @@ def _rewrite_required(new: dict[str, Any], node: JsonObject) -> None:
         for name, member in members.items()
     }
     before = node.get("required")
-    named = [name for name in before if name not in said] if isinstance(before, list) else []
+    others = before if isinstance(before, list) else []
+    named = [name for name in others if not isinstance(name, str) or name not in said]
     if required := [*named, *(name for name, is_required in said.items() if is_required)]:
         new["required"] = required
 
