@@ -76,6 +76,7 @@ class FakeCaller(Caller):
         self._on_progress = on_progress
         self._on_log = on_log
         self.was_cached = False
+        self.unsent_reason: str | None = None
         self.waits: list[str] = []
         """`begins` and `ends` of each time that a call of it waited for its server to be there."""
 
@@ -120,6 +121,9 @@ class FakeCaller(Caller):
         self.waits.append("begins")
         yield
         self.waits.append("ends")
+
+    def not_sent(self, reason: str, /) -> None:
+        self.unsent_reason = reason
 
     def answered_from_cache(self) -> None:
         self.was_cached = True

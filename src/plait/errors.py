@@ -10,7 +10,7 @@ PlaitError
     ├── ProtocolError       the server answered with a JSON-RPC error
     ├── ConnectionLost      the server went away during the call: its effect is unknown
     ├── ServerUnavailable   the server could not be reached: the call was not sent
-    ├── CallTimeout         no answer in time
+    ├── CallTimeout         no answer in time, or not sent in time
     ├── PolicyDenied        the operator denies the tool: the call was not sent
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
@@ -128,8 +128,14 @@ class ServerUnavailable(CallError):
 
 
 class CallTimeout(CallError):
+    """No answer came in time; without `was_sent`, the call waited until then and was not sent."""
+
     code = "timeout"
     retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, was_sent: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.was_sent = was_sent
 
 
 class PolicyDenied(CallError):

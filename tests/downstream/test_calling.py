@@ -36,13 +36,18 @@ class Session:
 
     def __init__(self, answer: Callable[[JsonObject], JsonObject | Exception]) -> None:
         self.sent: list[JsonObject] = []
+        self.firsts: list[bool] = []
+        """Whether each request was the first of its call."""
         self._answer = answer
 
     def exit_reason(self) -> str:
         return "it said nothing"
 
-    async def request(self, method: str, params: JsonObject, caller: Caller) -> JsonObject:
+    async def request(
+        self, method: str, params: JsonObject, caller: Caller, *, is_first: bool
+    ) -> JsonObject:
         self.sent.append(params)
+        self.firsts.append(is_first)
         answer = self._answer(params)
         if isinstance(answer, Exception):
             raise answer
@@ -71,6 +76,7 @@ async def test_a_call_is_sent_again_with_the_answers_and_the_state() -> None:
     first: JsonObject = {"name": "do", "arguments": {"x": 1}}
     answers: JsonObject = {"k": {"action": "accept", "asked": "[s] ?"}}
     assert session.sent == [first, {**first, "inputResponses": answers, "requestState": "state"}]
+    assert session.firsts == [True, False]
 
 
 FAILED: list[Any] = [True, "true", "True", 1, "1", "it failed", ["x"]]

@@ -11,6 +11,7 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 
+from plait.core.ports import Ask
 from plait.core.values.strict import JsonObject
 from plait.downstream.eras.handshake import Era, Greeting
 from plait.downstream.session import ProtocolSession, open_session
@@ -217,3 +218,38 @@ async def test_a_server_of_the_handshake_era_is_not_asked_for_changes():
     async with opened(Era.LEGACY) as made, made.session.following_changes():
         await anyio.wait_all_tasks_blocked()
         assert made.server.received == []
+
+
+async def accept(method: str, params: JsonObject) -> JsonObject:
+    return {"action": "accept", "content": {}}
+
+
+async def think(method: str, params: JsonObject) -> JsonObject:
+    await anyio.sleep_forever()
+    raise AssertionError("it sleeps for ever")
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("ask", "reason"),
+    [
+        (think, "its server waits for the answer of another client to a question"),
+        (accept, "its server may ask questions, and serves one client at a time for that"),
+    ],
+)
+async def test_a_request_that_is_cancelled_before_its_turn_says_what_it_waited_for(
+    ask: Ask, reason: str, is_first: bool
+):
+    one, other = FakeCaller(ask, client="one"), FakeCaller(accept, client="other")
+    async with opened(Era.LEGACY, **{"tools/call": None}) as made:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(made.session.request, "tools/call", CALL, one)
+            await anyio.wait_all_tasks_blocked()
+            await made.server.send(method="elicitation/create", params={"message": "?"}, id=1)
+            with anyio.move_on_after(1) as scope:
+                await made.session.request("tools/call", CALL, other, is_first=is_first)
+            tasks.cancel_scope.cancel()
+        assert scope.cancelled_caught
+    assert [method for method, _ in made.server.received].count("tools/call") == 1
+    assert (one.unsent_reason, other.unsent_reason) == (None, reason if is_first else None)

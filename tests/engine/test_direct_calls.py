@@ -474,6 +474,9 @@ async def test_the_time_in_line_counts_within_the_hour_that_a_call_may_take():
     assert [id for id, _ in desk.log] == ["a", "b", "c"]
 
 
+WAITED = "s:do was not sent in 3600 s: other calls have its slots or its resources"
+
+
 async def test_who_waits_in_line_too_long_was_never_sent():
     long = {
         "id": "long",
@@ -483,7 +486,7 @@ async def test_who_waits_in_line_too_long_was_never_sent():
     }
     async with calling(ONE_AT_S) as desk:
         await desk.gateway.submit({"tasks": [long], "timeout_s": 9_000})
-        with pytest.raises(CallTimeout):
+        with pytest.raises(CallTimeout, match=WAITED):
             await desk.call("late")
         assert anyio.current_time() == LONGEST_S
         assert "1 runs, 0 direct calls, 1 calls in flight" in repr(desk.gateway)
@@ -495,6 +498,21 @@ async def test_who_waits_in_line_too_long_was_never_sent():
         if isinstance(one, Changed) and one.key.item == 2
     ]
     assert moves == [("ready", None), ("failed", "timeout")]
+
+
+async def test_a_call_that_waits_at_its_server_too_long_was_never_sent():
+    async def wait(call: ToolCall) -> JsonObject:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            call.caller.not_sent("it had to wait")
+            raise
+        raise AssertionError("it sleeps for ever")
+
+    async with calling() as desk:
+        desk.behaves = wait
+        with pytest.raises(CallTimeout, match="s:do was not sent in 3600 s: it had to wait"):
+            await desk.call("late")
 
 
 async def test_progress_is_a_notice_and_the_clients_if_it_wants_it():

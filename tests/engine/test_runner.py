@@ -14,12 +14,13 @@ import pytest
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
-from plait.core.ports import CallId, ToolCall
+from plait.core.ports import Caller, CallId, ToolCall
 from plait.core.scheduling.events import (
     Aborted,
     CancelRequested,
     Changed,
     Event,
+    Failure,
     Finished,
     Key,
     Notice,
@@ -34,7 +35,7 @@ from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject
 from plait.engine.runner import CALLS_BEFORE_YIELD, Runner
-from plait.errors import ServerUnavailable, ToolError
+from plait.errors import CallTimeout, ServerUnavailable, ToolError
 
 from ..fakes import FakeCaller, FakeServers, tool
 
@@ -371,3 +372,33 @@ async def test_a_run_whose_calls_are_made_in_several_steps_makes_all_of_them():
     document = {"tasks": [{"id": f"t{number}", **task} for number in range(5)]}
     made = await run(servers, document)
     assert (made.status, len(servers.calls)) == ("success", 5_000)
+
+
+async def held(caller: Caller, seconds: float) -> dict[str, Any]:
+    """Wait to be sent for *seconds*, then for an answer that does not come."""
+    try:
+        await anyio.sleep(seconds)
+    except anyio.get_cancelled_exc_class():
+        caller.not_sent("it had to wait")
+        raise
+    await anyio.sleep_forever()
+    raise AssertionError("it sleeps for ever")
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"for_each": [100], "arguments": {"seconds": "$ITEM"}}], ids=["task", "item"]
+)
+async def test_a_call_that_was_never_sent_does_not_say_that_it_got_no_answer(more: dict[str, Any]):
+    servers = FakeServers()
+    servers.add("s:held", held)
+    called = {"tool": "s:held", "timeout_s": 2}
+    late = {"id": "late", **called, "arguments": {"seconds": 100}, **more}
+    sent = {"id": "sent", **called, "arguments": {"seconds": 1}}
+    # the one task that carries them out one after the other remembers nothing
+    ended = await run(servers, {"tasks": [late, sent], "max_concurrency": 1})
+    error = ended.states["late"].error
+    assert error is not None
+    assert "s:held was not sent in 2 s: it had to wait" in error.message
+    hint = "Give it more time with timeout_s, or do without it."
+    expected = Failure.of(CallTimeout("s:held gave no answer in 2 s", hint=hint))
+    assert ended.states["sent"].error == expected

@@ -266,3 +266,19 @@ async def test_the_progress_of_a_task_is_always_wanted_for_its_run_may_be_follow
         Key("r", "a"), FakeCaller(), anyio.CancelScope(), lambda event: None, lambda notice: None
     )
     assert call.wants_progress
+
+
+async def test_a_call_that_never_reaches_its_server_says_that_it_was_not_sent():
+    servers = FakeServers()
+
+    async def never(waiting: Any) -> None:
+        with waiting():
+            await anyio.sleep_forever()
+
+    servers.add(tool("s:never"), never)
+    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:never", "timeout_s": 3}]})
+    assert (ended.states["a"].status, servers.aborted) == (Status.TIMEOUT, ["s:never"])
+    error = ended.states["a"].error
+    assert error is not None
+    assert error.message == "s:never was not sent in 3 s: its server was not reached"
+    assert error.hint == "Nothing was sent, so it can safely be sent again later."

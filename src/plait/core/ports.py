@@ -150,6 +150,11 @@ class Caller(Protocol):
         """Open a block for the time in which the request waits for its server to be reached."""
         return nullcontext()
 
+    def not_sent(self, reason: str, /) -> None:
+        """Note that the request was cancelled before anything of it was sent. *reason* says what it
+        waited for, and goes on from "… was not sent in 5 s: "."""
+        return
+
     def answered_from_cache(self) -> None:
         """Note that the answer came from the cache."""
         return

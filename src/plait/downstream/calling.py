@@ -99,7 +99,7 @@ async def request_answered(
     first = params
     for round in range(MOST_ROUNDS + 1):
         try:
-            result = await session.request(method, params, caller)
+            result = await session.request(method, params, caller, is_first=round == 0)
         except MCPError as error:
             raise translated(server, error.error, session.exit_reason()) from error
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:

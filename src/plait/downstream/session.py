@@ -9,6 +9,7 @@ in `ServerRequests` first, unless the client cannot be asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
@@ -125,10 +126,16 @@ class ProtocolSession:
         self.greeting, self._form = greeting, RequestForm(greeting)
 
     async def request(
-        self, method: str, params: JsonObject, caller: Caller | None = None
+        self,
+        method: str,
+        params: JsonObject,
+        caller: Caller | None = None,
+        *,
+        is_first: bool = True,
     ) -> JsonObject:
         """Return the result of one request, which is cancelled at the server if the task is.
-        A request of our own has no *caller*.
+        A request of our own has no *caller*. One that is not the first of its call goes on with
+        what the server has begun.
 
         Raises `MCPError` for an error of the server or of the way to it, and `Unsent`.
         """
@@ -148,21 +155,24 @@ class ProtocolSession:
         heard = self.silence.heard()
         try:
             if self._direct is not None and not origin.may_ask:
-                origin.sent_at = anyio.current_time()
-                result = await self._direct.request(method, params, on_progress)
+                result = await self._direct.request(method, params, on_progress, origin)
             else:
                 origin.kind = kind_of(method, params)
                 async with self._server_requests.turn(origin):
-                    origin.sent_at, heard = anyio.current_time(), self.silence.heard()
+                    heard = self.silence.heard()
                     if self._direct is not None:
-                        result = await self._direct.request(method, params, on_progress)
+                        result = await self._direct.request(method, params, on_progress, origin)
                     else:
+                        origin.sent_at = anyio.current_time()
                         headers = self._form.headers(method, params)
                         result = await self._dispatched.request(
                             method, params, on_progress, origin, headers
                         )
         except anyio.get_cancelled_exc_class():
             self.silence.given_up(origin.sent_at, heard)
+            if is_first and origin.sent_at == math.inf:
+                waits_for = self._server_requests.wait_reason(origin)
+                caller.not_sent(waits_for or "its server does not read its input")
             raise
         except MCPError as error:
             if is_session_lost(error.error):

@@ -22,8 +22,8 @@ from ..core.scheduling.events import (
 )
 from ..core.tools.output import tool_error
 from ..core.values.strict import JsonObject, NotStrict, measure
-from ..errors import CallError, CallTimeout, InvalidOutput
-from .running_call import RunningCall, internal_error
+from ..errors import CallError, InvalidOutput
+from .running_call import RunningCall, internal_error, out_of_time
 
 
 class DirectCalls:
@@ -62,8 +62,10 @@ class DirectCalls:
         try:
             with anyio.CancelScope(deadline=self._now() + request.timeout_s) as scope:
                 running = RunningCall(key, caller, scope, self._feed, self._notify)
+                running.not_sent("other calls have its slots or its resources")
                 try:
                     command = await self._admitted(request)
+                    running.unsent_reason = None
                     call = ToolCall(
                         CallId(*key[:3]),
                         tool,
@@ -78,7 +80,7 @@ class DirectCalls:
                     running.end()
                 end = _end(request, result, cached=running.was_cached)
                 return result
-            raise CallTimeout(f"{tool.full_name} gave no answer in {request.timeout_s:g} s")
+            raise out_of_time(tool.full_name, request.timeout_s, running.unsent_reason)
         except CallError as error:
             end = Failed(key, error)
             raise

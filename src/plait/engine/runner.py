@@ -40,11 +40,11 @@ from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
 from ..core.tools.output import read_output
-from ..errors import CallError, CallTimeout
+from ..errors import CallError
 from ..waiting import Signal
 from .direct_calls import DirectCalls
 from .lookups import AS_WRITTEN, Lookups
-from .running_call import RunningCall, internal_error
+from .running_call import RunningCall, internal_error, out_of_time
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ class Runner:
         self._callers: dict[str, Caller] = {}
         """The caller of each run that has one."""
         self._aborted: set[Key] = set()
+        self._unsent: dict[Key, str] = {}
+        """The reasons why calls that were cancelled just now were not sent."""
         self._answered = Signal()
         self._now = (
             asyncio.get_running_loop().time
@@ -180,8 +182,11 @@ class Runner:
                     if (count := count + 1) % CALLS_BEFORE_YIELD == 0:
                         await anyio.lowlevel.checkpoint()
             if current is not None:
+                unsent_reason = self._unsent.pop(current.key, None)
                 over = (
-                    Aborted(current.key) if current.key in self._aborted else _out_of_time(current)
+                    Aborted(current.key)
+                    if current.key in self._aborted
+                    else _out_of_time(current, unsent_reason)
                 )
                 command = self._follow(current.key, over)
 
@@ -234,6 +239,8 @@ class Runner:
             return Failed(key, internal_error(key, error))
         finally:
             caller.end()
+            if caller.unsent_reason is not None:
+                self._unsent[key] = caller.unsent_reason
 
     def _longest_output(self, key: Key) -> int:
         """Return the most bytes of an output; of a run that has ended, nothing is kept anyway."""
@@ -246,12 +253,12 @@ class Runner:
         self._observers(notice)
 
 
-def _out_of_time(command: Answerable) -> Event:
+def _out_of_time(command: Answerable, unsent_reason: str | None) -> Event:
     match command:
         case Sleep(key):
             return Woke(key)
         case Locate(key):
             return Located(key, {})
-    message = f"{command.tool.full_name} gave no answer in {command.timeout_s:g} s"
     hint = "Give it more time with timeout_s, or do without it."
-    return Failed(command.key, CallTimeout(message, hint=hint))
+    name = command.tool.full_name
+    return Failed(command.key, out_of_time(name, command.timeout_s, unsent_reason, hint))

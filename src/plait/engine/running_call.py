@@ -17,7 +17,7 @@ from ..core.ports import Caller
 from ..core.scheduling.events import Event, Key, Notice, Paused, Progressed, Resumed, Sent
 from ..core.values.principal import Principal
 from ..core.values.strict import Json, JsonObject
-from ..errors import InternalError
+from ..errors import CallTimeout, InternalError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class RunningCall(Caller):
         "_pauses",
         "_scope",
         "client",
+        "unsent_reason",
         "was_cached",
     )
 
@@ -60,6 +61,8 @@ class RunningCall(Caller):
         self._pauses = 0
         self._left_s = 0.0
         self.was_cached = False
+        self.unsent_reason: str | None = None
+        """The reason why it was not sent before it was cancelled; None if it was."""
 
     def __repr__(self) -> str:
         return f"<RunningCall of {self._key.task} for {self._caller!r}>"
@@ -118,9 +121,15 @@ class RunningCall(Caller):
         self._stop_clock()
         try:
             yield
+        except anyio.get_cancelled_exc_class():
+            self.not_sent("its server was not reached")
+            raise
         finally:
             self._start_clock()
             self._feed(Sent(self._key))
+
+    def not_sent(self, reason: str, /) -> None:
+        self.unsent_reason = reason
 
     def answered_from_cache(self) -> None:
         self.was_cached = True
@@ -144,6 +153,20 @@ class RunningCall(Caller):
         if self._scope is not None:
             self._scope.deadline = anyio.current_time() + self._left_s
         return True
+
+
+def out_of_time(
+    name: str, timeout_s: float, unsent_reason: str | None, hint: str | None = None
+) -> CallTimeout:
+    """Make the failure of a call of the tool *name* that was not answered in *timeout_s*, or not
+    even sent, by *unsent_reason*; *hint* is for one that was sent."""
+    if unsent_reason is None:
+        return CallTimeout(f"{name} gave no answer in {timeout_s:g} s", hint=hint)
+    return CallTimeout(
+        f"{name} was not sent in {timeout_s:g} s: {unsent_reason}",
+        hint="Nothing was sent, so it can safely be sent again later.",
+        was_sent=False,
+    )
 
 
 def internal_error(key: Key, error: Exception) -> InternalError:

@@ -593,3 +593,14 @@ def _root_causes(world: World, run: str, id: str) -> set[str]:
             elif world.status(run, need) is not Status.SUCCESS:
                 causes.add(need)
     return causes
+
+
+@table("was_sent", [True, False])
+def test_a_call_that_was_not_sent_in_time_says_nothing_of_how_much_its_server_takes(
+    was_sent: bool,
+) -> None:
+    scheduler = Scheduler(Limits(8, (("s", "auto"),)))
+    before = scheduler.limits.adaptive["s"].value
+    (call,) = scheduler.submit(run_of("r"), 0.0).commands
+    scheduler.handle(Failed(call.key, CallTimeout("late", was_sent=was_sent)), 5.0)
+    assert (scheduler.limits.adaptive["s"].value == before) is not was_sent

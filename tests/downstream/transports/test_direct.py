@@ -10,8 +10,9 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 
-from plait.core.ports import OnProgress
+from plait.core.ports import NO_CLIENT, OnProgress
 from plait.core.values.strict import JsonObject
+from plait.downstream.server_requests.origin import RequestOrigin
 from plait.downstream.transports.direct import FIRST_ID, Direct
 from plait.downstream.transports.faults import Unsent
 from plait.downstream.transports.lines import Lines
@@ -48,11 +49,14 @@ class Session:
         self.notified: list[tuple[str, JsonObject]] = []
         self.answers: list[Any] = []
         process: Any = self.pipe
+        self.origin = RequestOrigin(NO_CLIENT)
         self.direct = Direct(process, lambda *notice: self.notified.append(notice))
 
     async def request(self, params: Any = None, on_progress: OnProgress | None = None) -> None:
         try:
-            self.answers.append(await self.direct.request("tools/call", params or {}, on_progress))
+            self.answers.append(
+                await self.direct.request("tools/call", params or {}, on_progress, self.origin)
+            )
         except (MCPError, Unsent) as error:
             self.answers.append(error)
 

@@ -258,11 +258,16 @@ async def test_the_end_of_a_server_is_noticed_although_a_detached_grandchild_hol
 async def test_a_server_that_stops_reading_delays_no_caller(connect: Connect):
     async with connect() as server:
         await server.call("stop_reading")
+        reasons: list[str | None] = []
         for _ in range(5):
+            caller = FakeCaller()
+            large: JsonObject = {"x": "y" * 900_000}
             with anyio.move_on_after(0.2) as scope:
-                await server.call("echo", x="y" * 900_000)
+                await server.connection.call(a_call(Tool("faulty", "echo"), large, caller))
             assert scope.cancelled_caught
             assert anyio.current_time() - scope.deadline < 1.5
+            reasons.append(caller.unsent_reason)
+        assert (reasons[0], reasons[-1]) == (None, "its server does not read its input")
 
 
 async def test_a_server_that_stops_reading_is_ended_although_every_caller_gives_up_sooner(

@@ -278,7 +278,9 @@ class Scheduler:
         server = call.tool.server_key
         if error.retry_after_s:
             self.limits.hold(server, error.retry_after_s, now)
-        is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
+        is_of_the_server = isinstance(error, ConnectionLost | ServerUnavailable) or (
+            isinstance(error, CallTimeout) and error.was_sent
+        )
         if is_of_the_server and (limit := self.limits.adaptive.get(server)) is not None:
             limit.failed(now if call.started_at is None else call.started_at, now)
             self.limits.resize(server)

@@ -111,6 +111,16 @@ class ServerRequests:
             origin.end()
             self._changed.notify()
 
+    def wait_reason(self, origin: RequestOrigin) -> str | None:
+        """Return the reason why *origin* waits, or waited until now, for its turn; None if it had
+        it."""
+        if origin.has_ended or not origin.may_ask:
+            return None
+        others = [one for one in self._askable if one.caller.client != origin.caller.client]
+        if any(other.questions for other in others):
+            return "its server waits for the answer of another client to a question"
+        return "its server may ask questions, and serves one client at a time for that"
+
     async def answer(self, method: str, params: JsonObject) -> JsonObject:
         """Return the client's answer to one request of the server. Raises `RpcError` for the
         server, as the client gave it or with a refusal of ours."""

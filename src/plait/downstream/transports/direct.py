@@ -17,6 +17,7 @@ from mcp import MCPError
 
 from ...core.ports import OnProgress
 from ...core.values.strict import JsonObject, encode
+from ..server_requests.origin import RequestOrigin
 from .faults import Unsent
 from .lines import OnNotification, Waiter
 from .process import Process
@@ -36,9 +37,14 @@ class Direct:
         process.lines.on_notification = on_notification
 
     async def request(
-        self, method: str, params: JsonObject, on_progress: OnProgress | None
+        self,
+        method: str,
+        params: JsonObject,
+        on_progress: OnProgress | None,
+        origin: RequestOrigin,
     ) -> JsonObject:
-        """Return the result of one request, which is cancelled at the server if the caller is.
+        """Return the result of the request of *origin*, which learns when it was sent. It is
+        cancelled at the server if the caller is.
 
         Raises `MCPError` for the server's error and for the end of the connection, `Unsent` if
         nothing was sent.
@@ -51,6 +57,7 @@ class Direct:
         self._process.lines.expect(id, waiter)
         try:
             await self._send(line)
+            origin.sent_at = anyio.current_time()
             try:
                 answer = await waiter.answer
             except asyncio.CancelledError:
