@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,36 @@ async def test_a_call_that_may_change_something_drops_what_is_kept_of_its_server
     assert await desk.ask()
     await desk.ask("s:write", cache_s=0)
     assert not await desk.ask()
+
+
+async def test_servers_of_one_name_that_several_configurations_have_are_apart() -> None:
+    """Each has its answers, its files and its changes, and is forgotten by its unique name."""
+    servers = FakeServers()
+    servers.add(tool("s:read", closed=False, readOnlyHint=True), lambda **_: {})
+    servers.add(tool("s:write", closed=False), lambda **_: {})
+    files: dict[tuple[str, str], Any] = {("s@1", "x"): (1,), ("s@2", "x"): (1,)}
+    cache = Cache(servers, lambda server, path: files.get((server, path)))
+
+    async def is_kept(key: str, name: str = "s:read", stat: str | None = None) -> bool:
+        definition = replace(servers.tools[name][0], shared_as=key)
+        caller = FakeCaller()
+        policy = ToolPolicy(cache_stat=stat)
+        age_s = 60 if definition.is_read_only else 0
+        await cache(a_call(definition, {"path": "x"}, caller, age_s, policy))
+        return caller.was_cached
+
+    async def kept() -> list[bool]:
+        return [await is_kept("s@1"), await is_kept("s@2")]
+
+    assert await kept() == [False, False]
+    assert await kept() == [True, True]
+    await is_kept("s@1", "s:write")
+    assert await kept() == [False, True]
+    cache.forget(["s@2"])
+    assert await kept() == [True, False]
+    assert [await is_kept("s@1", stat="path") for _ in range(2)] == [False, True]
+    files["s@2", "x"] = (2,)
+    assert await is_kept("s@1", stat="path")
 
 
 class ByName:

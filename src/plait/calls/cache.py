@@ -3,7 +3,8 @@
 An answer is dropped when its time is over, when the file that it depends on has changed, and when a
 call changes anything at its server, by a run or by name. Failures are never kept. Time is
 that of the event loop. Answers are kept as text, so that no caller can change the answer of
-another.
+another. Servers are known by their unique names: where several configurations share a process, an
+answer of one server is never that of another with the same name.
 """
 
 from __future__ import annotations
@@ -97,23 +98,24 @@ class Cache:
             return await self._kept_or_called(call)
         if call.tool.is_read_only:
             return await self._call_tool(call)
-        self._changed(call.tool.server)
+        self._changed(call.tool.server_key)
         try:
             return await self._call_tool(call)
         finally:
-            self._changed(call.tool.server)
+            self._changed(call.tool.server_key)
 
     async def _kept_or_called(self, call: ToolCall) -> JsonObject:
-        key = (call.tool.server, call.tool.name, json.dumps(call.arguments, sort_keys=True))
+        server = call.tool.server_key
+        key = (server, call.tool.name, json.dumps(call.arguments, sort_keys=True))
         before = self._file_of(call)
         kept = self._kept.get(key)
         if kept is not None and self._is_good(kept, call, before):
             self._kept.move_to_end(key)
             call.caller.answered_from_cache()
             return _value(kept.text)
-        changes = self._changes[call.tool.server]
+        changes = self._changes[server]
         result = await self._call_tool(call)
-        is_as_it_was = self._changes[call.tool.server] == changes and self._file_of(call) == before
+        is_as_it_was = self._changes[server] == changes and self._file_of(call) == before
         if is_as_it_was and (call.policy.cache_stat is None or before is not None):
             self._keep(key, call.tool, result, before)
         return result
@@ -132,7 +134,7 @@ class Cache:
             if call.policy.cache_stat is not None
             else None
         )
-        return self._fingerprint(call.tool.server, path) if isinstance(path, str) else None
+        return self._fingerprint(call.tool.server_key, path) if isinstance(path, str) else None
 
     def _keep(self, key: Key, tool: Tool, result: JsonObject, fingerprint: Fingerprint) -> None:
         most = int(self._max_bytes * MAX_SHARE)
