@@ -5,6 +5,7 @@ PlaitError
 ├── ConfigError             the settings cannot be used: names file, key and fix
 ├── InvalidDag              the document was refused: carries every problem, not the first
 ├── UnknownRun              no such run, or it is not kept any more
+├── HistoryLost             a run cannot go on: not all of it was written in time
 └── CallError               one task gave no output
     ├── ToolError           the server answered with `isError`
     ├── ProtocolError       the server answered with a JSON-RPC error
@@ -18,6 +19,7 @@ PlaitError
     ├── OutputTooLarge      the answer, or what a run keeps, is above its limit
     ├── LimitExceeded       the run would make more calls than its limit
     ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to the value
+    ├── HistoryUnavailable  its start, which has to survive, could not be written: it was not sent
     └── InternalError       our fault: the message has an id to find it in the log
 
 `RpcError` stands apart: an error that a server or a client sent, on its way to the other side.
@@ -60,6 +62,12 @@ class UnknownRun(PlaitError):
     """No run has that id, or it is not kept any more."""
 
     code = "unknown_run"
+
+
+class HistoryLost(PlaitError):
+    """A run cannot go on: not all that it did was written in time, or its values were not kept."""
+
+    code = "history_lost"
 
 
 class RpcError(Exception):
@@ -176,6 +184,12 @@ class LimitExceeded(CallError):
 
 class ExpressionFailed(CallError):
     code = "invalid_expression"
+
+
+class HistoryUnavailable(CallError):
+    """The call was not sent: its start could not be written, which it has to survive."""
+
+    code = "history_unavailable"
 
 
 class InternalError(CallError):

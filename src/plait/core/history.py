@@ -1,0 +1,433 @@
+"""The history: what runs write down as they go, what is read from it, and the store's two doors.
+
+A `RunLog` is one run that is being written. What happens to the run is put into it in the order in
+which it happens, and *before* the scheduler handles it. A store commits beginnings of that order,
+never a later row without the earlier ones, so the commit of the intent of a call is the commit of
+all that decided the call: outcomes behind its arguments, its conditions and its lists, cancels,
+answers of people. Nothing is searched for it. What follows from these rows by pure code (which
+tasks are skipped, how many items there are) need not be in the history for a run to go on.
+
+A run and the runs that went on from it are one chain. Calls belong to the chain: what any run of it
+sent or finished counts for all of them.
+
+Times in rows are in seconds since their run began (`at`, `…_s`), except where it says since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol, TypeAlias
+
+from .results.figures import SUCCESS, Figures
+from .scheduling.events import Failure, Status
+from .tools.output import Output
+from .values.principal import USER, Principal
+from .values.strict import Json, JsonObject
+
+RUNNING = "running"
+INTERRUPTED = "interrupted"
+"""The status of a run whose gateway died; any other is a `RunStatus`."""
+SAID = "said"
+"""The kind of the event that keeps the word of a caller about a task in doubt."""
+
+
+class Durable(StrEnum):
+    """The events that a run survives."""
+
+    OFF = "off"
+    """Nothing: it is written when it has ended."""
+    PROCESS = "process"
+    """The death of its process."""
+    POWER = "power"
+    """A power cut, too."""
+
+
+class Effect(StrEnum):
+    """The harm of a second call of a tool, as far as annotations and settings say."""
+
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    WRITE = "write"
+
+
+class Kind(StrEnum):
+    """The request that a run carries out."""
+
+    DAG = "dag"
+    CALL = "call"
+    """A call by name: its own run, of one call, whose task is the tool's full name."""
+
+
+class CallKey(NamedTuple):
+    """Names one call of a chain, whichever of its runs makes it. The attempts at it share it."""
+
+    task: str
+    item: int | None = None
+    at: tuple[int, ...] = ()
+    """The items of the groups around the task, the outermost first."""
+    round: int = 0
+    """The number of answers after which its `repeat` made it again."""
+
+
+# Rows: what a run writes down, as values.
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A run that begins, with all that is needed to go on with it."""
+
+    id: str
+    began: float
+    """In seconds since 1970."""
+    document: JsonObject
+    """The DAG and whatever else it is planned from. The store does not read it."""
+    kind: Kind = Kind.DAG
+    durable: Durable = Durable.PROCESS
+    principal: Principal = USER
+    client: str | None = None
+    desk: str = ""
+    name: str | None = None
+    """Its label."""
+    document_digest: str = ""
+    """Equal for equal documents, as clients sent them."""
+    catalog_digest: str = ""
+    """The digest of the definitions of the tools that it calls."""
+    deadline: float | None = None
+    """In seconds since 1970."""
+
+
+class Admission(NamedTuple):
+    """The scheduler lets a call start."""
+
+    key: CallKey
+    attempt: int
+    at: float
+    tool: str
+    """Its full name."""
+    effect: Effect
+    arguments: JsonObject
+
+
+class Intent(NamedTuple):
+    """An admitted call is about to leave. The one of a call that is not read-only is a row of its
+    own; that of a read is written with its outcome."""
+
+    key: CallKey
+    attempt: int
+    at: float
+
+
+class Outcome(NamedTuple):
+    """An admitted call ended: with an output, or with an error (which may leave an output, too)."""
+
+    key: CallKey
+    attempt: int
+    at: float
+    output: Output | None = None
+    error: Failure | None = None
+    cached: bool = False
+    """Whether its output is an earlier answer."""
+
+    @property
+    def code(self) -> str:
+        return SUCCESS if self.error is None else self.error.code
+
+
+class Happened(NamedTuple):
+    """An event that is the end of no call: a pause that ended, a cancel, an answer of a person."""
+
+    at: float
+    kind: str
+    key: CallKey | None = None
+    detail: Json = None
+
+
+class Settled(NamedTuple):
+    """A task ended. It is put only where that, or the output, is not the end and the output of its
+    one call: after `select`, `repeat`, `for_each`, and for what made no call."""
+
+    task: str
+    at: float
+    status: Status
+    error: Failure | None = None
+    output: Output | None = None
+
+
+class Ending(NamedTuple):
+    """The run ended."""
+
+    at: float
+    status: str
+    record: JsonObject
+    """The document of its `RunRecord`."""
+    calls: int = 0
+    """The number of attempts."""
+    failed: int = 0
+    """The number of tasks that failed."""
+
+
+Row: TypeAlias = Admission | Intent | Outcome | Happened | Settled | Ending
+
+
+# What is read.
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """A run as lists show it."""
+
+    id: str
+    kind: Kind
+    status: str
+    began: float
+    """In seconds since 1970, as `ended`."""
+    ended: float | None
+    """None while it runs, and for an interrupted run."""
+    durable: Durable
+    principal: Principal
+    client: str | None
+    desk: str
+    name: str | None
+    document_digest: str
+    catalog_digest: str
+    deadline: float | None
+    resumed_from: str | None
+    """The run of its chain before it."""
+    calls: int
+    failed: int
+    is_lost: bool
+    """Whether something of it could not be written in time: it cannot be resumed."""
+    has_values: bool
+    """Whether outputs and arguments were kept: it cannot be resumed without."""
+
+    @property
+    def why_final(self) -> str | None:
+        """The reason why no run can go on from it; None if one can."""
+        if self.is_lost:
+            return f"{self.id} cannot be resumed: not all that it did was written in time."
+        if not self.has_values:
+            return f"{self.id} cannot be resumed: its outputs were not kept."
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRun:
+    """A run with what it was made of, and its record once it has ended."""
+
+    entry: RunEntry
+    document: JsonObject
+    record: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCall:
+    """One attempt of one call. Its numbers are its places among the events of its chain."""
+
+    run: str
+    key: CallKey
+    attempt: int
+    tool: str
+    effect: Effect
+    admitted: int
+    admitted_at: float
+    sent_at: float | None
+    """None if it did not leave: it was answered from the cache, or refused."""
+    ended: int | None
+    """None while it is in the air, and for good if its gateway died then: it is in doubt."""
+    ended_at: float | None
+    arguments_digest: str
+    arguments: JsonObject | None = None
+    """None if values were not kept, or not asked for; so are outputs."""
+    output: Output | None = None
+    error: Failure | None = None
+    cached: bool = False
+
+    @property
+    def code(self) -> str | None:
+        """`success`, or the code of its error; None while it is in the air."""
+        if self.ended is None:
+            return None
+        return SUCCESS if self.error is None else self.error.code
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvent:
+    """An event that is the end of no call, at its place among those of its chain."""
+
+    run: str
+    number: int
+    event: Happened
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """All that a run can go on from: what the runs of a chain wrote, up to the last."""
+
+    root: str
+    """The first run: keys that make calls idempotent are made of it."""
+    head: KeptRun
+    """The last run. If it is running, it runs in a living gateway."""
+    calls: Mapping[CallKey, KeptCall]
+    """The last attempt of each call."""
+    uncertain: frozenset[CallKey]
+    """The calls that were made after the machine had started anew. What they found need not be what
+    was found before: it does not decide what may have been sent then."""
+    settled: Mapping[str, Settled]
+    events: tuple[KeptEvent, ...]
+    has_restarted: bool
+    """Whether the machine has started anew since the chain began, and its last commits may be gone:
+    a call that is not read-only may have been sent, also if it looks not started or would be
+    skipped now. True for good, unless each commit reached the disk (`Durable.POWER`)."""
+
+    @property
+    def said(self) -> dict[str, Json]:
+        """The words of callers about tasks in doubt, the last for each task."""
+        return {
+            event.key.task: event.detail
+            for event in (kept.event for kept in self.events)
+            if event.kind == SAID and event.key is not None
+        }
+
+
+class RunQuery(NamedTuple):
+    """Which runs to list, the latest first."""
+
+    limit: int = 50
+    principal: Principal | None = None
+    """None for all."""
+    kind: Kind | None = None
+    status: str | None = None
+    failed: bool = False
+    """Only those that did not succeed."""
+    since: float | None = None
+    """The time after which they began, in seconds since 1970."""
+    tool: str | None = None
+    """A glob of the full name of a tool that they called."""
+    document_digest: str | None = None
+
+
+class Limits(NamedTuple):
+    """Bounds of what is kept."""
+
+    keep_days: float = 30.0
+    keep_runs: int = 10_000
+    keep_calls: int = 10_000
+    """Calls by name."""
+    keep_bytes: int = 2 * 2**30
+
+
+class TakenOver(NamedTuple):
+    """The run that goes on. It has no log if another caller was faster, or if it has ended and
+    nothing new was said: then that run is the answer."""
+
+    run_id: str
+    log: RunLog | None
+
+
+class RunLog(Protocol):
+    """One run that is being written."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def root(self) -> str:
+        """The id of the first run of its chain."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether something of it could not be written in time. It stays so."""
+        ...
+
+    def put(self, row: Row) -> None:
+        """Write *row* within 50 ms; within 5 ms if it ends a call that is not read-only. It does
+        not block and never fails."""
+        ...
+
+    async def committed(self) -> bool:
+        """Wait until all that was put is in the file, at most a second beyond what preparing it
+        takes; returns whether it is. For what goes out: answers, run ids, approvals."""
+        ...
+
+    async def secure(self) -> None:
+        """Wait until a call that is not read-only may leave: all that was put is in the file, or it
+        is noted outside of the file that the run lost its history. Raises `HistoryUnavailable`
+        where that fails too, and for a run that is to survive a power cut."""
+        ...
+
+
+class Journal(Protocol):
+    """The history as runs write it."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why runs may be lost now; None while all is well."""
+        ...
+
+    @property
+    def lease(self) -> int | None:
+        """The descriptor that says that this process is alive as long as a process has it open: for
+        the guard that ends its servers. None without a file."""
+        ...
+
+    def begin(self, beginning: Beginning) -> RunLog:
+        """Write down that a run begins. It does not block and never fails."""
+        ...
+
+    async def chain(self, run_id: str, principal: Principal) -> Chain | None:
+        """Read what to go on from; None if the run is unknown, or *principal* may not see it."""
+        ...
+
+    async def go_on(
+        self,
+        chain: Chain,
+        beginning: Beginning,
+        says: Mapping[str, Json] | None = None,
+        *,
+        anew: bool = False,
+    ) -> TakenOver:
+        """Begin a run that goes on from *chain*, unless another caller has; one transaction decides
+        that. *says* is what the caller says about tasks in doubt; a chain whose last run has ended
+        goes on only with that, or *anew*, with another document. Raises `HistoryLost`."""
+        ...
+
+
+class History(Journal, Protocol):
+    """The history as it is read."""
+
+    async def runs(self, query: RunQuery) -> list[RunEntry]: ...
+
+    async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
+        """Return a run; None if it is unknown, or *principal* may not see it. Without a principal, any
+        run is returned."""
+        ...
+
+    async def output(self, run_id: str, task: str) -> Output | None:
+        """Return the output of a task; None if absent."""
+        ...
+
+    async def calls(self, run_id: str, *, values: bool = False) -> list[KeptCall]:
+        """List the attempts that a run made, in the order of their admissions; with *values* also
+        what they were sent and gave."""
+        ...
+
+    async def events(self, run_id: str) -> list[KeptEvent]: ...
+
+    async def settled(self, run_id: str) -> list[Settled]:
+        """List what the run put as `Settled`, with its outputs."""
+        ...
+
+    async def statistics(self) -> list[Figures]:
+        """Return the figures of each tool, in the order of names."""
+        ...
+
+    async def trim(self, limits: Limits) -> int:
+        """Delete the oldest chains above *limits*, in small steps; returns how many are gone."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is left, and close."""
+        ...

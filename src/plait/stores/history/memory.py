@@ -1,0 +1,430 @@
+"""The history without a disk: for machines where the file cannot be used, and for tests.
+
+A `Shelf` stands for the file, and a `MemoryHistory` for a process that has it open. `die` loses
+what was not committed, as the death of a process does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+from ...core.history import (
+    INTERRUPTED,
+    RUNNING,
+    SAID,
+    Beginning,
+    CallKey,
+    Chain,
+    Durable,
+    Ending,
+    Happened,
+    Intent,
+    KeptCall,
+    KeptEvent,
+    KeptRun,
+    Kind,
+    Limits,
+    Outcome,
+    RunEntry,
+    RunQuery,
+    Settled,
+    TakenOver,
+)
+from ...core.results.figures import Figures, Tally, bucket_of
+from ...core.tools.output import Output
+from ...core.values.principal import Principal, may_see
+from ...core.values.strict import Json, JsonObject, encode
+from ...errors import HistoryLost
+from .log import Entry, Log
+
+ENTRY_BYTES = 1_024
+"""About the memory of an entry without its output."""
+BOUNDS = Limits(keep_runs=200, keep_calls=1_000, keep_bytes=512 * 2**20)
+"""The bounds of a history in memory."""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    beginning: Beginning
+    chain: str
+    """The id of its first run."""
+    owner: MemoryHistory
+    boot: str
+    has_values: bool
+    resumed_from: str | None = None
+    entries: list[Entry] = field(default_factory=list)
+    status: str = RUNNING
+    ended: float | None = None
+    calls: int = 0
+    failed: int = 0
+    is_lost: bool = False
+    record: JsonObject | None = None
+    is_uncertain: bool = False
+    """Whether the machine had started anew within its chain before it began."""
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(
+            ENTRY_BYTES
+            + (
+                entry.row.output.memory_bytes
+                if isinstance(entry.row, Outcome | Settled) and entry.row.output is not None
+                else 0
+            )
+            for entry in self.entries
+        )
+
+
+@dataclass(slots=True)
+class Shelf:
+    """The committed runs, in the order in which they began, and the living processes."""
+
+    boot: str = ""
+    runs: dict[str, _Run] = field(default_factory=dict)
+    alive: set[int] = field(default_factory=set)
+    losses: set[str] = field(default_factory=set)
+    figures: dict[str, dict[tuple[str, int], Tally]] = field(default_factory=dict)
+
+    def of_chain(self, root: str) -> list[_Run]:
+        return [run for run in self.runs.values() if run.chain == root]
+
+
+class MemoryHistory:
+    """A `History` in memory. With *bounds* it trims itself."""
+
+    lease: int | None = None
+
+    def __init__(
+        self,
+        shelf: Shelf | None = None,
+        *,
+        keeps_values: bool = True,
+        bounds: Limits | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.shelf = Shelf() if shelf is None else shelf
+        self.shelf.alive.add(id(self))
+        self.trouble: str | None = None
+        """Set it, and nothing is committed any more."""
+        self.can_note = True
+        """Clear it, and losses cannot be noted."""
+        self._boot = self.shelf.boot
+        self._keeps_values = keeps_values
+        self._bounds = bounds
+        self._now = now
+        self._waiting: list[Entry] = []
+        self._is_dead = False
+
+    def __repr__(self) -> str:
+        return f"<MemoryHistory of {len(self.shelf.runs)} runs>"
+
+    # Writing.
+
+    def begin(self, beginning: Beginning) -> Log:
+        log = Log(beginning, self)
+        log.begin()
+        return log
+
+    def add(self, entry: Entry) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._commit)
+        self._waiting.append(entry)
+
+    async def committed(self, log: Log) -> bool:
+        if self._is_dead:
+            await asyncio.get_running_loop().create_future()  # the dead do not go on
+        self._commit()
+        return not log.is_lost
+
+    async def note_loss(self, run_id: str) -> None:
+        if not self.can_note:
+            raise OSError("losses cannot be noted")
+        self.shelf.losses.add(run_id)
+
+    def _commit(self) -> None:
+        entries, self._waiting = self._waiting, []
+        for entry in entries:
+            entry.log.is_lost = entry.log.is_lost or self.trouble is not None
+            if self.trouble is None:
+                self._write(entry)
+
+    def _write(self, entry: Entry) -> None:
+        log, runs = entry.log, self.shelf.runs
+        if log.id not in runs:
+            runs[log.id] = _Run(log.beginning, log.root, self, self._boot, self._keeps_values)
+        run = runs[log.id]
+        run.is_lost = run.is_lost or log.is_lost
+        match entry.row:
+            case Beginning():
+                return
+            case Outcome() if entry.admitted is not None and entry.admitted.sent_at is not None:
+                ms = 1_000 * (entry.row.at - entry.admitted.sent_at)
+                tallies = self.shelf.figures.setdefault(entry.admitted.admission.tool, {})
+                tally = tallies.setdefault((entry.row.code, bucket_of(ms)), Tally(0, 0.0, ms, ms))
+                tally.add(Tally(1, ms, ms, ms))
+            case Ending(at, status, record, calls, failed):
+                run.status, run.record, run.calls, run.failed = status, record, calls, failed
+                run.ended = run.beginning.began + at
+        run.entries.append(entry)
+        if run.status != RUNNING and self._bounds is not None:
+            self._trim(self._bounds)
+
+    async def go_on(
+        self,
+        chain: Chain,
+        beginning: Beginning,
+        says: Mapping[str, Json] | None = None,
+        *,
+        anew: bool = False,
+    ) -> TakenOver:
+        self._commit()
+        runs = self.shelf.of_chain(chain.root)
+        if not runs:
+            raise HistoryLost(f"{chain.root} is not kept any more")
+        head = runs[-1]
+        if head.beginning.id != chain.head.entry.id or self._is_running(head):
+            return TakenOver(head.beginning.id, None)
+        if head.status == RUNNING:
+            head.status = INTERRUPTED
+            head.is_lost = head.is_lost or head.beginning.id in self.shelf.losses
+        elif not (says or anew or head.status == INTERRUPTED):
+            return TakenOver(head.beginning.id, None)
+        if (why := self._entry(head).why_final) is not None:
+            raise HistoryLost(why)
+        log = Log(beginning, self, root=chain.root, last=_last_number(runs))
+        run = _Run(
+            beginning,
+            chain.root,
+            self,
+            self._boot,
+            self._keeps_values,
+            head.beginning.id,
+            is_uncertain=self._is_uncertain(head),
+        )
+        self.shelf.runs[beginning.id] = run
+        for task, word in (says or {}).items():
+            log.put(Happened(0.0, SAID, CallKey(task), word))
+        self._commit()
+        return TakenOver(beginning.id, log)
+
+    def _is_uncertain(self, head: _Run) -> bool:
+        """Whether a run that goes on from *head* comes after a new start of the machine."""
+        is_cut = (
+            head.status in (RUNNING, INTERRUPTED)
+            and head.beginning.durable is not Durable.POWER
+            and head.boot != self._boot
+        )
+        return head.is_uncertain or is_cut
+
+    def _is_running(self, run: _Run) -> bool:
+        return run.status == RUNNING and id(run.owner) in self.shelf.alive
+
+    # Reading.
+
+    async def runs(self, query: RunQuery) -> list[RunEntry]:
+        found = [
+            entry
+            for run in reversed(self.shelf.runs.values())
+            if _fits(entry := self._entry(run), query)
+            and (query.tool is None or any(fnmatchcase(tool, query.tool) for tool in _tools(run)))
+        ]
+        return found[: query.limit]
+
+    async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
+        run = self.shelf.runs.get(run_id)
+        if run is None or not (principal is None or may_see(principal, run.beginning.principal)):
+            return None
+        return KeptRun(self._entry(run), run.beginning.document, run.record)
+
+    async def output(self, run_id: str, task: str) -> Output | None:
+        run = self.shelf.runs.get(run_id)
+        if run is None or not run.has_values:
+            return None
+        runs = self.shelf.of_chain(run.chain)
+        for one in reversed(runs[: 1 + runs.index(run)]):
+            if settled := [row for row in _settled(one) if row.task == task]:
+                return settled[-1].output
+            calls = _calls(one, values=True)
+            if own := [call for call in calls if call.key[:3] == (task, None, ()) and call.ended]:
+                return own[-1].output
+        return None
+
+    async def calls(self, run_id: str, *, values: bool = False) -> list[KeptCall]:
+        run = self.shelf.runs.get(run_id)
+        found = [] if run is None else _calls(run, values=values)
+        return sorted(found, key=lambda call: call.admitted)
+
+    async def events(self, run_id: str) -> list[KeptEvent]:
+        run = self.shelf.runs.get(run_id)
+        return [] if run is None else list(_events(run))
+
+    async def settled(self, run_id: str) -> list[Settled]:
+        run = self.shelf.runs.get(run_id)
+        return [] if run is None else list(_settled(run))
+
+    async def chain(self, run_id: str, principal: Principal) -> Chain | None:
+        run = self.shelf.runs.get(run_id)
+        if run is None or not may_see(principal, run.beginning.principal):
+            return None
+        runs = self.shelf.of_chain(run.chain)
+        calls = {call.key: call for one in runs for call in _calls(one, values=True)}
+        uncertain = {run.beginning.id for run in runs if run.is_uncertain}
+        events = tuple(event for one in runs for event in _events(one))
+        head = runs[-1]
+        entry = self._entry(head)
+        is_lost = entry.is_lost or head.beginning.id in self.shelf.losses
+        return Chain(
+            run.chain,
+            KeptRun(replace(entry, is_lost=is_lost), head.beginning.document, head.record),
+            calls,
+            frozenset(key for key, call in calls.items() if call.run in uncertain),
+            {one.task: one for run in runs for one in _settled(run)},
+            events,
+            self._is_uncertain(head),
+        )
+
+    async def statistics(self) -> list[Figures]:
+        return [Figures(tool, tallies) for tool, tallies in sorted(self.shelf.figures.items())]
+
+    def _entry(self, run: _Run) -> RunEntry:
+        began = run.beginning
+        is_dead = run.status == RUNNING and not self._is_running(run)
+        return RunEntry(
+            began.id,
+            began.kind,
+            INTERRUPTED if is_dead else run.status,
+            began.began,
+            run.ended,
+            began.durable,
+            began.principal,
+            began.client,
+            began.desk,
+            began.name,
+            began.document_digest,
+            began.catalog_digest,
+            began.deadline,
+            run.resumed_from,
+            run.calls,
+            run.failed,
+            run.is_lost,
+            run.has_values,
+        )
+
+    # Housekeeping.
+
+    async def trim(self, limits: Limits) -> int:
+        return self._trim(limits)
+
+    def _trim(self, limits: Limits) -> int:
+        count = 0
+        while (root := self._surplus(limits)) is not None:
+            for run in self.shelf.of_chain(root):
+                del self.shelf.runs[run.beginning.id]
+            count += 1
+        return count
+
+    def _surplus(self, limits: Limits) -> str | None:
+        """Return the first run of the oldest chain that is above *limits*; None if all fit."""
+        chains: dict[str, list[_Run]] = {}
+        for run in self.shelf.runs.values():
+            chains.setdefault(run.chain, []).append(run)
+        kept = {Kind.DAG: 0, Kind.CALL: 0}
+        for run in self.shelf.runs.values():
+            kept[run.beginning.kind] += 1
+        is_large = sum(run.size_bytes for run in self.shelf.runs.values()) > limits.keep_bytes
+        oldest = self._now() - 86_400 * limits.keep_days
+        most = {Kind.DAG: limits.keep_runs, Kind.CALL: limits.keep_calls}
+        for root, runs in sorted(chains.items(), key=lambda item: _last_time(item[1])):
+            kind = runs[-1].beginning.kind
+            if not self._is_running(runs[-1]) and (
+                is_large or kept[kind] > most[kind] or _last_time(runs) < oldest
+            ):
+                return root
+        return None
+
+    async def close(self) -> None:
+        self._commit()
+        self.die()
+
+    def die(self) -> None:
+        """End as a process that is killed."""
+        self._is_dead = True
+        self._waiting.clear()
+        self.shelf.alive.discard(id(self))
+
+
+def _fits(entry: RunEntry, query: RunQuery) -> bool:
+    return (
+        (query.principal is None or entry.principal == query.principal)
+        and (query.kind is None or entry.kind is query.kind)
+        and (query.status is None or entry.status == query.status)
+        and (not query.failed or entry.status not in ("success", RUNNING))
+        and (query.since is None or entry.began > query.since)
+        and (query.document_digest is None or entry.document_digest == query.document_digest)
+    )
+
+
+def _tools(run: _Run) -> Iterator[str]:
+    for entry in run.entries:
+        if entry.admitted is not None:
+            yield entry.admitted.admission.tool
+
+
+def _last_time(runs: list[_Run]) -> float:
+    return max(run.beginning.began if run.ended is None else run.ended for run in runs)
+
+
+def _last_number(runs: list[_Run]) -> int:
+    return max((entry.number for run in runs for entry in run.entries), default=0)
+
+
+def _calls(run: _Run, *, values: bool) -> list[KeptCall]:
+    found: dict[tuple[CallKey, int], KeptCall] = {}
+    keeps = values and run.has_values
+    for _, number, row, admitted in run.entries:
+        if not isinstance(row, Intent | Outcome):
+            continue
+        assert admitted is not None
+        place, admission, sent_at = admitted
+        call = KeptCall(
+            run.beginning.id,
+            row.key,
+            row.attempt,
+            admission.tool,
+            admission.effect,
+            place,
+            admission.at,
+            sent_at,
+            None,
+            None,
+            hashlib.sha256(encode(admission.arguments)).hexdigest(),
+            admission.arguments if keeps else None,
+        )
+        if isinstance(row, Outcome):
+            call = replace(
+                call,
+                ended=number,
+                ended_at=row.at,
+                output=row.output if keeps else None,
+                error=row.error,
+                cached=row.cached,
+            )
+        found[row.key, row.attempt] = call
+    return list(found.values())
+
+
+def _events(run: _Run) -> Iterator[KeptEvent]:
+    for _, number, row, _ in run.entries:
+        if isinstance(row, Happened):
+            yield KeptEvent(run.beginning.id, number, row)
+
+
+def _settled(run: _Run) -> Iterator[Settled]:
+    for _, _, row, _ in run.entries:
+        if isinstance(row, Settled):
+            yield row if run.has_values else row._replace(output=None)

@@ -1,0 +1,78 @@
+"""Rows get their places, and admissions join what they admit."""
+
+from __future__ import annotations
+
+from plait.core.history import (
+    Admission,
+    Beginning,
+    CallKey,
+    Durable,
+    Effect,
+    Ending,
+    Happened,
+    Intent,
+    Outcome,
+)
+from plait.stores.history.log import Admitted, Entry, Log
+
+A, B = CallKey("a"), CallKey("b")
+ADMITS_A = Admission(A, 1, 0.5, "s:read", Effect.READ, {})
+ADMITS_B = Admission(B, 1, 0.5, "s:write", Effect.WRITE, {})
+
+
+class Taken(list[Entry]):
+    """A queue that takes entries, and commits none of them."""
+
+    add = list.append
+
+    async def committed(self, log: Log) -> bool:
+        return False
+
+    async def note_loss(self, run_id: str) -> None:
+        self.noted = [*getattr(self, "noted", []), run_id]
+
+
+def begun(durable: Durable = Durable.PROCESS, last: int = 0) -> tuple[Taken, Log]:
+    taken = Taken()
+    log = Log(Beginning("r_1", 1.0, {}, durable=durable), taken, last=last)
+    log.begin()
+    return taken, log
+
+
+def test_an_intent_is_a_row_of_its_own_only_if_its_call_is_no_read():
+    taken, log = begun()
+    for row in (ADMITS_A, ADMITS_B, Intent(A, 1, 0.6), Intent(B, 1, 0.7)):
+        log.put(row)
+    assert [entry.row for entry in taken] == [log.beginning, Intent(B, 1, 0.7)]
+    assert taken[1].admitted == Admitted(2, ADMITS_B, 0.7)
+
+
+def test_an_outcome_has_its_admission_and_the_time_at_which_the_call_left():
+    taken, log = begun()
+    for row in (ADMITS_A, ADMITS_B, Intent(A, 1, 0.6), Outcome(B, 1, 0.8), Outcome(A, 1, 0.9)):
+        log.put(row)
+    assert [(entry.number, entry.admitted, entry.ends_a_write) for entry in taken[1:]] == [
+        (3, Admitted(2, ADMITS_B), True),
+        (4, Admitted(1, ADMITS_A, 0.6), False),
+    ]
+
+
+def test_numbers_go_on_from_those_of_the_run_before():
+    taken, log = begun(last=7)
+    log.put(Happened(0.0, "woke"))
+    assert [entry.number for entry in taken] == [0, 8]
+
+
+def test_a_run_that_survives_nothing_holds_its_rows_until_it_has_ended():
+    taken, log = begun(Durable.OFF)
+    log.put(Happened(0.0, "woke"))
+    assert taken == []
+    log.put(Ending(1.0, "success", {}))
+    assert len(taken) == 3
+
+
+async def test_a_loss_is_noted_once_and_before_a_call_leaves():
+    taken, log = begun()
+    await log.secure()
+    await log.secure()
+    assert taken.noted == ["r_1"]
