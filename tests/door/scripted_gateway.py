@@ -9,6 +9,7 @@ It is started as `plait.machine` would be. `script.json` in the state folder say
     refuse    a code and a text, in the place of the hello's answer
     protocol  the only protocol version
     names     the variables that the settings name
+    notice    what the user should know about the settings
     max_line  the longest line that is taken
 """
 
@@ -157,6 +158,8 @@ class Link(asyncio.Protocol):
             self.report(frames.NAMES, 0, record([*fields, *names]))
         elif kind == frames.VALUES:
             self.values = dict(read_record(payload))
+            if notice := script.get("notice"):
+                self.report(frames.ERR, 0, str(notice).encode())
         elif kind == frames.REPLAY:
             key, note, line = payload.split(b"\0", 2)
             if key == b"initialize" and self._version(json.loads(line)) != note.decode():

@@ -290,9 +290,11 @@ async def test_settings_that_are_wrong_end_the_door_with_4(machine: ScriptedMach
 
 
 async def test_a_newer_door_goes_on_isolated(machine: ScriptedMachine):
-    machine.script(refuse=["version", "the gateway is older: it ends when no client uses it"])
+    refusal = ["version", "the gateway is older: it ends when no client uses it"]
+    machine.script(refuse=refusal, notice="servers.toml is not trusted")
     door = await machine.door()
     assert "it ends when no client uses it" in door.notes
+    assert "plait: servers.toml is not trusted\n" in door.notes
     assert dict((await door.value("look"))["hello"])["isolated"] == "1"
     assert machine.starts == 1
 

@@ -4,6 +4,7 @@ sockets, no SDK."""
 from __future__ import annotations
 
 import asyncio
+import codecs
 import gzip
 import json
 import socket
@@ -29,7 +30,16 @@ FAULTS = [
     "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json",
     "deep", "bad_gateway",
     "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded", "other_id",
+    "stream_other_id", "own_error_id", "stream_own_error_id", "text_id", "mark", "stream_mark",
 ]  # fmt: skip
+
+
+OTHER = b'{"jsonrpc": "2.0", "id": "another", "result": {"content": []}}'
+"""The answer to a request that nobody has sent."""
+OWN_ERROR = (
+    b'{"jsonrpc": "2.0", "id": "server-error", "error": {"code": -32603, "message": "no luck"}}'
+)
+"""An error as the Python SDK sends it, whatever the request."""
 
 
 class FaultyHttp:
@@ -152,9 +162,20 @@ class FaultyHttp:
             case "echo":
                 echoed = {"content": [], "structuredContent": message["params"]["arguments"]}
                 self._json(writer, message, echoed, kind=self.kind)
-            case "stream":
-                event = b"event: message\ndata: " + body + b"\n\n"
+            case "stream" | "stream_mark" | "stream_other_id" | "stream_own_error_id":
+                if name == "stream_other_id":
+                    body = OTHER
+                elif name == "stream_own_error_id":
+                    body = OWN_ERROR
+                mark = codecs.BOM_UTF8 if name == "stream_mark" else b""
+                event = b"event: message\ndata: " + mark + body + b"\n\n"
                 writer.write(stream_head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event))
+            case "mark":
+                self._body(writer, codecs.BOM_UTF8 + body)
+            case "text_id":
+                self._json(writer, {"id": str(message["id"])}, {"content": []})
+            case "own_error_id":
+                self._body(writer, OWN_ERROR)
             case "reset":
                 self._reset(writer)
             case "reset_in_body":
@@ -212,7 +233,7 @@ class FaultyHttp:
                     writer, b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (message["id"], result)
                 )
             case "other_id":
-                self._json(writer, {"id": "another"}, {"content": []})
+                self._body(writer, OTHER)
             case "bad_gateway":
                 self._status(writer, "502 Bad Gateway")
             case "stream_ends":

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 from mcp import MCPError
 
 from plait.core.ports import NO_CLIENT, Caller, RelayRequest
+from plait.core.tools.policy import ToolPolicy
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import MOST_QUESTIONS, MOST_ROUNDS, call_tool, relay
 from plait.downstream.server_requests.naming import named
 from plait.downstream.subscriptions import ServerSubscriptions
+from plait.downstream.transports.faults import Fault, made_error
 from plait.errors import (
     CallError,
     ConnectionLost,
@@ -226,3 +229,27 @@ async def test_a_relayed_answer_that_is_not_strict_json_is_not_passed_on() -> No
     session: Any = Session(lambda params: {"x": float("nan")})
     with pytest.raises(InvalidOutput, match="cannot be passed on"):
         await relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions())
+
+
+@pytest.mark.parametrize(
+    ("may_repeat", "hint"),
+    [
+        (False, "The call may have taken effect: check before you send it again."),
+        (True, "It can safely be sent again."),
+    ],
+)
+@pytest.mark.parametrize(
+    "end",
+    [
+        MCPError(types.CONNECTION_CLOSED, "Connection closed"),
+        MCPError.from_error_data(made_error(Fault.BROKEN, "it broke")),
+        anyio.BrokenResourceError(),
+    ],
+)
+async def test_whether_a_lost_call_may_be_sent_again_depends_on_its_tool(
+    end: Exception, may_repeat: bool, hint: str
+) -> None:
+    session: Any = Session(lambda _: end)
+    with pytest.raises(ConnectionLost) as lost:
+        await call_tool("s", session, a_call("s:do", policy=ToolPolicy(may_repeat=may_repeat)))
+    assert lost.value.hint == hint

@@ -66,6 +66,7 @@ async def test_each_pool_has_the_tools_of_a_shared_server_that_its_own_settings_
         await settled(other)
         assert pid_of(one) == pid_of(other)
         assert other.catalog().tools.keys() - one.catalog().tools.keys() == {"a:echo"}
+        assert "the settings exclude it" in one.catalog().unknown("", "a:echo").message
         for pool in (one, other):
             tools, [listing] = pool.catalog().tools, pool.offers()
             assert {f"a:{tool['name']}" for tool in listing.tools} == tools.keys()

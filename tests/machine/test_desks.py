@@ -228,8 +228,10 @@ async def test_an_untrusted_file_is_refused_to_a_person_and_empty_for_a_client(t
     environ = {"PLAIT_STATE_DIR": str(tmp_path / "state"), "XDG_CONFIG_HOME": "/nowhere"}
     found = Hello("1", "1", "d", tmp_path, (), environ, False)
     async with desks() as made:
-        async with made.open(found, {}) as desk:
+        async with made.open(found, {}) as desk, anyio.create_task_group() as tasks:
             assert desk.gateway.catalog().servers == {}
+            assert "plait trust" in desk.serve_client(tasks, "d").notice
+            tasks.cancel_scope.cancel()
         with pytest.raises(Refused, match="plait trust"):
             async with made.open(replace(found, client="call"), {}):
                 raise AssertionError

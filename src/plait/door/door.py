@@ -231,6 +231,8 @@ class Door:
             elif kind == frames.REFUSED:
                 self._take_refusal(payload)
                 break
+            elif kind == frames.ERR:
+                _note(os.fsdecode(payload))
             elif kind == frames.BYE:
                 self._take_leave(payload)
                 break

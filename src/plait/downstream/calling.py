@@ -11,11 +11,11 @@ from mcp import MCPError
 
 from ..core.ports import Caller, RelayRequest, ToolCall
 from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
-from ..errors import InvalidArguments, InvalidOutput, RpcError, ToolError
+from ..errors import ConnectionLost, InvalidArguments, InvalidOutput, RpcError, ToolError
 from .server_requests.naming import with_named_questions
 from .session import ProtocolSession
 from .subscriptions import ServerSubscriptions
-from .transports.faults import lost, translated
+from .transports.faults import SAFE_TO_REPEAT, lost, translated
 
 MOST_ROUNDS = 10
 """Most times that one request is sent again with answers to input requests."""
@@ -33,9 +33,13 @@ async def call_tool(server: str, session: ProtocolSession, call: ToolCall) -> Js
     if params is None:
         params = {"name": call.tool.name, "arguments": call.arguments}
     name = call.tool.full_name
-    return well_formed(
-        await request_answered(server, session, call.caller, name, "tools/call", params)
-    )
+    try:
+        result = await request_answered(server, session, call.caller, name, "tools/call", params)
+    except ConnectionLost as error:
+        if call.policy.may_repeat:
+            error.hint = SAFE_TO_REPEAT
+        raise
+    return well_formed(result)
 
 
 def well_formed(result: JsonObject) -> JsonObject:

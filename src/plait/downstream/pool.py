@@ -112,13 +112,14 @@ class Pool:
     def catalog(self) -> Catalog:
         if self._catalog is None:
             tools: list[Tool] = []
+            excluded: list[Tool] = []
             infos: list[ServerInfo] = []
             for name, held in self._held.items():
-                settings = self._settings[name]
-                chosen = [tool for tool in held.connection.tools if settings.includes(tool.name)]
-                tools += chosen
-                infos.append(replace(held.connection.info, tools=len(chosen)))
-            self._catalog = Catalog(tools, infos)
+                settings, before = self._settings[name], len(tools)
+                for tool in held.connection.tools:
+                    (tools if settings.includes(tool.name) else excluded).append(tool)
+                infos.append(replace(held.connection.info, tools=len(tools) - before))
+            self._catalog = Catalog(tools, infos, excluded)
         return self._catalog
 
     async def settled(self, names: Iterable[str] | None = None) -> None:

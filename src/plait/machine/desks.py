@@ -157,6 +157,7 @@ class Desk:
             read_only_tools(server, self.gateway),
             self._first_answer.set,
             self.config.source,
+            self.gateway.notice,
         )
 
     async def _start_servers_soon(self) -> None:

@@ -58,6 +58,7 @@ LOG = "t=1 WARN slow\n\nt=22 ERROR disk é full\n"
         ("from_json(@).a[0]", '{"a": [1]}', 1),
         ("from_json(@)", " [1.50] ", [1.5]),
         ("from_json(@)", "12345678901234567890123", 12345678901234567890123),
+        ("from_json(@)", '\ufeff{"a": 1}', {"a": 1}),
         ("from_json(@)", "{", None),
         ("from_json(@)", "", None),
         ("from_json(@)", "[NaN]", None),

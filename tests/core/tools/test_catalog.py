@@ -242,3 +242,16 @@ def test_a_tool_that_was_not_listed_is_of_the_server_that_the_catalogue_knows():
     assert (made.full_name, made.server_key, made.listed) == ("s:do", "s@1", False)
     assert (unknown.full_name, unknown.server_key, unknown.listed) == ("t:do", "t", False)
     assert (shown("s@1"), shown("t")) == ("s", "t")
+
+
+@table("name", ["s:log", "log", "s__log", "mcp__s__log"])
+def test_no_other_tool_is_suggested_for_one_that_the_settings_exclude(name: str) -> None:
+    catalog = Catalog(
+        [Tool("s", "slow"), Tool("s", "logs")],
+        [ServerInfo("s", ServerState.READY, tools=2)],
+        excluded=[Tool("s", "log")],
+    )
+    assert catalog.find(name) is None
+    problem = catalog.unknown("tasks[0].tool", name)
+    assert problem.message == "The tool s:log cannot be used: the settings exclude it."
+    assert (problem.hint, problem.fix) == ("Do without it, or ask the operator.", None)

@@ -37,6 +37,8 @@ def read(result: Any, max_bytes: int = 1000, **options: Any) -> Output:
         (text('"quoted"'), '"quoted"'),
         (text('{"a": 1, "a": 2}'), '{"a": 1, "a": 2}'),
         (text("{not json"), "{not json"),
+        (text('\ufeff{"a": 1}'), {"a": 1}),
+        (text("\ufeffa"), "\ufeffa"),
         (text("[NaN]"), "[NaN]"),
         (text("[" * 70 + "]" * 70), "[" * 70 + "]" * 70),
         (text(""), ""),

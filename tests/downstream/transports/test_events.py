@@ -57,6 +57,7 @@ def test_any_chunks_and_any_line_ends_give_the_same_events(
         (b"data: a\n\n", [Event("message", b"a")]),
         (b"data:a\r\rdata:  b\r\r", [Event("message", b"a"), Event("message", b" b")]),
         (b"\xef\xbb\xbfdata: a\n\n", [Event("message", b"a")]),
+        (b"data: \xef\xbb\xbf{}\n\n", [Event("message", b"{}")]),
         (b": ping\n\n\n\ndata\n\n", [Event("message", b"")]),
         (b"id: 7\nretry: 10\ndata:\n\n", [Event("message", b"", b"7", b"10")]),
         (b"id: 7\0\nretry: soon\nwhat: 1\n\n", []),

@@ -60,6 +60,10 @@ async def connected(
         ("not_json", InvalidOutput, "cannot be read"),
         ("no_object", InvalidOutput, "cannot be read"),
         ("deep", InvalidOutput, "cannot be read"),
+        ("other_id", InvalidOutput, r"another request, with the id another instead of \d+"),
+        ("stream_other_id", InvalidOutput, "another request, with the id another instead"),
+        ("own_error_id", ProtocolError, "web: no luck"),
+        ("stream_own_error_id", ProtocolError, "web: no luck"),
         ("stream_junk", InvalidOutput, "cannot be read"),
         ("stream_too_large", OutputTooLarge, "exceeded"),
         ("bad_gateway", ConnectionLost, "HTTP 502"),
@@ -242,9 +246,10 @@ async def test_calls_and_cancellations_follow_a_redirect_at_the_same_origin():
                 await anyio.sleep(0.01)
 
 
-async def test_an_answer_with_another_id_is_taken_for_the_one_to_the_request_that_was_posted():
+@pytest.mark.parametrize("fault", ["text_id", "mark", "stream_mark"])
+async def test_an_answer_is_read_whatever_is_odd_around_it(fault: str):
     async with connected() as (_, connection):
-        assert (await call(connection, "other_id"))["content"] == []
+        assert (await call(connection, fault))["content"] == []
 
 
 async def test_an_answer_that_drips_ends_when_its_caller_gives_up():

@@ -4,6 +4,7 @@ other."""
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import time
 from collections.abc import Iterable
@@ -219,3 +220,11 @@ def test_an_answer_of_too_many_values_fails_its_request_alone():
     assert faults([refused]) == [(7, Fault.TOO_LARGE)]
     assert "it holds more than 250,000 values" in str(refused.message)
     assert isinstance(read.message, types.JSONRPCResponse)
+
+
+def test_a_byte_order_mark_before_an_answer_changes_nothing():
+    lines = reader(7)
+    (message,) = lines.read(codecs.BOM_UTF8 + answer(7, x=1))
+    assert isinstance(message.message, types.JSONRPCResponse)
+    assert message.message.result == {"x": 1}
+    assert lines.invalid_lines == 0

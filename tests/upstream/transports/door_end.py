@@ -33,6 +33,7 @@ class House:
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.refusal: Refused | None = None
+        self.notice = ""
         self.values: dict[str, str] = {}
         self.drained = anyio.Event()
 
@@ -49,7 +50,13 @@ class House:
             self.drained.set()
             self.talk.blocked.set()
 
-        yield Served(self.talk.server(), drain, MAX_BYTES, lambda name: name.startswith("read"))
+        yield Served(
+            self.talk.server(),
+            drain,
+            MAX_BYTES,
+            lambda name: name.startswith("read"),
+            notice=self.notice,
+        )
 
     @asynccontextmanager
     async def carry_out(

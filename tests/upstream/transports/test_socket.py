@@ -105,3 +105,15 @@ async def test_a_person_who_goes_away_before_the_command_is_none_to_serve():
         await end.hello(client="call")
         await end.put(frames.END)
         assert await end.end() == []
+
+
+@pytest.mark.parametrize("isolated", ["0", "1"])
+async def test_a_notice_about_the_settings_is_sent_to_a_client_that_does_not_see_the_log(
+    isolated: str,
+):
+    async with door() as end:
+        end.house.notice = "servers.toml is not trusted"
+        await end.hello(isolated=isolated)
+        await end.put(frames.END)
+        notes = [payload for kind, _, payload in await end.end() if kind == frames.ERR]
+    assert notes == ([b"servers.toml is not trusted"] if isolated == "0" else [])

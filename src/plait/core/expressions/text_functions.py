@@ -49,7 +49,7 @@ def _changed(change: Callable[[str], str]) -> Callable[..., Any]:
 def _from_json(budget: Budget, text: str) -> Any:
     budget.make_text(len(text))
     try:
-        value = loads(text, RESULT_DEPTH)
+        value = loads(text.removeprefix("\ufeff"), RESULT_DEPTH)
     except NotStrict:
         return None
     budget.make(size([value]))

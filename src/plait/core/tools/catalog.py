@@ -34,6 +34,9 @@ class ServerState(StrEnum):
     STOPPED = "stopped"
 
 
+DO_WITHOUT = "Do without it, or ask the operator."
+
+
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
     """One downstream server as people and models see it."""
@@ -170,11 +173,18 @@ def digest_of(tools: Iterable[Tool]) -> str:
 
 
 class Catalog:
-    """All tools of all servers at one moment; never changed, only replaced."""
+    """All tools of all servers at one moment; never changed, only replaced. The *excluded* tools
+    are there too, and cannot be used: the settings exclude them."""
 
-    def __init__(self, tools: Iterable[Tool] = (), servers: Iterable[ServerInfo] = ()) -> None:
+    def __init__(
+        self,
+        tools: Iterable[Tool] = (),
+        servers: Iterable[ServerInfo] = (),
+        excluded: Iterable[Tool] = (),
+    ) -> None:
         self.tools: dict[str, Tool] = {tool.full_name: tool for tool in tools}
         self.servers: dict[str, ServerInfo] = {server.name: server for server in servers}
+        self._excluded = tuple(excluded)
 
     def __len__(self) -> int:
         return len(self.tools)
@@ -237,6 +247,9 @@ class Catalog:
             return Problem(
                 path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id
             )
+        if self._excluded and (excluded := Catalog(self._excluded).find(name)) is not None:
+            message = f"The tool {excluded.full_name} cannot be used: the settings exclude it."
+            return Problem(path, "unknown_tool", message, DO_WITHOUT, id)
         if colon and (why := self._left_out(server, tool_name)) is not None:
             message = f'The tool "{name[:120]}" cannot be used.'
             return Problem(path, "unknown_tool", message, f"Of {server}: {why}.", id)

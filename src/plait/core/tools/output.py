@@ -105,9 +105,10 @@ def _of_blocks(blocks: list[JsonObject]) -> Json:
 
 
 def _of_text(text: str) -> Json:
-    if text.lstrip()[:1] in {"{", "["}:
+    json = text.removeprefix("\ufeff")
+    if json.lstrip()[:1] in {"{", "["}:
         try:
-            return loads(text)
+            return loads(json)
         except TooManyValues:
             raise
         except NotStrict:

@@ -14,7 +14,7 @@ from mcp_types import jsonrpc_message_adapter
 from ...core.values.strict import RESULT_DEPTH, NotStrict, loads
 from ..mcp_sdk import SessionMessage
 from .faults import Fault, made_error, unreadable
-from .lines import HEAD_BYTES, answered_id, names_a_method
+from .lines import HEAD_BYTES, MARK, answered_id, names_a_method
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,6 @@ MESSAGE_DEPTH = RESULT_DEPTH + 2
 writes a part of them to the log."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +86,15 @@ class Events:
     def _end(self, line: bytes) -> Iterator[Event]:
         """Take a whole *line*; a blank one ends the event, which is yielded."""
         if not self._has_begun:
-            self._has_begun, line = True, line.removeprefix(_MARK)
+            self._has_begun, line = True, line.removeprefix(MARK)
         if line:
             if not self._is_skipping:
                 self._field(line)
             return
         is_there = self._data or self._kind or self._id is not None or self._retry is not None
         if is_there and not self._is_skipping:
-            yield Event(self._kind or "message", b"\n".join(self._data), self._id, self._retry)
+            data = b"\n".join(self._data).removeprefix(MARK)
+            yield Event(self._kind or "message", data, self._id, self._retry)
         self._is_skipping = False
         self._clear()
 

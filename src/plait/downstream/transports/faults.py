@@ -36,6 +36,8 @@ MAX_MESSAGE_CHARS = 2_000
 MOST_PAGES = 3
 """Most web pages that the hint of an error names."""
 UNKNOWN_EFFECT = "The call may have taken effect: check before you send it again."
+SAFE_TO_REPEAT = "It can safely be sent again."
+"""In its place, for tools that change nothing or that may be called twice."""
 
 LONGEST_WAIT_S = 3_600
 """Longest pause that a server can ask for."""

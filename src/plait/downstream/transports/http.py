@@ -22,10 +22,12 @@ from anyio.abc import TaskGroup
 from ...waiting import Signal
 from .events import Event, Events, Unreadable, read_event
 from .faults import TRY_LATER, Fault, described, made_error
+from .lines import MARK
 from .network import certificates_for, proxy_for
 from .responses import (
     compression_of,
     kind_of,
+    other_answer,
     read_answer,
     says_session_lost,
     session_fault,
@@ -108,7 +110,9 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
                 )
             case answer if response.status_code in _SAYS_MORE:
                 return _failed(request, status_error(response, body=body))
-            case answer if answer.id != id:  # it can only answer this request
+            case types.JSONRPCResponse(id=other) if (wrong := other_answer(id, other)) is not None:
+                return _failed(request, wrong)
+            case answer if answer.id != id:  # many errors have no id, or one of their own
                 body = answer.model_copy(update={"id": id}).model_dump_json(by_alias=True).encode()
         response.headers["content-type"] = "application/json"  # as it has been read
         return _with_body(request, response, body)
@@ -130,7 +134,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
             return b"", _broken_off(error)
         finally:
             await response.aclose()
-        return b"".join(parts), None
+        return b"".join(parts).removeprefix(MARK), None
 
     def _streamed(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(response.stream, httpx2.AsyncByteStream)
@@ -205,6 +209,10 @@ class _GuardedStream(httpx2.AsyncByteStream):
                 return b""
             case types.JSONRPCError(error=error) if self._has_session and says_session_lost(error):
                 return self._error_event(made_error(Fault.SESSION_LOST, error.message))
+            case types.JSONRPCError(id=other, error=error) if other != self._id:
+                return self._error_event(error) or _written(event)
+            case types.JSONRPCResponse(id=other) if wrong := other_answer(self._id, other):
+                return self._error_event(wrong)
         return _written(event)
 
     def _error_event(self, error: types.ErrorData) -> bytes:

@@ -24,6 +24,8 @@ from ...core.values.strict import Json, JsonObject, NotStrict, decode
 from ..mcp_sdk import SessionMessage
 from .faults import Fault, made_error, unreadable
 
+MARK = b"\xef\xbb\xbf"
+"""The byte order mark, which some servers write before their JSON."""
 HEAD_BYTES, TAIL_BYTES = 64 * 1024, 64
 """Bytes at the beginning and the end of an unreadable line that are searched for a request id."""
 
@@ -104,7 +106,7 @@ class Lines:
         """Parse *line*; None if it is invalid, or a waiter or `on_notification` has taken it."""
         id: types.RequestId | None = None
         try:
-            value = decode(line)
+            value = decode(line.removeprefix(MARK))
             if isinstance(value, list) and (failed := self._fail_batch(value)) is not None:
                 return next(filter(None, failed), None)
             if isinstance(value, dict):

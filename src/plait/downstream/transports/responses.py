@@ -68,6 +68,17 @@ def read_answer(
     return made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
 
 
+def other_answer(id: types.RequestId | None, other: types.RequestId) -> types.ErrorData | None:
+    """The error for the request *id* whose own response holds the result of a request *other*; None
+    if that is the same one, also as text, or *id* is unknown. It may be the answer to somebody
+    else, such as one that a proxy has kept."""
+    if id is None or str(other) == str(id):
+        return None
+    named = printable(str(other))[:80]
+    reason = f"it is the answer to another request, with the id {named} instead of {id}"
+    return made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
+
+
 def status_error(
     response: httpx2.Response, fault: Fault = Fault.STATUS, body: bytes = b""
 ) -> types.ErrorData:

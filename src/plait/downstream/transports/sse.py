@@ -24,6 +24,7 @@ from ..mcp_sdk import SessionMessage, stream_within_origin
 from .events import Events, delivered, read_event
 from .faults import REDIRECTED, Fault, made_error
 from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client
+from .lines import MARK
 from .responses import compression_of, kind_of, session_fault, status_error
 
 log = logging.getLogger(__name__)
@@ -216,4 +217,4 @@ async def _head(response: httpx2.Response) -> bytes:
                     break
         except httpx2.TransportError:
             pass  # the status is enough
-    return bytes(body[:MAX_REASON_BYTES])
+    return bytes(body[:MAX_REASON_BYTES].removeprefix(MARK))

@@ -92,6 +92,8 @@ class Served:
     """Called after each message to the client."""
     settings: str = ""
     """Where its settings are from."""
+    notice: str = ""
+    """A note to its user about the settings; empty without one."""
 
 
 class Errand(Protocol):

@@ -102,6 +102,8 @@ class Link:
         # A late answer to a question of an earlier gateway must not be taken for one of ours.
         ids = (f"{self._host.instance}-{number}" for number in count(1))
         async with self._host.open(hello, values) as served:
+            if served.notice and not hello.is_isolated:  # whose log is at the client already
+                self.stream.put(frames.ERR, served.notice.encode(errors="replace"))
             session = DoorSession(self.stream, served)
             self.hello, self._served, self._session = hello, served, session
             async with conversing(served.server, session.send, self.stream, ids) as conversation:
