@@ -188,6 +188,7 @@ class FakeServers:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         if name not in self.tools:
             raise ProtocolError(f"{call.tool.server}: Unknown tool: {call.tool.name}")
+        await call.caller.leave()
         self.calls.append((name, call.arguments))
         answer = await self._answer(call, self.tools[name][1])
         if isinstance(answer, dict) and answer.keys() & {"isError", "structuredContent"}:

@@ -19,6 +19,7 @@ PlaitError
     ├── OutputTooLarge      the answer, or what a run keeps, is above its limit
     ├── LimitExceeded       the run would make more calls than its limit
     ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to the value
+    ├── InDoubt             an earlier run may have sent it, and did not live to see the answer
     ├── HistoryUnavailable  its start, which has to survive, could not be written: it was not sent
     └── InternalError       our fault: the message has an id to find it in the log
 
@@ -186,6 +187,13 @@ class ExpressionFailed(CallError):
     code = "invalid_expression"
 
 
+class InDoubt(CallError):
+    """The call may have been sent by an earlier run, which did not live to see its answer; it was
+    not sent again."""
+
+    code = "in_doubt"
+
+
 class HistoryUnavailable(CallError):
     """The call was not sent: its start could not be written, which it has to survive."""
 
@@ -194,3 +202,8 @@ class HistoryUnavailable(CallError):
 
 class InternalError(CallError):
     code = "internal"
+
+
+def error_class(code: str) -> type[CallError]:
+    """Return the class of the errors of a call with *code*; `CallError` if there is none."""
+    return next((kind for kind in CallError.__subclasses__() if kind.code == code), CallError)

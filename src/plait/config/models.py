@@ -287,6 +287,25 @@ class PolicySettings(_Section):
     deny: tuple[ToolPattern, ...] = ()
 
 
+class HistorySettings(_Section):
+    """`[history]`"""
+
+    enabled: bool = True
+    """Whether runs are written to the disk."""
+    durable: Literal["process", "power", "off"] = "process"
+    """The end of a gateway that its runs survive, where they do not say it themselves."""
+    resume: Literal["never", "safe"] = "never"
+    """Whether a gateway that starts goes on by itself with interrupted runs that have nothing in
+    doubt."""
+    outputs: bool = True
+    """Whether arguments and outputs are kept. Runs cannot be resumed without."""
+    keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 30
+    keep_runs: Count = 10_000
+    keep_calls: Annotated[int, Field(ge=0)] = 10_000
+    """Calls by name."""
+    keep_bytes: Count = 2 * 2**30
+
+
 class ProfileSettings(_Section):
     """`[profiles.NAME]`: a part of the settings, for one kind of work."""
 
@@ -305,6 +324,7 @@ class Settings(_Section):
     servers: dict[ServerName, ServerSettings] = Field(default_factory=dict)
     tools: dict[ToolPattern, ToolSettings] = Field(default_factory=dict)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    history: HistorySettings = Field(default_factory=HistorySettings)
     profiles: dict[ServerName, ProfileSettings] = Field(default_factory=dict)
 
 

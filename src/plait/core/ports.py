@@ -155,6 +155,12 @@ class Caller(Protocol):
         waited for, and goes on from "… was not sent in 5 s: "."""
         return
 
+    async def leave(self) -> None:
+        """Wait until the request may be sent, now that its server is reached: one that changes
+        something is sent only once its start is written. Raises `CallError` if it may not be
+        sent."""
+        return
+
     def answered_from_cache(self) -> None:
         """Note that the answer came from the cache."""
         return
@@ -197,6 +203,8 @@ class CallId(NamedTuple):
     attempt: int = 1
     at: tuple[int, ...] = ()
     """The items of the groups around the task, the outermost first."""
+    round: int = 0
+    """The number of answers after which its `repeat` made it again."""
 
 
 class ToolCall(NamedTuple):

@@ -155,10 +155,12 @@ class ProtocolSession:
         heard = self.silence.heard()
         try:
             if self._direct is not None and not origin.may_ask:
+                await caller.leave()
                 result = await self._direct.request(method, params, on_progress, origin)
             else:
                 origin.kind = kind_of(method, params)
                 async with self._server_requests.turn(origin):
+                    await caller.leave()
                     heard = self.silence.heard()
                     if self._direct is not None:
                         result = await self._direct.request(method, params, on_progress, origin)

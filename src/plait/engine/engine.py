@@ -7,13 +7,14 @@ found by its id whoever began it, if its principal is the same.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
+from ..core.history import Chain, History, RunLog
 from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
 from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
@@ -30,7 +31,9 @@ from ..core.values.problems import nearest, some_of
 from ..errors import CallError, UnknownRun
 from ..waiting import Signal
 from .lookups import AS_WRITTEN, Lookups
+from .recalling import Recalling
 from .runner import MAX_OUTPUT_BYTES, Runner
+from .writing import Writing, is_end_of_task
 
 STOP_S = 5.0
 """Seconds for a cancelled run to end, and for what cleans up once the engine stops."""
@@ -47,10 +50,11 @@ NO_SUCH_RUN = "Unknown run id."
 class _LiveRun:
     """An active run, and the signals for its followers."""
 
-    __slots__ = ("_record", "changed", "finished", "latest", "run")
+    __slots__ = ("_record", "changed", "finished", "latest", "run", "writing")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, writing: Writing | None = None) -> None:
         self.run = run
+        self.writing = writing
         self.finished = anyio.Event()
         self.changed = Signal()
         self.latest: str | None = None
@@ -64,6 +68,11 @@ class _LiveRun:
 
     def output(self, task: str) -> Output | None:
         return self.run.states[task].output
+
+    async def committed(self) -> None:
+        """Wait until what has happened to the run is in the history."""
+        if self.writing is not None:
+            await self.writing.log.committed()
 
 
 class Engine:
@@ -83,8 +92,12 @@ class Engine:
         observers: Sequence[Observer] = (),
         limits: Limits | None = None,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        history: History | None = None,
     ) -> None:
-        """*limits* and *max_output_bytes* are for what belongs to no desk."""
+        """*limits* and *max_output_bytes* are for what belongs to no desk. Runs are written to
+        *history*, if there is one."""
+        self.history = history
+        self._recalling = None if history is None else Recalling(history, runs)
         self.learned = ToolStats(enabled=False) if learned is None else learned
         self.lookups = Lookups(resolver or AS_WRITTEN)
         self._call_tool = call_tool
@@ -93,6 +106,8 @@ class Engine:
         self._scheduler = Scheduler(limits or Limits(), self.learned)
         self._max_output_bytes = max_output_bytes
         self._live: dict[str, _LiveRun] = {}
+        self._ending: dict[str, RunLog] = {}
+        """The runs that have ended, and whose end is being committed."""
         self._numbers = 0
         self._tasks: TaskGroup | None = None
         self._stops_at: float | None = None
@@ -156,10 +171,10 @@ class Engine:
         self._numbers += 1
         return self._numbers
 
-    def submit(self, run: Run, caller: Caller) -> None:
-        """Start *run* for *caller*."""
-        self._live[run.id] = _LiveRun(run)
-        self._runner.submit(run, caller)
+    def submit(self, run: Run, caller: Caller, writing: Writing | None = None) -> None:
+        """Start *run* for *caller*; it is written with *writing*."""
+        self._live[run.id] = _LiveRun(run, writing)
+        self._runner.submit(run, caller, writing)
 
     def active(self, principal: Principal) -> list[Run]:
         """List the active runs of *principal*."""
@@ -168,10 +183,16 @@ class Engine:
     async def wait(self, run_id: str, seconds: float | None, principal: Principal) -> RunResult:
         """Wait up to *seconds* for the end of the run; gives its result, or its state so far."""
         if (live := self._live_run(run_id, principal)) is None:
+            if (log := self._ending.get(run_id)) is not None:
+                await log.committed()
+            elif self._recalling is not None:
+                await self._recalling.wait(run_id, principal, seconds)
             return self.result(run_id, principal)
         with anyio.move_on_after(seconds):
             await live.finished.wait()
-        return result_of(live.record(), live.output)
+        result = result_of(live.record(), live.output)
+        await live.committed()
+        return result
 
     async def follow(self, run_id: str, principal: Principal) -> AsyncIterator[Progress]:
         """Report the progress of the run: at once, then as tasks settle (at most ten times a
@@ -187,6 +208,24 @@ class Engine:
                 with anyio.move_on_after(BURST_S):
                     await live.finished.wait()
         yield progress_of(live.record())
+
+    async def recall(self, run_id: str, principal: Principal) -> RunRecord:
+        """Return the record of a run as it is now, also of one of another process. Raises
+        `UnknownRun`."""
+        if self._recalling is not None and self._live_run(run_id, principal) is None:
+            await self._recalling.recall(run_id, principal)
+        return self.record(run_id, principal)
+
+    async def chain(self, run_id: str, principal: Principal) -> Chain | None:
+        """Return what to go on from; None if the history does not have it."""
+        return None if self.history is None else await self.history.chain(run_id, principal)
+
+    async def interrupted(self, principal: Principal, seconds: float) -> Mapping[str, str]:
+        """Return the interrupted runs of *principal* that began within the last *seconds*, by the
+        digest of their documents."""
+        if self._recalling is None:
+            return {}
+        return await self._recalling.interrupted(principal, seconds)
 
     def is_done(self, run_id: str, principal: Principal) -> bool:
         """Whether the run has ended."""
@@ -242,6 +281,11 @@ class Engine:
         for run_id in list(self._scheduler.runs):
             self._runner.cancel(run_id)
 
+    async def _commit(self, run_id: str) -> None:
+        """Wait until the end of a run is in the history."""
+        await self._ending[run_id].committed()
+        del self._ending[run_id]
+
     def _live_run(self, run_id: str, principal: Principal) -> _LiveRun | None:
         live = self._live.get(run_id)
         return live if live is not None and may_see(principal, live.run.principal) else None
@@ -253,6 +297,9 @@ class Engine:
             case Changed():
                 if (live := self._live.get(notice.key.run)) is not None:
                     live.changed.notify()
+                    if live.writing is not None and is_end_of_task(notice):
+                        output = live.output(notice.key.task)
+                        live.writing.settle(notice, output, notice.at)
             case Progressed(key, progress, total, message):
                 if (live := self._live.get(key.run)) is not None:
                     done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
@@ -262,6 +309,10 @@ class Engine:
                     live.changed.notify()
             case Finished(run_id):
                 live = self._live.pop(run_id)
+                if live.writing is not None:
+                    live.writing.end(live.record())
+                    self._ending[run_id] = live.writing.log
+                    self.start_soon(partial(self._commit, run_id))
                 states = live.run.states
                 outputs = {
                     id: state.output for id, state in states.items() if state.output is not None

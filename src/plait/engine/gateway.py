@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
+from ..core.history import Durable, History
 from ..core.language.dag import Dag
-from ..core.language.reader import read_dag
-from ..core.planning.plan import MAX_CALLS, Plan, TakenOver
+from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
 from ..core.results.progress import Progress
 from ..core.results.record import RunRecord
 from ..core.results.result import RunResult
-from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
 from ..core.scheduling.direct_calls import CallRequests
-from ..core.scheduling.earlier_items import EarlierItems
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
-from ..core.scheduling.locating import PROMPT_S
 from ..core.scheduling.run import Run
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
@@ -35,9 +32,11 @@ from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import JsonObject
 from ..errors import InvalidDag
-from .checking import Checking, names_of_tools
-from .engine import NO_SUCH_RUN, STOP_S, Engine
+from .checking import Checking
+from .engine import STOP_S, Engine
 from .lookups import AS_WRITTEN
+from .preparing import Preparing
+from .writing import Writing, begin
 
 if (
     TYPE_CHECKING
@@ -65,6 +64,9 @@ class GatewayLimits:
     max_output_bytes: int = 10 * 2**20
     max_run_bytes: int = 256 * 2**20
     max_calls: int = MAX_CALLS
+    durable: Durable = Durable.PROCESS
+    keeps_history: bool = True
+    keeps_values: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,11 @@ class Gateway:
         resolver: ResourceResolver | None = AS_WRITTEN,
         observers: Sequence[Observer] = (),
         engine: Engine | None = None,
+        history: History | None = None,
         desk: str = NO_DESK,
     ) -> None:
         """With *engine*, which others share, this is the configuration *desk* of it; *call_tool*,
-        *runs*, *learned* and *observers* are the engine's then."""
+        *runs*, *learned*, *observers* and *history* are the engine's then."""
         self.notice = ""
         """A message to clients about the settings as a whole; empty if there is none."""
         self._servers = servers
@@ -117,6 +120,7 @@ class Gateway:
             observers=observers,
             limits=self._limits.concurrency,
             max_output_bytes=self._limits.max_output_bytes,
+            history=history,
         )
         self.learned = self.engine.learned
         self._checking = self._checking_now()
@@ -217,14 +221,22 @@ class Gateway:
 
     async def plan(self, document: object, principal: Principal = USER) -> JsonObject:
         """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
-        plan, conflicts, done, _ = await self._prepare(document, principal)
-        return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done.keys())
+        preparing = self._preparing()
+        prepared = await preparing.prepare(preparing.read(document), principal)
+        plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
+        return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
 
     async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
-        the run belongs to its principal. Raises `InvalidDag`, also for a dry run, which `plan`
-        answers."""
-        plan, conflicts, reused, items = await self._prepare(document, caller.principal)
+        the run belongs to its principal. Where it goes on from a run that another caller goes on
+        with already, or that has ended, that is the run. Raises `InvalidDag`, also for a dry run,
+        which `plan` answers."""
+        preparing = self._preparing()
+        reading = preparing.read(document)
+        if (there := await preparing.there_already(reading.dag, caller.principal)) is not None:
+            return Submitted(there.id, there.dag, there.notes)
+        prepared = await preparing.prepare(reading, caller.principal)
+        plan = prepared.plan
         if plan.dag.dry_run:
             message = "A dry run was asked for, and nothing was run."
             raise InvalidDag([Problem("dry_run", "not_run", message, "Gateway.plan answers it.")])
@@ -236,17 +248,27 @@ class Gateway:
             client=caller.connection,
             desk=self.desk,
             number=self.engine.next_number(),
-            conflicts=conflicts,
-            reused=reused,
-            earlier_items=items,
+            conflicts=prepared.conflicts,
+            reused=prepared.outputs,
+            earlier_items=prepared.items,
             began=time.time(),
             jitter=random.random,
-            timeout_s=plan.dag.timeout_s or self._limits.timeout_s,
+            timeout_s=prepared.left_s or plan.dag.timeout_s or self._limits.timeout_s,
             max_items=self._limits.max_items,
             max_bytes=self._limits.max_run_bytes,
             max_calls=self._limits.max_calls,
         )
-        self.engine.submit(run, caller)
+        writing: Writing | None = None
+        history = self.engine.history
+        if history is not None and self._limits.keeps_history:
+            beginning = prepared.beginning(run, self._limits.durable)
+            says = reading.dag.in_doubt or {}
+            begun = await begin(history, beginning, prepared.chain, prepared.line, says)
+            if isinstance(begun, str):  # another caller was faster
+                record = await self.engine.recall(begun, caller.principal)
+                return Submitted(record.id, record.dag, record.notes)
+            writing = begun
+        self.engine.submit(run, caller, writing)
         return Submitted(run.id, plan.dag, plan.notes)
 
     def _check_share(self, principal: Principal, tasks: int) -> None:
@@ -291,6 +313,11 @@ class Gateway:
         """List the ids of the kept runs of *principal*, the latest first; empty for `ANYONE`."""
         return self.engine.ids(principal)
 
+    async def recall(self, run_id: str, principal: Principal = USER) -> RunRecord:
+        """Return the record of a run as it is now, also of one of another process, and let the
+        other verbs know it. Raises `UnknownRun`."""
+        return await self.engine.recall(run_id, principal)
+
     def record(self, run_id: str, principal: Principal = USER) -> RunRecord:
         """Return the record of a run as it is now. Raises `UnknownRun`."""
         return self.engine.record(run_id, principal)
@@ -308,7 +335,7 @@ class Gateway:
     ) -> RunResult:
         """Cancel a run, if it is still active; gives its result, or after *seconds*, if tasks that
         clean up still run, its state so far. Raises `UnknownRun`."""
-        self.record(run_id, principal)
+        await self.engine.recall(run_id, principal)
         self.engine.cancel(run_id)
         return await self.wait(run_id, seconds, principal)
 
@@ -317,43 +344,17 @@ class Gateway:
         the first time. Whoever waits for a run gets its result."""
         self.engine.cancel_all()
 
-    async def _prepare(
-        self, document: object, principal: Principal
-    ) -> tuple[Plan, Conflicts, dict[str, Output], dict[str, EarlierItems]]:
-        """Check *document* and lay it out. Also return the outputs and items that it takes over
-        from an earlier run."""
-        from ..core.results.resume import Tools, refuse_repeats, resume
-
-        limits = self._limits
-        reading = read_dag(
-            document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes
+    def _preparing(self) -> Preparing:
+        return Preparing(
+            self.engine,
+            self.catalog,
+            self._checking,
+            self._policy,
+            partial(self._reach, seconds=LONGEST_START_S),
+            max_tasks=self._limits.max_tasks,
+            max_bytes=self._limits.max_document_bytes,
+            detects_conflicts=self._resolver is not None,
         )
-        tools = [*names_of_tools(reading.dag.tasks)]
-        await self._reach(tools, LONGEST_START_S)
-        taken_over: dict[str, TakenOver] = {}
-        outputs: dict[str, Output] = {}
-        items: dict[str, EarlierItems] = {}
-        earlier: RunRecord | None = None
-        if (run_id := reading.dag.resume_from) is not None:
-            earlier = self.engine.find(run_id, principal)
-            if earlier is None:
-                hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
-                unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
-                raise InvalidDag([*reading.problems, unknown], reading.notes)
-            reading, taken_over, outputs, items = resume(
-                reading,
-                earlier,
-                partial(self.engine.kept_output, run_id),
-                Tools(self._full_name, self._may_repeat),
-            )
-        plan = await self._checking.plan(reading, self.catalog(), taken_over)
-        if earlier is not None:
-            refuse_repeats(plan, items, earlier)
-        if self._resolver is None:
-            return plan, Conflicts(), outputs, items
-        accesses = planned_accesses(plan, outputs.keys())
-        places = await self.engine.lookups.locate(accesses.files(), PROMPT_S)
-        return plan, find_conflicts(plan, accesses, places), outputs, items
 
     def _checking_now(self) -> Checking:
         limits = self._limits
@@ -365,14 +366,6 @@ class Gateway:
         return CallRequests(
             self._policy, detect_conflicts=self._resolver is not None, desk=self.desk
         )
-
-    def _full_name(self, tool: str) -> str:
-        found = self.catalog().find(tool)
-        return tool if found is None else found.full_name
-
-    def _may_repeat(self, full_name: str) -> bool:
-        found = self.catalog().tools.get(full_name)
-        return found is not None and self._policy.of(found).may_repeat
 
     async def _reach(self, names: Iterable[str], seconds: float) -> None:
         """Wait for the servers of the tools *names*, if they are still being connected to."""

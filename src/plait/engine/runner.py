@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -45,6 +46,7 @@ from ..waiting import Signal
 from .direct_calls import DirectCalls
 from .lookups import AS_WRITTEN, Lookups
 from .running_call import RunningCall, internal_error, out_of_time
+from .writing import Writing
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,8 @@ class Runner:
         """Cancel scope of each unanswered command; None until it starts."""
         self._callers: dict[str, Caller] = {}
         """The caller of each run that has one."""
+        self._writing: dict[str, Writing] = {}
+        """The runs that are written to the history."""
         self._aborted: set[Key] = set()
         self._unsent: dict[Key, str] = {}
         """The reasons why calls that were cancelled just now were not sent."""
@@ -113,10 +117,12 @@ class Runner:
         while self._scopes:
             await self._answered.wait()
 
-    def submit(self, run: Run, caller: Caller = NO_CLIENT) -> None:
-        """Start *run* for *caller*."""
+    def submit(self, run: Run, caller: Caller = NO_CLIENT, writing: Writing | None = None) -> None:
+        """Start *run* for *caller*; it is written with *writing*."""
         if caller is not NO_CLIENT:
             self._callers[run.id] = caller
+        if writing is not None:
+            self._writing[run.id] = writing
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
 
     def change_limits(self, limits: Limits, max_output_bytes: int, desk: str = NO_DESK) -> None:
@@ -134,7 +140,16 @@ class Runner:
         self._feed(CancelRequested(run_id, at_once))
 
     def _feed(self, event: Event) -> None:
-        self._carry_out(self._scheduler.handle(event, self._now()))
+        self._carry_out(self._handle(event))
+
+    def _handle(self, event: Event) -> Step:
+        """Write *event* to the history of its run, then let the scheduler handle it."""
+        now = self._now()
+        if self._writing:
+            run = event.run if isinstance(event, CancelRequested) else event.key.run
+            if (writing := self._writing.get(run)) is not None:
+                writing.write(event, now)
+        return self._scheduler.handle(event, now)
 
     def _carry_out(self, step: Step) -> None:
         for command in self._begin(step):
@@ -142,29 +157,44 @@ class Runner:
 
     def _begin(self, step: Step) -> list[Answerable]:
         """Send the notices of *step* and abort what it aborts; gives the commands to be
-        answered."""
-        for notice in step.notices:
-            self._notify(notice)
+        answered, without those that were answered at once."""
         begun: list[Answerable] = []
-        located: list[Located] = []
-        for command in step.commands:
-            match command:
-                case Abort(key) if key in self._scopes:
-                    self._aborted.add(key)
-                    if (scope := self._scopes[key]) is not None:
-                        scope.cancel()
-                case Call(Key(run="")):
-                    self.direct_calls.admit(command)
-                case Refuse(key, error):
-                    self.direct_calls.refuse(key, error)
-                case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
-                    located.append(Located(key, places))
-                case Locate() | Call() | Sleep():
-                    self._scopes[command.key] = None
-                    begun.append(command)
-        for event in located:
-            begun += self._begin(self._scheduler.handle(event, self._now()))
-        return begun
+        answers: deque[Event] = deque()
+        while True:
+            for notice in step.notices:
+                self._notify(notice)
+            for command in step.commands:
+                match command:
+                    case Abort(key) if key in self._scopes:
+                        self._aborted.add(key)
+                        if (scope := self._scopes[key]) is not None:
+                            scope.cancel()
+                    case Call(Key(run="")):
+                        self.direct_calls.admit(command)
+                    case Refuse(key, error):
+                        self.direct_calls.refuse(key, error)
+                    case Call(key) if (answer := self._known_answer(command)) is not None:
+                        answers.append(answer)
+                    case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
+                        answers.append(Located(key, places))
+                    case Locate() | Call() | Sleep():
+                        self._scopes[command.key] = None
+                        begun.append(command)
+            if not answers:
+                return begun
+            step = self._handle_known(answers.popleft())
+
+    def _known_answer(self, call: Call) -> Event | None:
+        """Return the answer of *call* if an earlier run has it; else note that it may start."""
+        writing = self._writing.get(call.key.run) if self._writing else None
+        return None if writing is None else writing.admit(call, self._now())
+
+    def _handle_known(self, answer: Event) -> Step:
+        """Let the scheduler handle an answer that was there at once. Of these, only places are
+        written: the answer of a call is there already."""
+        if isinstance(answer, Located):
+            return self._handle(answer)
+        return self._scheduler.handle(answer, self._now())
 
     async def _answer(self, command: Answerable | None) -> None:
         """Carry out and answer *command*, then the first of the commands that follow from that, and
@@ -214,7 +244,7 @@ class Runner:
         """Answer the command of *key* with *event*; gives the first of the commands that follow."""
         del self._scopes[key]
         self._aborted.discard(key)
-        begun = self._begin(self._scheduler.handle(event, self._now()))
+        begun = self._begin(self._handle(event))
         for other in begun[1:]:
             self._tasks.start_soon(self._answer, other)
         self._answered.notify()
@@ -223,9 +253,14 @@ class Runner:
     async def _call(self, call: Call, scope: anyio.CancelScope) -> Event:
         key = call.key
         caller = RunningCall(
-            key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._notify
+            key,
+            self._callers.get(key.run, NO_CLIENT),
+            scope,
+            self._feed,
+            self._notify,
+            self._writing.get(key.run),
         )
-        id = CallId(*key[:3], call.attempt, key.at)
+        id = CallId(*key[:3], call.attempt, key.at, call.round)
         try:
             result = await self._call_tool(
                 ToolCall(id, call.tool, call.arguments, call.policy, call.max_age_s, caller)
@@ -250,6 +285,7 @@ class Runner:
     def _notify(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
+            self._writing.pop(notice.run, None)
         self._observers(notice)
 
 

@@ -18,6 +18,7 @@ from ..core.scheduling.events import Event, Key, Notice, Paused, Progressed, Res
 from ..core.values.principal import Principal
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallTimeout, InternalError
+from .writing import Writing
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class RunningCall(Caller):
         "_notify",
         "_pauses",
         "_scope",
+        "_writing",
         "client",
         "unsent_reason",
         "was_cached",
@@ -51,8 +53,10 @@ class RunningCall(Caller):
         scope: anyio.CancelScope,
         feed: Callable[[Event], None],
         notify: Callable[[Notice], None],
+        writing: Writing | None = None,
     ) -> None:
         self._key = key
+        self._writing = writing
         self._caller = caller
         self.client = caller.client
         self._scope: anyio.CancelScope | None = scope
@@ -130,6 +134,10 @@ class RunningCall(Caller):
 
     def not_sent(self, reason: str, /) -> None:
         self.unsent_reason = reason
+
+    async def leave(self) -> None:
+        if self._writing is not None:
+            await self._writing.leave(self._key, anyio.current_time())
 
     def answered_from_cache(self) -> None:
         self.was_cached = True

@@ -155,10 +155,12 @@ class Resources:
             return _text(uri, dumps(self._catalog()), "application/json")
         found = _RUN.match(uri)
         try:
-            if found and found["task"]:
-                return self._output(uri, found["run"], found["task"], self._principal_of(ctx))
             if found:
-                document = self._document(found["run"], self._principal_of(ctx))
+                principal = self._principal_of(ctx)
+                await self._gateway.recall(found["run"], principal)
+                if found["task"]:
+                    return self._output(uri, found["run"], found["task"], principal)
+                document = self._document(found["run"], principal)
                 return _text(uri, dumps(document), "application/json")
         except (UnknownRun, CallError) as error:
             raise not_found(uri, str(error), modern=modern) from None
@@ -179,7 +181,7 @@ class Resources:
             case "plan":
                 return _prompt("Plan a DAG", _PLAN.format(task=_argument(given, "task")))
             case "explain_run":
-                run = self._run_text(_argument(given, "run_id"), self._principal_of(ctx))
+                run = await self._run_text(_argument(given, "run_id"), self._principal_of(ctx))
                 return _prompt("Explain a run", _EXPLAIN.format(run=run))
         raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name[:128]}")
 
@@ -221,8 +223,9 @@ class Resources:
         outputs = outputs_with_addresses(result.outputs, result.record, self._address_of)
         return {**result.document("full"), "outputs": outputs}
 
-    def _run_text(self, run_id: str, principal: Principal) -> str:
+    async def _run_text(self, run_id: str, principal: Principal) -> str:
         try:
+            await self._gateway.recall(run_id, principal)
             document = self._document(run_id, principal)
         except UnknownRun as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None

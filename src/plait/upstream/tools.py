@@ -156,8 +156,9 @@ class Tools:
 
     async def _get_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request, principal = read_request(GetRun, arguments), self._principal_of(ctx)
+        record = await self._gateway.recall(request.run_id, principal)
         if request.task is not None:
-            find_task(self._gateway.record(request.run_id, principal), request.task)
+            find_task(record, request.task)
         result = await self._wait(ctx, principal, request.run_id, request.wait_s, request.task)
         if request.task is not None:
             return output_answer(

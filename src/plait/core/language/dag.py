@@ -121,6 +121,12 @@ class Dag(BaseModel):
     """The time that the tasks with `always` have once the run was stopped."""
     wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)] | None = None
     resume_from: StrictStr | None = None
+    in_doubt: (
+        dict[StrictStr, Literal["retry", "done", "skip"] | dict[Literal["done"], Any]] | None
+    ) = None
+    """The decisions about calls in doubt, by task, or for all under `*`."""
+    durable: Literal["process", "power", "off"] | None = None
+    again: StrictBool = False
     dry_run: StrictBool = False
     detail: Literal["concise", "full"] = "concise"
     name: Annotated[StrictStr, Field(max_length=200)] | None = None

@@ -36,6 +36,7 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"
     RUNNING = "running"
+    INTERRUPTED = "interrupted"  # its gateway died
 
     @property
     def is_error(self) -> bool:

@@ -202,6 +202,8 @@ class Call(NamedTuple):
     policy: ToolPolicy = ToolPolicy()
     max_age_s: float = 0.0
     """As those of `ToolCall`."""
+    round: int = 0
+    """As in `CallId`."""
 
 
 class Sleep(NamedTuple):

@@ -458,6 +458,7 @@ class Scheduler:
             attempt,
             planned.policy,
             max_age_s,
+            call.rounds,
         )
 
     def _watch(self, now: float) -> Iterable[Command]:

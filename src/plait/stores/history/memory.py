@@ -131,6 +131,8 @@ class MemoryHistory:
         return log
 
     def add(self, entry: Entry) -> None:
+        if self._is_dead:
+            return
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._commit)
         self._waiting.append(entry)

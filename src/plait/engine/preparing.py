@@ -1,0 +1,228 @@
+"""Prepares a document to run: read, completed with the run that it goes on from, checked, and laid
+out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+from ..core.history import INTERRUPTED, Beginning, Chain, Durable
+from ..core.language.dag import Dag
+from ..core.language.reader import Reading, read_dag
+from ..core.planning.plan import Plan, TakenOver
+from ..core.results.record import RunRecord, record_of
+from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
+from ..core.scheduling.earlier_items import EarlierItems
+from ..core.scheduling.locating import PROMPT_S
+from ..core.scheduling.run import Run
+from ..core.tools.catalog import Catalog, digest_of
+from ..core.tools.output import Output
+from ..core.tools.policy import Policy
+from ..core.values.principal import Principal
+from ..core.values.problems import Fix, Op, Problem
+from ..errors import InvalidDag, UnknownRun
+from .checking import Checking, names_of_tools
+from .engine import NO_SUCH_RUN, Engine
+
+AGAIN_S = 3_600.0
+"""Age of an interrupted run up to which an equal document is not run, in seconds."""
+_ABOUT_THE_ANSWER = {"wait_s", "detail", "again", "resume_from", "in_doubt", "dry_run"}
+LEAST_LEFT_S = 0.001
+
+
+class Prepared(NamedTuple):
+    """A document that was checked, and all that it takes over from an earlier run."""
+
+    plan: Plan
+    conflicts: Conflicts
+    outputs: dict[str, Output]
+    items: dict[str, EarlierItems]
+    sent: Dag
+    """The document as it was sent: of a run that goes on with that of an interrupted one, as it was
+    sent for the first of these."""
+    chain: Chain | None = None
+    """The runs that it goes on from, as the history has them."""
+    line: tuple[str, ...] = ()
+    """The runs among them that had the same document."""
+    left_s: float | None = None
+    """The time that is left of its `timeout_s`, if some has passed."""
+
+    def beginning(self, run: Run, durable: Durable) -> Beginning:
+        """Return the first row of *run* in the history."""
+        began = time.time() if run.began is None else run.began
+        timeout_s = run.limits.timeout_s
+        return Beginning(
+            run.id,
+            began,
+            {
+                "sent": self.sent.model_dump(mode="json", by_alias=True, exclude_unset=True),
+                "line": [*self.line, run.id],
+                "record": record_of(run, run.started_at).document(),
+            },
+            durable=Durable(self.plan.dag.durable or durable),
+            principal=run.principal,
+            client=run.client,
+            desk=run.desk,
+            name=self.plan.dag.name,
+            document_digest=digest_of_document(self.sent),
+            catalog_digest=run.digest,
+            deadline=None if timeout_s is None else began + timeout_s,
+        )
+
+
+class Preparing:
+    """Prepares documents for one configuration of *engine*: over *catalog*, with *checking*,
+    *policy* and the bounds of documents. *reach* waits for the servers of tools. Without
+    *detects_conflicts*, calls claim nothing."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalog: Callable[[], Catalog],
+        checking: Checking,
+        policy: Policy,
+        reach: Callable[[Iterable[str]], Awaitable[None]],
+        *,
+        max_tasks: int,
+        max_bytes: int,
+        detects_conflicts: bool,
+    ) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._checking = checking
+        self._policy = policy
+        self._reach = reach
+        self._max_tasks, self._max_bytes = max_tasks, max_bytes
+        self._detects_conflicts = detects_conflicts
+
+    def read(self, document: object) -> Reading:
+        """Read *document*. Raises `InvalidDag`."""
+        return read_dag(document, max_tasks=self._max_tasks, max_bytes=self._max_bytes)
+
+    async def there_already(self, dag: Dag, principal: Principal) -> RunRecord | None:
+        """Return the run that is the answer to *dag* without running anything: the last of the runs
+        that it wants to go on from, if that is not interrupted and nothing is new, or an
+        interrupted run of an equal document. None if *dag* is to be run."""
+        if dag.dry_run or self._engine.history is None:
+            return None
+        if dag.resume_from is None:
+            if dag.again or not (ids := await self._engine.interrupted(principal, AGAIN_S)):
+                return None
+            run_id = ids.get(digest_of_document(dag))
+            return None if run_id is None else await self._engine.recall(run_id, principal)
+        chain = await self._engine.chain(dag.resume_from, principal)
+        if chain is None or dag.tasks or dag.in_doubt:
+            return None
+        head = chain.head.entry
+        return None if head.status == INTERRUPTED else await self._engine.recall(head.id, principal)
+
+    async def prepare(self, reading: Reading, principal: Principal) -> Prepared:
+        """Check the document in *reading*, and lay it out. Raises `InvalidDag`."""
+        dag = reading.dag
+        if dag.resume_from is None:
+            return await self._laid_out(reading, None)
+        chain = await self._engine.chain(dag.resume_from, principal)
+        if chain is None:
+            return await self._laid_out(
+                reading, await self._record(reading, dag.resume_from, principal)
+            )
+        head = chain.head.entry
+        if head.status != INTERRUPTED:
+            return await self._laid_out(
+                reading, await self._record(reading, head.id, principal), chain
+            )
+        if (reason := head.why_final) is not None:
+            raise InvalidDag([Problem("resume_from", "history_lost", reason)], reading.notes)
+        if dag.tasks and digest_of_document(dag) != head.document_digest:
+            raise InvalidDag([_first_as_it_was(head.id)], reading.notes)
+        sent = self.read(Dag.model_validate(chain.head.document["sent"]))
+        before = sent.dag.resume_from
+        earlier = None if before is None else await self._record(sent, before, principal)
+        prepared = await self._laid_out(sent, earlier, chain)
+        tools = [task.tool for task in prepared.plan.all_tasks() if task.makes_calls]
+        if digest_of(tools) != head.catalog_digest:
+            raise InvalidDag([_plan_changed(head.id)], reading.notes)
+        left_s = None if head.deadline is None else max(head.deadline - time.time(), LEAST_LEFT_S)
+        line = chain.head.document["line"]
+        assert isinstance(line, list)
+        return prepared._replace(line=tuple(map(str, line)), left_s=left_s)
+
+    async def _record(self, reading: Reading, run_id: str, principal: Principal) -> RunRecord:
+        """Return the record of a run to go on from. Raises `InvalidDag` if it is unknown."""
+        try:
+            return await self._engine.recall(run_id, principal)
+        except UnknownRun:
+            hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
+            unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
+            raise InvalidDag([*reading.problems, unknown], reading.notes) from None
+
+    async def _laid_out(
+        self, reading: Reading, earlier: RunRecord | None, chain: Chain | None = None
+    ) -> Prepared:
+        """Complete the document in *reading* with the run *earlier*, check it, and lay it out."""
+        from ..core.results.resume import Tools, refuse_repeats, resume
+
+        await self._reach([*names_of_tools(reading.dag.tasks)])
+        sent = reading.dag
+        taken_over: dict[str, TakenOver] = {}
+        outputs: dict[str, Output] = {}
+        items: dict[str, EarlierItems] = {}
+        if earlier is not None:
+            reading, taken_over, outputs, items = resume(
+                reading,
+                earlier,
+                partial(self._engine.kept_output, earlier.id),
+                Tools(self._full_name, self._may_repeat),
+            )
+        plan = await self._checking.plan(reading, self._catalog(), taken_over)
+        if earlier is not None:
+            refuse_repeats(plan, items, earlier)
+        if not self._detects_conflicts:
+            return Prepared(plan, Conflicts(), outputs, items, sent, chain)
+        accesses = planned_accesses(plan, outputs.keys())
+        places = await self._engine.lookups.locate(accesses.files(), PROMPT_S)
+        conflicts = find_conflicts(plan, accesses, places)
+        return Prepared(plan, conflicts, outputs, items, sent, chain)
+
+    def _full_name(self, tool: str) -> str:
+        found = self._catalog().find(tool)
+        return tool if found is None else found.full_name
+
+    def _may_repeat(self, full_name: str) -> bool:
+        found = self._catalog().tools.get(full_name)
+        return found is not None and self._policy.of(found).may_repeat
+
+
+def digest_of_document(dag: Dag) -> str:
+    """Return a digest of what *dag* does: equal for equal documents, whatever is asked of the
+    answer."""
+    document = dag.model_dump(
+        mode="json", by_alias=True, exclude_unset=True, exclude=_ABOUT_THE_ANSWER
+    )
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _first_as_it_was(run_id: str) -> Problem:
+    return Problem(
+        "tasks",
+        "interrupted",
+        f"{run_id} was interrupted, and this document is another one than its own.",
+        "Go on with it as it was first: send resume_from alone. What failed can then be sent "
+        "again, changed, with resume_from.",
+        None,
+        Fix(Op.REMOVE, None, "tasks"),
+    )
+
+
+def _plan_changed(run_id: str) -> Problem:
+    return Problem(
+        "resume_from",
+        "plan_changed",
+        f"The tools that {run_id} calls are not defined as they were when it began.",
+        "Look with get_run what it has done, and send what is left as a new document.",
+    )

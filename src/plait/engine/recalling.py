@@ -1,0 +1,181 @@
+"""Runs of other processes, those that have ended and those that go on, read from the history into
+the store of this one."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import anyio
+
+from ..core.history import INTERRUPTED, RUNNING, Effect, History, KeptCall, RunQuery, Settled
+from ..core.ports import RunStore
+from ..core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord
+from ..core.scheduling.events import Failure, Status
+from ..core.values.principal import ANYONE, Principal
+
+LOOK_S = 0.25
+"""Pause between two looks at a run of another process that is awaited."""
+FRESH_S = 1.0
+"""Seconds for which a list of interrupted runs is good."""
+MOST_INTERRUPTED = 200
+_STATUSES = {"success": Status.SUCCESS, "timeout": Status.TIMEOUT, "cancelled": Status.CANCELLED}
+
+
+class Recalling:
+    """Reads runs from *history* into *runs*."""
+
+    def __init__(self, history: History, runs: RunStore) -> None:
+        self._history = history
+        self._runs = runs
+        self._interrupted: dict[Principal, tuple[float, dict[str, str]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Recalling from {self._history!r}>"
+
+    async def recall(self, run_id: str, principal: Principal) -> None:
+        """Read a run, unless it is known here and can change no more."""
+        if self._is_known(run_id, principal):
+            return
+        kept = await self._history.run(run_id, principal)
+        if kept is None:
+            return
+        if kept.record is not None:
+            record = RunRecord.from_document(kept.record)
+            outputs = {
+                id: output
+                for id, task in record.tasks.items()
+                if task.output_bytes is not None
+                and (output := await self._history.output(run_id, id)) is not None
+            }
+            self._runs.put(record, outputs)
+            return
+        calls = await self._history.calls(run_id, values=True)
+        settled = {one.task: one for one in await self._history.settled(run_id)}
+        outputs = {
+            call.key.task: call.output
+            for call in calls
+            if call.key.item is None and not call.key.at and call.output is not None
+        }
+        for one in settled.values():
+            outputs.pop(one.task, None)
+            if one.output is not None:
+                outputs[one.task] = one.output
+        begun = RunRecord.from_document(kept.document["record"])
+        is_interrupted = kept.entry.status == INTERRUPTED
+        record = record_so_far(begun, calls, settled, is_interrupted=is_interrupted)
+        self._runs.put(record, outputs)
+
+    async def wait(self, run_id: str, principal: Principal, seconds: float | None) -> None:
+        """Wait up to *seconds* for the end of a run that goes on in another process."""
+        if self._is_known(run_id, principal):
+            return
+        with anyio.move_on_after(seconds):
+            while (kept := await self._history.run(run_id, principal)) is not None:
+                if kept.entry.status != RUNNING:
+                    break
+                await anyio.sleep(LOOK_S)
+        await self.recall(run_id, principal)
+
+    def _is_known(self, run_id: str, principal: Principal) -> bool:
+        """Whether a run is known here and can change no more."""
+        known = self._runs.get(run_id, principal)
+        return known is not None and known.status not in {RunStatus.RUNNING, RunStatus.INTERRUPTED}
+
+    async def interrupted(self, principal: Principal, seconds: float) -> Mapping[str, str]:
+        """Return the interrupted runs of *principal* that began within the last *seconds*, by the
+        digest of their documents."""
+        if principal == ANYONE:
+            return {}
+        now = anyio.current_time()
+        at, found = self._interrupted.get(principal, (-FRESH_S, {}))
+        if now - at >= FRESH_S:
+            query = RunQuery(
+                MOST_INTERRUPTED, principal, status=INTERRUPTED, since=time.time() - seconds
+            )
+            runs = await self._history.runs(query)
+            found = {run.document_digest: run.id for run in reversed(runs)}
+            self._interrupted = {principal: (now, found)}
+        return found
+
+
+def record_so_far(
+    begun: RunRecord,
+    calls: Iterable[KeptCall],
+    settled: Mapping[str, Settled],
+    *,
+    is_interrupted: bool,
+) -> RunRecord:
+    """Complete the record *begun*, of the beginning of a run, with what its *calls* and the tasks
+    that have *settled* say. In a run that was interrupted, a read in the air is as if it had not
+    begun, and any other call in the air is in doubt."""
+    made: defaultdict[str, list[KeptCall]] = defaultdict(list)
+    elapsed = 0.0
+    for call in calls:
+        elapsed = max(elapsed, call.admitted_at, call.ended_at or 0.0)
+        if not call.key.at:
+            made[call.key.task].append(call)
+    tasks: dict[str, TaskRecord] = {}
+    for id, task in begun.tasks.items():
+        end = settled.get(id)
+        if id in made:
+            task = _with_calls(task, made[id], is_interrupted=is_interrupted)
+        if end is not None:
+            elapsed = max(elapsed, end.at)
+            size = None if end.output is None else end.output.size_bytes
+            task = replace(
+                task, status=end.status, error=end.error, end_s=end.at, output_bytes=size
+            )
+        tasks[id] = task
+    status = RunStatus.INTERRUPTED if is_interrupted else RunStatus.RUNNING
+    return replace(begun, tasks=tasks, elapsed_s=elapsed, status=status)
+
+
+def _with_calls(task: TaskRecord, calls: list[KeptCall], *, is_interrupted: bool) -> TaskRecord:
+    last = {call.key.item: call for call in calls}
+    attempts = sum(not _is_undone(call, is_interrupted) for call in calls)
+    started = min(call.admitted_at for call in calls)
+    ended = max(call.ended_at or 0.0 for call in calls)
+    task = replace(task, attempts=attempts, due_s=started, start_s=started)
+    if None not in last:
+        count = 1 + max(item for item in last if item is not None)
+        ends = {item: _end(call, is_interrupted) for item, call in last.items() if item is not None}
+        statuses = tuple(
+            [ends[item][0] if item in ends else Status.PENDING for item in range(count)]
+        )
+        errors = tuple([(item, error) for item, (_, error) in ends.items() if error is not None])
+        is_done = all(status.is_final for status in statuses)
+        status = Status.PENDING if is_interrupted and not is_done else Status.RUNNING
+        return replace(task, status=status, items=ItemsRecord(statuses, errors))
+    call = last[None]
+    status, error = _end(call, is_interrupted)
+    return replace(
+        task,
+        status=status,
+        error=error,
+        cached=call.cached,
+        rounds=call.key.round,
+        end_s=ended if status.is_final else None,
+        output_bytes=None if call.output is None else call.output.size_bytes,
+    )
+
+
+def _is_undone(call: KeptCall, is_interrupted: bool) -> bool:
+    return is_interrupted and call.ended is None and call.effect is Effect.READ
+
+
+def _end(call: KeptCall, is_interrupted: bool) -> tuple[Status, Failure | None]:
+    """Return the status that *call* gives its task or item, and the reason."""
+    if call.code is not None:
+        return _STATUSES.get(call.code, Status.FAILED), call.error
+    if not is_interrupted:
+        return Status.RUNNING, None
+    if call.effect is Effect.READ:
+        return Status.PENDING, None
+    return Status.FAILED, Failure(
+        "in_doubt",
+        f"{call.tool} was sent, and the gateway ended before its answer was written",
+        "Go on with resume_from; what in_doubt says of this task then decides.",
+    )

@@ -1,0 +1,272 @@
+"""One active run as it is written to the history, and the calls of earlier runs of its chain.
+
+The runner writes each event before the scheduler handles it, so that a commit holds all that
+decided what is sent next. A call that an earlier run of the chain finished is answered as it was
+then, and is not sent; one that was in the air when that run was interrupted is made again if that
+changes nothing, else it is in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TypeAlias
+
+import anyio
+
+from ..core.history import (
+    Admission,
+    Beginning,
+    CallKey,
+    Chain,
+    Effect,
+    Ending,
+    Happened,
+    Intent,
+    Journal,
+    KeptCall,
+    Outcome,
+    RunLog,
+    Settled,
+)
+from ..core.results.record import RunRecord
+from ..core.scheduling.events import (
+    Aborted,
+    Call,
+    Changed,
+    Event,
+    Failed,
+    Failure,
+    Key,
+    Located,
+    Paused,
+    Resumed,
+    Sent,
+    Succeeded,
+    Woke,
+)
+from ..core.tools.catalog import Tool
+from ..core.tools.output import Output
+from ..core.tools.policy import ToolPolicy
+from ..core.values.problems import Problem
+from ..core.values.strict import Json
+from ..errors import CallError, HistoryLost, InDoubt, InvalidDag, InvalidOutput, error_class
+
+CANCELLED = "cancelled"
+"""The kind of the event that a run was cancelled."""
+Answer: TypeAlias = Succeeded | Failed
+
+
+def effect_of(tool: Tool, policy: ToolPolicy) -> Effect:
+    """Return the effect of a second call of *tool*."""
+    if tool.is_read_only:
+        return Effect.READ
+    return Effect.IDEMPOTENT if policy.may_repeat else Effect.WRITE
+
+
+class Earlier:
+    """The calls of the runs *line* of *chain*, which had the same document. *says* is the word of
+    the caller about tasks in doubt."""
+
+    def __init__(
+        self, chain: Chain, line: Collection[str], says: Mapping[str, Json] | None = None
+    ) -> None:
+        self._chain = chain
+        self._line = frozenset(line)
+        self._says = {**chain.said, **(says or {})}
+
+    def __repr__(self) -> str:
+        return f"<Earlier: {len(self._chain.calls)} calls>"
+
+    def answer(self, call: Call, key: CallKey) -> Answer | None:
+        """Return the answer that *call* had, or that it gets in place of being sent again; None if
+        it is to be sent."""
+        kept = self._chain.calls.get(key)
+        if kept is not None and kept.run not in self._line:
+            kept = None
+        if kept is not None and kept.ended is not None:
+            return _as_then(call.key, kept) if call.attempt <= kept.attempt else None
+        effect = effect_of(call.tool, call.policy)
+        if effect is Effect.READ or (kept is None and not self._chain.has_restarted):
+            return None
+        match self._says.get(key.task, self._says.get("*")):
+            case "retry":
+                return None
+            case "done":
+                return Succeeded(call.key, Output.of(None))
+            case {"done": output}:
+                return Succeeded(call.key, Output.of(output))
+            case "skip":
+                return Failed(call.key, InDoubt(f"{call.tool.full_name} was left out, as was said"))
+        if effect is Effect.IDEMPOTENT:
+            return None
+        why = (
+            "was sent, and the gateway ended before its answer was written"
+            if kept is not None
+            else "may have been sent: the machine has started anew since, and the last that was "
+            "written before may be gone"
+        )
+        hint = (
+            "Look whether it took effect; then go on with resume_from and "
+            f'in_doubt {{"{key.task}": "retry" or "done" or "skip"}}.'
+        )
+        return Failed(call.key, InDoubt(f"{call.tool.full_name} {why}", hint=hint))
+
+
+async def begin(
+    history: Journal,
+    beginning: Beginning,
+    chain: Chain | None,
+    line: Collection[str],
+    says: Mapping[str, Json],
+) -> Writing | str:
+    """Write that a run begins, or that it goes on from *chain*: with the document of the runs
+    *line*, or with another one if there is none. Returns the id of the run that has gone on from
+    there, if another caller was faster. Raises `InvalidDag` if nothing can go on from there."""
+    now = anyio.current_time()
+    if chain is None:
+        return Writing(history.begin(beginning), now)
+    try:
+        taken = await history.go_on(chain, beginning, says, anew=not line)
+    except HistoryLost as error:
+        problem = Problem("resume_from", error.code, str(error))
+        raise InvalidDag([problem]) from error
+    if taken.log is None:
+        return taken.run_id
+    return Writing(taken.log, now, Earlier(chain, line, says) if line else None)
+
+
+def _as_then(key: Key, kept: KeptCall) -> Answer:
+    if kept.error is None:
+        return Succeeded(key, kept.output or Output.of(None), kept.cached)
+    return Failed(key, as_error(kept.error, kept.output))
+
+
+def as_error(failure: Failure, output: Output | None = None) -> CallError:
+    """Return the error that *failure* was made of."""
+    known = error_class(failure.code)
+    if known is InvalidOutput and output is not None:
+        return InvalidOutput(failure.message, hint=failure.hint, output=output.value)
+    error = known(failure.message, hint=failure.hint)
+    error.rpc_code = failure.rpc_code
+    return error
+
+
+class Writing:
+    """One active run that began at *began*, on the clock of its runner, and is written to *log*."""
+
+    __slots__ = ("_began", "_earlier", "_ends", "_left", "_open", "log")
+
+    def __init__(self, log: RunLog, began: float, earlier: Earlier | None = None) -> None:
+        self.log = log
+        self._began = began
+        self._earlier = earlier
+        self._open: dict[Key, tuple[CallKey, int, Effect]] = {}
+        """The calls that may be in the air."""
+        self._left: set[Key] = set()
+        """The ones among them that were let go."""
+        self._ends: dict[str, Output | str] = {}
+        """The end of the last call of each task without items: its output, or the code of its
+        error."""
+
+    def __repr__(self) -> str:
+        return f"<Writing of {self.log.id}: {len(self._open)} calls>"
+
+    def admit(self, call: Call, now: float) -> Answer | None:
+        """Write that *call* may start; returns the answer that it has without being sent, None if
+        it is to be sent."""
+        key = call.key
+        named = CallKey(key.task, key.item, key.at, call.round)
+        if self._earlier is not None and (answer := self._earlier.answer(call, named)) is not None:
+            self._note(answer)
+            return answer
+        effect = effect_of(call.tool, call.policy)
+        self._open[key] = named, call.attempt, effect
+        self.log.put(
+            Admission(
+                named,
+                call.attempt,
+                now - self._began,
+                call.tool.full_name,
+                effect,
+                call.arguments,
+            )
+        )
+        return None
+
+    async def leave(self, key: Key, now: float) -> None:
+        """Write that the call of *key* is about to leave, and wait until it may. Raises
+        `HistoryUnavailable`."""
+        named, attempt, effect = self._open[key]
+        if key not in self._left:
+            self._left.add(key)
+            self.log.put(Intent(named, attempt, now - self._began))
+        if effect is not Effect.READ:
+            await self.log.secure()
+
+    def write(self, event: Event, now: float) -> None:
+        """Write *event*, before it is handled."""
+        at = now - self._began
+        match event:
+            case Succeeded(key, output, cached):
+                self._end(key, at, output, cached=cached)
+                self._note(event)
+            case Failed(key, error):
+                left = error.output if isinstance(error, InvalidOutput) else None
+                output = None if left is None else Output.of(left)
+                self._end(key, at, output, Failure.of(error))
+                self._note(event)
+            case Aborted(key) if key in self._open:
+                self._end(key, at, None, Failure(CANCELLED, "the call was cancelled"))
+            case Woke(key) | Aborted(key) | Paused(key) | Resumed(key) | Sent(key):
+                self.log.put(Happened(at, type(event).__name__.lower(), _named(key)))
+            case Located(key, places):
+                found: list[Json] = [[*name, place] for name, place in places.items()]
+                self.log.put(Happened(at, "located", _named(key), found))
+            case _:
+                self.log.put(Happened(at, CANCELLED))
+
+    def settle(self, change: Changed, output: Output | None, now: float) -> None:
+        """Write the end of a task, if it is not the end of its one call."""
+        end = self._ends.pop(change.key.task, None)
+        code = None if change.error is None else change.error.code
+        if end is None or (end is not output if code is None else end != code):
+            at = now - self._began
+            self.log.put(Settled(change.key.task, at, change.after, change.error, output))
+
+    def end(self, record: RunRecord) -> None:
+        """Write the end of the run, whose last record this is."""
+        for key in list(self._open):  # no caller waits for their answers any more
+            self._end(key, record.elapsed_s, None, Failure(CANCELLED, "the run has ended"))
+        calls = sum(task.attempts for task in record.tasks.values())
+        failed = sum(task.status.is_final and not task.is_well for task in record.tasks.values())
+        at = record.elapsed_s
+        self.log.put(Ending(at, record.status.value, record.document(), calls, failed))
+
+    def _end(
+        self,
+        key: Key,
+        at: float,
+        output: Output | None,
+        error: Failure | None = None,
+        *,
+        cached: bool = False,
+    ) -> None:
+        named, attempt, _ = self._open.pop(key)
+        self._left.discard(key)
+        self.log.put(Outcome(named, attempt, at, output, error, cached))
+
+    def _note(self, answer: Answer) -> None:
+        key = answer.key
+        if key.item is None and not key.at:
+            end = answer.output if isinstance(answer, Succeeded) else answer.error.code
+            if end is not None:
+                self._ends[key.task] = end
+
+
+def is_end_of_task(change: Changed) -> bool:
+    """Whether *change* is the end of a task that stands in no group."""
+    return change.after.is_final and change.key.item is None and not change.key.at
+
+
+def _named(key: Key) -> CallKey:
+    return CallKey(key.task, key.item, key.at)

@@ -1,0 +1,77 @@
+"""The document of a run that goes on from another, or that need not be run."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from plait.core.results.record import RunStatus
+from plait.errors import InvalidDag
+
+from .dying import World, task
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def test_any_run_of_a_chain_means_the_last_and_an_ended_one_is_the_answer():
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1), task("two", "write", 2)]})
+    world.hangs = {("read", 1)}
+    second = await world.interrupted({"tasks": [], "resume_from": run_id})
+    last = await world.gone_on(run_id)
+    again = await world.gone_on(run_id)
+    assert len({run_id, second, last.run_id}) == 3
+    assert (again.run_id, again.status) == (last.run_id, RunStatus.SUCCESS)
+    assert world.writes == Counter([2])
+
+
+async def test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_is_meant():
+    world = World()
+    world.hangs = {("write", 1)}
+    document = {"tasks": [task("one", "write", 1)]}
+    run_id = await world.interrupted(document)
+    async with world.gateway() as (gateway, _):
+        result = await gateway.execute({**document, "detail": "full"})
+        assert (result.run_id, result.status) == (run_id, RunStatus.INTERRUPTED)
+        meant = await gateway.execute({**document, "again": True})
+    assert meant.status is RunStatus.SUCCESS
+    assert world.writes == Counter({1: 2})
+
+
+async def test_another_document_waits_until_the_run_has_gone_on():
+    world = World()
+    world.hangs = {("write", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "write", 1)]})
+    with pytest.raises(InvalidDag, match="was interrupted") as caught:
+        async with world.gateway() as (gateway, _):
+            await gateway.execute({"tasks": [task("one", "write", 2)], "resume_from": run_id})
+    [problem] = caught.value.problems
+    assert (problem.code, problem.path) == ("interrupted", "tasks")
+    assert world.writes == Counter([1])
+
+
+async def test_a_tool_that_changed_stops_a_run_from_going_on():
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    world.add("read", readOnlyHint=True, destructiveHint=False)
+    with pytest.raises(InvalidDag, match="not defined as they were") as caught:
+        await world.gone_on(run_id)
+    assert caught.value.problems[0].code == "plan_changed"
+
+
+async def test_a_run_that_was_repaired_goes_on_with_its_own_document():
+    world = World()
+    tasks = [task("one", "write", 1), task("two", "fail", 2)]
+    async with world.gateway() as (gateway, _):
+        first = await gateway.execute({"tasks": tasks})
+    assert first.status is RunStatus.PARTIAL
+    world.hangs = {("read", 3)}
+    repaired = {"tasks": [task("two", "write", 2), task("three", "read", 3, depends_on=["two"])]}
+    run_id = await world.interrupted({**repaired, "resume_from": first.run_id})
+    result = await world.gone_on(run_id)
+    assert result.status is RunStatus.SUCCESS
+    assert result.outputs["three"] == {"n": 3}
+    assert world.writes == Counter([1, 2])

@@ -1,0 +1,150 @@
+"""A run goes on from what is in the history of the one before it, and nothing is sent twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from plait.core.results.record import RunStatus
+from plait.core.scheduling.events import Status
+
+from .dying import World, task
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def test_a_run_goes_on_without_sending_anything_twice():
+    world = World()
+    world.hangs = {("read", 2)}
+    tasks = [
+        task("one", "write", 1),
+        task("two", "read", 2, depends_on=["one"]),
+        task("three", "write", "$OUTPUT[two].n"),
+        task("four", "write", "${OUTPUT[one].n}th"),
+    ]
+    run_id = await world.interrupted({"tasks": tasks, "return": ["one", "three"]})
+    result = await world.gone_on(run_id)
+    assert result.status is RunStatus.SUCCESS
+    assert result.outputs == {"one": {"n": 1}, "three": {"n": 2}}
+    assert world.writes == Counter([1, 2, "1th"])
+    assert result.run_id != run_id
+
+
+async def test_a_write_in_the_air_is_in_doubt_and_what_needs_it_is_skipped():
+    world = World()
+    world.hangs = {("write", 1)}
+    run_id = await world.interrupted(
+        {"tasks": [task("one", "write", 1), task("two", "write", "$OUTPUT[one].n")]}
+    )
+    result = await world.gone_on(run_id)
+    assert result.record.tasks["one"].error is not None
+    assert result.record.tasks["one"].error.code == "in_doubt"
+    assert result.record.tasks["two"].status is Status.SKIPPED
+    assert world.writes == Counter([1])
+
+
+@pytest.mark.parametrize(
+    ("says", "sent", "output"),
+    [
+        ({"one": "retry"}, 2, {"n": 1}),
+        ({"*": "retry"}, 2, {"n": 1}),
+        ({"one": {"done": {"n": 7}}}, 1, {"n": 7}),
+        ({"one": "done"}, 1, None),
+    ],
+)
+async def test_what_is_said_about_a_call_in_doubt_decides_it(says: Any, sent: int, output: Any):
+    world = World()
+    world.hangs = {("write", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "write", 1)]})
+    result = await world.gone_on(run_id, in_doubt=says)
+    assert result.status is RunStatus.SUCCESS
+    assert result.outputs == {"one": output}
+    assert world.writes == Counter({1: sent})
+
+
+async def test_an_idempotent_write_in_doubt_is_sent_again():
+    world = World()
+    world.hangs = {("put", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "put", 1)]})
+    result = await world.gone_on(run_id)
+    assert (result.status, world.log) == (RunStatus.SUCCESS, [("put", 1)] * 2)
+
+
+async def test_items_go_on_one_by_one():
+    world = World()
+    world.hangs = {("write", 3)}
+    document = {
+        "tasks": [task("all", "write", "$ITEM", for_each=[1, 2, 3, 4])],
+        "max_concurrency": 1,
+    }
+    run_id = await world.interrupted(document)
+    result = await world.gone_on(run_id, in_doubt={"all": {"done": {"n": "three"}}})
+    assert result.outputs == {"all": [{"n": 1}, {"n": 2}, {"n": "three"}, {"n": 4}]}
+    assert world.writes == Counter([1, 2, 3, 4])
+
+
+async def test_items_of_groups_retries_and_pages_go_on_where_they_were():
+    world = World()
+    world.failures = {("flaky", 2): 1}
+    world.hangs = {("write", "b3")}
+    document: dict[str, Any] = {
+        "tasks": [
+            {
+                "id": "each",
+                "for_each": [1, 2, 3],
+                "tasks": [
+                    task("a", "write", "a$ITEM"),
+                    task("b", "write", "b$ITEM", depends_on=["a"]),
+                ],
+            },
+            task(
+                "again", "flaky", 2, retries={"max": 2, "on": ["tool_error"]}, depends_on=["each"]
+            ),
+        ],
+        "max_concurrency": 1,
+    }
+    run_id = await world.interrupted(document)
+    result = await world.gone_on(run_id, in_doubt={"*": "retry"})
+    assert result.status is RunStatus.SUCCESS
+    assert world.writes == Counter(["a1", "a2", "a3", "b1", "b2", "b3", "b3"])
+
+
+async def test_a_call_that_failed_is_tried_again_only_as_often_as_its_retries_say():
+    world = World()
+    world.failures = {("put", 1): 3}
+    retries = {"max": 2, "delay_s": 2, "on": ["tool_error"]}
+    run_id = await world.interrupted({"tasks": [task("one", "put", 1, retries=retries)]}, 1)
+    assert len(world.log) == 1
+    result = await world.gone_on(run_id)
+    assert (result.status, len(world.log)) == (RunStatus.FAILED, 3)
+
+
+async def test_what_timed_out_is_not_sent_again_and_the_time_between_counts():
+    world = World()
+    world.hangs = {("write", 1), ("read", 2)}
+    document = {
+        "tasks": [
+            task("one", "write", 1, timeout_s=1),
+            task("two", "read", 2, trigger_rule="all_done", depends_on=["one"]),
+        ]
+    }
+    run_id = await world.interrupted(document)
+    result = await world.gone_on(run_id)
+    statuses = [one.status for one in result.record.tasks.values()]
+    assert statuses == [Status.TIMEOUT, Status.SUCCESS]
+    assert world.writes == Counter([1])
+
+
+async def test_a_cancelled_run_has_ended_and_nothing_goes_on_from_it_by_itself():
+    world = World()
+    world.hangs = {("write", 1)}
+    async with world.gateway() as (gateway, history):
+        submitted = await gateway.submit({"tasks": [task("one", "write", 1)]})
+        await gateway.wait(submitted.run_id, 1)
+        await gateway.cancel(submitted.run_id)
+        history.die()
+    again = await world.gone_on(submitted.run_id)
+    assert (again.run_id, again.status) == (submitted.run_id, RunStatus.CANCELLED)
+    assert world.writes == Counter([1])
