@@ -208,7 +208,9 @@ class FakeSession:
     def exit_reason(self) -> str:
         return "it went away"
 
-    async def request(self, method: str, params: JsonObject, caller: Caller) -> JsonObject:
+    async def request(
+        self, method: str, params: JsonObject, caller: Caller, *, is_first: bool = True
+    ) -> JsonObject:
         own: Any = params.get("_meta", {})
         sent: JsonObject = {name: value for name, value in params.items() if name != "_meta"}
         try:
