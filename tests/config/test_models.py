@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from plait.config.models import (
     Config,
     GatewaySettings,
+    HistorySettings,
     LimitSettings,
     PolicySettings,
     ProfileSettings,
@@ -198,6 +199,7 @@ def test_the_example_file_holds_every_key():
     assert {key for tool in example["tools"].values() for key in tool} == set(
         ToolSettings.model_fields
     )
+    assert set(example["history"]) == set(HistorySettings.model_fields)
     assert set(example["policy"]) == set(PolicySettings.model_fields)
     [profile] = example["profiles"].values()
     assert set(profile) == set(ProfileSettings.model_fields)
@@ -207,6 +209,7 @@ def test_the_example_file_loads_and_shows_the_defaults():
     config = load_config(EXAMPLE, {"HOME": "/home/ada", "GITHUB_TOKEN": "t"})
     assert config.servers["github"].headers == {"Authorization": "Bearer t"}
     assert config.gateway.limits == LimitSettings()
+    assert config.history == HistorySettings()
     assert config.gateway.model_copy(update={"wait_s": None}) == GatewaySettings()
 
 

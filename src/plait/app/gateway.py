@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from ..config import Config, load_config
 from ..config.reloading import lasting
+from ..core.history import Durable
 from ..core.ports import ResourceResolver
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
@@ -279,4 +280,6 @@ def _limits(config: Config, parts: Parts) -> verbs.GatewayLimits:
         max_output_bytes=limits.max_output_bytes,
         max_run_bytes=limits.max_run_bytes,
         max_calls=limits.max_calls,
+        durable=Durable(config.history.durable),
+        keeps_history=config.history.enabled,
     )

@@ -303,7 +303,7 @@ class HistorySettings(_Section):
     keep_runs: Count = 10_000
     keep_calls: Annotated[int, Field(ge=0)] = 10_000
     """Calls by name."""
-    keep_bytes: Count = 2 * 2**30
+    keep_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
 
 
 class ProfileSettings(_Section):

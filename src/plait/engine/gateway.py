@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import anyio
 
@@ -30,7 +30,7 @@ from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
-from ..core.values.strict import JsonObject
+from ..core.values.strict import Json, JsonObject
 from ..errors import InvalidDag
 from .checking import Checking
 from .engine import STOP_S, Engine
@@ -66,7 +66,6 @@ class GatewayLimits:
     max_calls: int = MAX_CALLS
     durable: Durable = Durable.PROCESS
     keeps_history: bool = True
-    keeps_values: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +261,7 @@ class Gateway:
         history = self.engine.history
         if history is not None and self._limits.keeps_history:
             beginning = prepared.beginning(run, self._limits.durable)
-            says = reading.dag.in_doubt or {}
+            says = cast("dict[str, Json]", reading.dag.in_doubt or {})
             begun = await begin(history, beginning, prepared.chain, prepared.line, says)
             if isinstance(begun, str):  # another caller was faster
                 record = await self.engine.recall(begun, caller.principal)
