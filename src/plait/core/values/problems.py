@@ -212,11 +212,11 @@ def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) 
     found: list[tuple[float, str]] = []
     left = MAX_COMPARED
     for match in folded:
+        if left < 0 and match != meant:
+            continue
         matcher.set_seq1(match)
         if matcher.real_quick_ratio() >= alike and matcher.quick_ratio() >= alike:
             left -= len(meant) * len(match)
-            if left < 0 and match != meant:
-                continue
             if (likeness := matcher.ratio()) >= alike:
                 found.append((likeness, match))
     return [folded[match] for _, match in nlargest(most, found)]
