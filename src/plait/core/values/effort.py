@@ -21,6 +21,13 @@ _FOR_MEMBERS = ("additionalProperties", "unevaluatedProperties", "propertyNames"
 _AGAIN = ("unevaluatedProperties", "unevaluatedItems")
 """Keywords that evaluate their sibling subschemas again, to learn which parts those checked."""
 _FOR_ELEMENTS = ("items", "additionalItems", "unevaluatedItems", "contains")
+_OF_SUBSCHEMAS = frozenset(
+    {
+        *("$ref", *_BRANCHES, *_CONDITIONS, *_NAMED_CONDITIONS, *_FOR_MEMBERS, *_FOR_ELEMENTS),
+        *("properties", "patternProperties", "prefixItems"),
+    }
+)
+"""Keywords with subschemas that are followed here. Most subschemas have none of them."""
 
 
 def visits_per_part(definition: JsonObject) -> float:
@@ -29,7 +36,7 @@ def visits_per_part(definition: JsonObject) -> float:
 
     def count_visits(node: Json, following: frozenset[str]) -> tuple[float, float]:
         """Return the visits of the part that *node* applies to, and the most of a part below."""
-        if not isinstance(node, dict):
+        if not isinstance(node, dict) or _OF_SUBSCHEMAS.isdisjoint(node):
             return 1, 0
         target = node.get("$ref")
         same = [count_target(target, following)] if isinstance(target, str) else []
@@ -61,7 +68,7 @@ def visits(definition: JsonObject, value: Json, most: int) -> int:
     count = 1
     while stack and count < most:
         node, part = stack.pop()
-        if isinstance(node, dict):
+        if isinstance(node, dict) and not _OF_SUBSCHEMAS.isdisjoint(node):
             size = len(stack)
             stack.extend(islice(_meetings(definition, node, part), most - count))
             count += len(stack) - size
