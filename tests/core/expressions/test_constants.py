@@ -196,12 +196,12 @@ def test_of_an_unknown_element_nothing_is_known_but_a_constant() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a.x == 1" + "||1" * 200,
-        "a." + "x." * 60 + "x == 'a'" + " || 'b'" * 100,
-        "a.x == (" + "||".join("1" * 200) + ")",
-        "||".join(["'a.b'"] * 100),
-        "||".join(["'a.b' > '1'"] * 70),
-        "(" * 90 + "a.x" + " || 'b')" * 90,
+        "a.x == 1" + "||1" * 60,
+        "a." + "x." * 60 + "x == 'a'" + " || 'b'" * 40,
+        "a.x == (" + "||".join("1" * 60) + ")",
+        "||".join(["'a.b'"] * 40),
+        "||".join(["'a.b' > '1'"] * 30),
+        "(" * 60 + "a.x" + " || 'b')" * 60,
     ],
     ids=range(6),
 )

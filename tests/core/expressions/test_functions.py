@@ -91,7 +91,7 @@ _TEXT = "ab " * 20_000
         ("reverse", [_TEXT]),
         ("reverse", [_NUMBERS]),
         ("find", [_TEXT, "(?s).*"]),
-        ("find_all", [_TEXT, "[^ ]+"]),
+        ("find_all", ["ab " * 1_000, "[^ ]+"]),
         ("replace", ["a" * 1_000, "a", "b" * 640]),
         ("replace", ["a" * 640, ".*", "\\0" * 100]),
         ("from_json", [dumps(_NUMBERS)]),

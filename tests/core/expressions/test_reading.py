@@ -153,9 +153,9 @@ def test_reading_takes_steps_linear_in_the_text(part: str, mark: str, whole: str
         compiled = expression(whole.format(mark.join([part] * count)))
         return steps(lambda: read(compiled, ISSUES, {}))
 
-    few = steps_of(40)
-    assert few < 60 * 40 * len(part + mark)
-    assert steps_of(80) < 2.1 * few
+    few = steps_of(15)
+    assert few < 60 * 15 * len(part + mark)
+    assert steps_of(30) < 2.1 * few
 
 
 _VALUES = st.recursive(

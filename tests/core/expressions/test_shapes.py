@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
+
+from plait.core.expressions import shapes
 from plait.core.expressions.shapes import (
     ANY,
     MAX_LEVELS,
@@ -86,12 +89,23 @@ def test_a_shape_is_shown_in_words(value: object, text: str) -> None:
     [
         (lambda count: list(range(count)),),
         (lambda count: [{f"m{number}": number} for number in range(count)],),
-        (lambda count: [{f"m{number}": 1 for number in range(200)}, *[{}] * count],),
+        (lambda count: [{f"m{number}": 1 for number in range(count)}, *[{}] * count],),
     ],
 )
-def test_uniting_many_shapes_takes_steps_for_each_alone(values: Callable[[int], object]) -> None:
-    few, many = (steps(partial(of_value, values(count))) for count in (210, 420))
+def test_uniting_many_shapes_takes_steps_for_each_alone(
+    values: Callable[[int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shapes, "MAX_OPTIONS", 1_000)
+    monkeypatch.setattr(shapes, "MAX_UNITED", 1_000)
+    few, many = (steps(partial(of_value, values(count))) for count in (25, 50))
     assert many < 3 * few
+
+
+def test_uniting_shapes_that_share_their_parts_takes_steps_for_each_part_alone() -> None:
+    one, other = of("text"), of("integer")
+    for _ in range(10):
+        one, other = (object_of({"a": shape, "b": shape}) for shape in (one, other))
+    assert steps(partial(either, one, other)) < 1_000
 
 
 def test_a_shape_has_a_bounded_number_of_levels() -> None:
@@ -112,9 +126,9 @@ def test_values_like_a_known_one_have_its_kinds_and_members_and_any_texts() -> N
 @table(
     ("value", "kind"),
     [
-        ([*range(2_000)], "integer"),
-        ([{f"k{number}": number} for number in range(400)], "object"),
-        ([[{f"k{number}": number}] for number in range(400)], "list"),
+        ([*range(2 * MAX_OPTIONS)], "integer"),
+        ([{f"k{number}": number} for number in range(MAX_UNITED + 1)], "object"),
+        ([[{f"k{number}": number}] for number in range(MAX_UNITED + 1)], "list"),
     ],
 )
 def test_the_shape_of_a_long_list_of_unlike_values_is_small(value: list[Any], kind: str) -> None:

@@ -89,4 +89,4 @@ def test_long_texts_are_read_in_linear_time() -> None:
             joined(text, IDS)
             is_in_a_program(text)
 
-    assert steps(lambda: look(1_000)) < 2.5 * steps(lambda: look(500)) + 1_000
+    assert steps(lambda: look(300)) < 2.5 * steps(lambda: look(150)) + 300

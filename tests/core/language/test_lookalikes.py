@@ -529,13 +529,13 @@ def test_any_text_is_looked_at(text: str, items: bool) -> None:
 def test_a_long_hostile_text_is_looked_at_in_time(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plait.core.language.lookalikes.MAX_CHARS", MAX_CHARS // 20)
+    monkeypatch.setattr("plait.core.language.lookalikes.MAX_CHARS", MAX_CHARS // 50)
 
     def look(count: int) -> None:
         in_text((), part * count, IDS, items=True)
 
-    assert steps(lambda: look(1_000)) < 1.5 * steps(lambda: look(500)) + 50
-    assert steps(lambda: look(200)) < 2.5 * steps(lambda: look(100)) + 1_000
+    assert steps(lambda: look(400)) < 1.5 * steps(lambda: look(200)) + 50
+    assert steps(lambda: look(80)) < 2.5 * steps(lambda: look(40)) + 400
 
 
 @table(

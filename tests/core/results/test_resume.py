@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -557,13 +558,20 @@ def sandwich(middle: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+@cache
+def sandwich_run(middle: str) -> Run:
+    return played(
+        Run("r1", check(read_dag({"tasks": sandwich(MIDDLE[middle])}), CATALOG, Policy()))
+    )
+
+
 def sandwiched(
     middle: str, sent: str = "az", repeatable: Collection[str] = READ
 ) -> tuple[set[str], tuple[str, ...]]:
     """Run the three tasks, then send some of them again, `a` with a change. Return those that are
     taken over, and the notes."""
-    a, m, z = tasks = sandwich(MIDDLE[middle])
-    earlier = played(Run("r1", check(read_dag({"tasks": tasks}), CATALOG, Policy())))
+    a, m, z = sandwich(MIDDLE[middle])
+    earlier = sandwich_run(middle)
     assert earlier.status == "success"
     changed = {**a, "arguments": {"x": "other"}}
     again = [task for task in (changed, m, z) if task["id"] in sent]

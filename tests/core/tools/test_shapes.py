@@ -200,10 +200,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
         [fields(3, 7)],
         [fields(1, 100)],
         [nested(100)],
-        [{f"{letter}_id": fields(26, 1)} for letter in LETTERS],
+        [{f"{letter}_id": fields(26, 1)} for letter in LETTERS[:10]],
         [[[{"id": 1}] * 10**2] * 10**2],
         [{"id": {f"{number}": 1 for number in range(10**3)}}],
-        [{f"{first}_{second}": 1} for first in LETTERS for second in LETTERS],
+        [{f"{first}_{second}": 1} for first in LETTERS[:10] for second in LETTERS[:10]],
     ],
 )
 def test_a_shape_is_bounded_whatever_was_seen(values: list[Any]):

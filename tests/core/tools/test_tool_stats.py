@@ -257,7 +257,7 @@ def test_a_document_of_another_version_is_ignored(version: Any):
 
 
 def test_a_document_is_bounded_and_holds_what_was_called_last(monkeypatch: pytest.MonkeyPatch):
-    most = MAX_DOCUMENT_CHARS // 10
+    most = MAX_DOCUMENT_CHARS // 40
     monkeypatch.setattr(tool_stats, "MAX_DOCUMENT_CHARS", most)
     learned = ToolStats()
     words = ("id", "name", "date", "type", "text", "path", "kind", "size")
@@ -266,13 +266,13 @@ def test_a_document_is_bounded_and_holds_what_was_called_last(monkeypatch: pytes
         for letter in "abcdefgh"
         for word in words
     }
-    for number in range(30):
+    for number in range(10):
         learned.saw(tool(f"s:t{number}"), 1.0, record)
     document: Any = learned.document()
-    assert 0.9 * most < len(json.dumps(document)) < 1.1 * most
+    assert 0.8 * most < len(json.dumps(document)) < 1.2 * most
     assert "s:t0" not in document["tools"]
-    assert "s:t29" in document["tools"]
-    assert ToolStats.read(document).seconds(tool("s:t29")) == 1.0
+    assert "s:t9" in document["tools"]
+    assert ToolStats.read(document).seconds(tool("s:t9")) == 1.0
 
 
 def test_a_document_with_too_many_tools_is_read_in_part(few_tools: int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plait.core.values.js_pattern import is_js_pattern
 
+from ..stack import little_stack_left
 from ..steps import steps
 from ..tables import table
 
@@ -38,4 +39,9 @@ def test_a_long_pattern_takes_steps_in_proportion_to_its_length() -> None:
         assert is_js_pattern("(?:" * count + "a" + ")" * count)
         assert not is_js_pattern("[" + "a-b" * 4 * count)
 
-    assert steps(lambda: scan(1_000)) < 2.1 * steps(lambda: scan(500))
+    assert steps(lambda: scan(160)) < 2.1 * steps(lambda: scan(80))
+
+
+def test_a_pattern_nested_deeper_than_the_stack_is_read() -> None:
+    with little_stack_left():
+        assert is_js_pattern("(?:" * 210 + "a" + ")" * 210)

@@ -118,4 +118,4 @@ def test_the_steps_grow_with_the_length_of_a_hostile_text_alone(part: str) -> No
         with pytest.raises(NotStrict):
             read(part * count)
 
-    assert steps(lambda: refused(400)) < 2.5 * steps(lambda: refused(200)) + 1_000
+    assert steps(lambda: refused(160)) < 2.5 * steps(lambda: refused(80)) + 400

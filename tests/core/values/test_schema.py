@@ -111,7 +111,7 @@ def test_complaints_are_bounded() -> None:
 
 
 def test_a_large_value_that_does_not_fit_is_refused_without_the_places() -> None:
-    complaints = Schema({"items": {"type": "string"}}).complaints(list(range(1_000_000)))
+    complaints = Schema({"items": {"type": "string"}}).complaints(list(range(10_000)))
     assert complaints == [Complaint((), "does not fit its schema, and is too large to say where")]
 
 
@@ -432,8 +432,8 @@ MEMBERS = {
     ("schema", "value"),
     [
         (doubling(18), 1),
-        (doubling(60), "x"),
-        (asking_again(30), {"x": 1}),
+        (doubling(30), "x"),
+        (asking_again(20), {"x": 1}),
         ({"allOf": [{"$ref": "#"}]}, 1),
         ({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}, 1),
         ({"$ref": "#"}, 1),
@@ -463,13 +463,13 @@ MEMBERS = {
             {"$defs": {"n": {"$id": "n", "items": {"anyOf": [{"$ref": "n"}] * 2}}}, "$ref": "n"},
             nested(64),
         ),
-        ({"anyOf": [{"type": "integer", "minimum": number} for number in range(400)]}, "x"),
-        ({"items": {"anyOf": [{"const": number} for number in range(250)]}}, ["x"] * 500),
+        ({"anyOf": [{"type": "integer", "minimum": number} for number in range(210)]}, "x"),
+        ({"items": {"anyOf": [{"const": number} for number in range(210)]}}, ["x"] * 50),
         ({"pattern": "((a{0,100}){0,100}){0,100}"}, "a" * 1000),
-        ({"patternProperties": {f"^(a+)+{number}$": {} for number in range(250)}}, {"a" * 5000: 1}),
+        ({"patternProperties": {f"^(a+)+{number}$": {} for number in range(210)}}, {"a" * 5000: 1}),
         ({"description": "x" * 65_536}, 1),
         ({"multipleOf": 1e-300}, 1e300),
-        ({"uniqueItems": True}, [[number] for number in range(5_000)]),
+        ({"uniqueItems": True}, [[number] for number in range(500)]),
     ],
 )
 def test_no_schema_takes_more_than_so_many_steps(
@@ -477,7 +477,7 @@ def test_no_schema_takes_more_than_so_many_steps(
 ) -> None:
     monkeypatch.setattr(schemas, "MAX_VISITS", 200)
     found: list[Complaint] = []
-    assert steps(lambda: found.extend(Schema(schema).complaints(value))) < 60_000
+    assert steps(lambda: found.extend(Schema(schema).complaints(value))) < 20_000
     assert len(found) <= 1
 
 
