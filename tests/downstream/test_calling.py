@@ -16,7 +16,6 @@ from plait.core.tools.policy import ToolPolicy
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import MOST_QUESTIONS, MOST_ROUNDS, call_tool, relay
 from plait.downstream.server_requests.naming import named
-from plait.downstream.subscriptions import ServerSubscriptions
 from plait.downstream.transports.faults import Fault, made_error
 from plait.errors import (
     CallError,
@@ -108,7 +107,7 @@ async def test_content_that_is_not_in_blocks_becomes_text() -> None:
 async def test_a_relayed_request_is_sent_again_with_the_answers() -> None:
     session: Any = Session(until_answered)
     request = RelayRequest("s", "prompts/get", {"name": "p"}, {"trace": 1}, FakeCaller(accept))
-    assert await relay("s", session, request, ServerSubscriptions()) == DONE
+    assert await relay("s", session, request) == DONE
     assert [params["_meta"] for params in session.sent] == [{"trace": 1}] * 2
 
 
@@ -216,7 +215,7 @@ async def test_calls_and_relayed_requests_fail_with_the_same_errors(
     session: Any = Session(lambda params: failure)
     for sent in (
         called(session),
-        relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions()),
+        relay("s", session, RelayRequest("s", "prompts/get")),
     ):
         with pytest.raises(kind) as raised:
             await sent
@@ -228,7 +227,7 @@ async def test_calls_and_relayed_requests_fail_with_the_same_errors(
 async def test_a_relayed_answer_that_is_not_strict_json_is_not_passed_on() -> None:
     session: Any = Session(lambda params: {"x": float("nan")})
     with pytest.raises(InvalidOutput, match="cannot be passed on"):
-        await relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions())
+        await relay("s", session, RelayRequest("s", "prompts/get"))
 
 
 @pytest.mark.parametrize(

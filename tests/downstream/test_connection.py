@@ -183,8 +183,10 @@ async def test_watched_resources_are_watched_again_after_a_reconnect(raw_way: Ra
     heard: list[Any] = []
     async with raw_way.reached() as raw:
         raw.downstream.listen(lambda *notice: heard.append(notice))
-        await raw.request("resources/subscribe", {"uri": "note://1"})
-        await raw.request("logging/setLevel", {"level": "info"})
+        await raw.downstream.watch("raw", "note://1")
+        raw.downstream.set_level("client", "info")
+        if not raw_way.is_modern:
+            await raw_way.noted(["logging/setLevel", {"level": "info"}])
         await restart(raw)
         await raw.call("touch", uri="note://1")
         await until(
@@ -207,10 +209,10 @@ async def test_a_server_is_in_use_while_a_resource_is_watched(raw_way: RawWay):
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
         for uri in ("note://1", "note://2"):
-            await connection.request(RelayRequest("raw", "resources/subscribe", {"uri": uri}))
-        await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://1"}))
+            await connection.watch(uri)
+        connection.unwatch("note://1")
         assert connection.use.count == 1
-        await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://2"}))
+        connection.unwatch("note://2")
         assert connection.use.count == 0
         tasks.cancel_scope.cancel()
 

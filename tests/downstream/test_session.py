@@ -201,7 +201,7 @@ async def test_a_retired_session_does_not_wait_for_requests_of_our_own():
 @pytest.mark.virtual_time
 async def test_a_server_of_2026_is_asked_for_changes_of_its_lists_and_of_watched_resources():
     async with opened(Era.MODERN) as made:
-        made.subscriptions.watched["note://1"] = None
+        made.subscriptions.watch("note://1")
         async with made.session.following_changes():
             ((method, params),) = made.server.received
             wanted = {"toolsListChanged": True, "resourceSubscriptions": ["note://1"]}

@@ -361,6 +361,16 @@ class Downstream(Protocol):
         messages outside of requests); returns a function that ends it."""
         ...
 
+    async def watch(self, server: str, uri: str) -> Callable[[], None]:
+        """Let *server* send updates of its resource *uri*, as long as any client watches it.
+        Returns a function that ends this watch. Raises `RpcError` as `request`."""
+        ...
+
+    def set_level(self, client: object, level: str | None) -> None:
+        """Let servers send the log messages that *client* wants, from *level* on; None once it has
+        left. They get the lowest level that any client asked for."""
+        ...
+
     def join(self, ask: Ask | None) -> Callable[[], None]:
         """Add a connected client. *ask* puts questions to it that servers ask outside of any
         request, which is `roots/list` alone; None if it has no roots. Returns a function that

@@ -4,7 +4,6 @@ wrong becomes a `CallError`."""
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import anyio
 from mcp import MCPError
@@ -14,7 +13,6 @@ from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
 from ..errors import ConnectionLost, InvalidArguments, InvalidOutput, RpcError, ToolError
 from .server_requests.naming import with_named_questions
 from .session import ProtocolSession
-from .subscriptions import ServerSubscriptions
 from .transports.faults import SAFE_TO_REPEAT, lost, translated
 
 MOST_ROUNDS = 10
@@ -60,25 +58,16 @@ def _block(element: Json) -> Json:
     return {"type": "text", "text": element if isinstance(element, str) else json.dumps(element)}
 
 
-async def relay(
-    server: str,
-    session: ProtocolSession,
-    request: RelayRequest,
-    subscriptions: ServerSubscriptions,
-) -> JsonObject:
+async def relay(server: str, session: ProtocolSession, request: RelayRequest) -> JsonObject:
     """Send one relayed request and return its result as it came.
 
-    Raises `CallError`, `RpcError` for a request that is refused here, and `Unsent` if nothing of it
-    reached the server.
+    Raises `CallError`; `Unsent` if nothing of it reached the server.
     """
     method, params = request.method, request.params
     if request.meta:
         params = {**params, "_meta": request.meta}
     name = f"{server}: {method}"
-    send = partial(request_answered, server, session, request.caller, name)
-    if subscriptions.handles(method):
-        return await subscriptions.send(session, method, params, send)
-    result = await send(method, params)
+    result = await request_answered(server, session, request.caller, name, method, params)
     try:
         measure(result)
     except NotStrict as error:

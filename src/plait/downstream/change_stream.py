@@ -120,10 +120,11 @@ class ChangeStream:
         return self._next is None or self._stream is None
 
     def covers(self, uri: str) -> bool:
-        """Whether a stream is open and the server has not declined to report the resource *uri*."""
-        if self._stream is None or self._stream.honoured is None:
-            return self._stream is not None
-        uris = self._stream.honoured.get("resourceSubscriptions")
+        """Whether a stream is open for *uri*, and the server has not declined to report it."""
+        if (stream := self._stream) is None:
+            return False
+        known = stream.wanted if stream.honoured is None else stream.honoured
+        uris = known.get("resourceSubscriptions")
         return isinstance(uris, list) and uri in uris
 
     async def _opened(self, wanted: JsonObject) -> _Stream:

@@ -24,9 +24,10 @@ from functools import partial
 
 import anyio
 import mcp_types as types
+from mcp import MCPError
 
 from ..config import ServerSettings
-from ..core.ports import Caller, RelayRequest, ServerListing, ToolCall, as_rpc_error
+from ..core.ports import NO_CLIENT, Caller, RelayRequest, ServerListing, ToolCall, as_rpc_error
 from ..core.tools.cached_listing import CachedListing
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.tools.server_notices import Drift, ServerChanged, ServerNotice, ToolsDrifted
@@ -34,7 +35,7 @@ from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, RpcError, ServerUnavailable
 from ..redaction import Secrets
 from .availability import Availability
-from .calling import call_tool, relay
+from .calling import call_tool, relay, request_answered
 from .eras.era_cache import EraCache
 from .eras.handshake import Era
 from .error_texts import ErrorTexts
@@ -237,7 +238,7 @@ class Connection:
         `as_rpc_error`."""
         try:
             measure([request.params, request.meta, request.caller.capabilities])
-            send = partial(relay, self.name, request=request, subscriptions=self._subscriptions)
+            send = partial(relay, self.name, request=request)
             return await self._with_session(request.caller, send)
         except NotStrict as error:
             raise RpcError(
@@ -245,20 +246,57 @@ class Connection:
             ) from None
         except CallError as error:
             raise as_rpc_error(error) from error
-        finally:
-            self._count_watched(bool(self._subscriptions.watched))
+
+    async def watch(self, uri: str) -> None:
+        """Let the server send updates of the resource *uri*, until `unwatch`; any number of watches
+        may be open. Raises `RpcError`, and then it is not watched."""
+
+        async def send(session: ProtocolSession) -> JsonObject:
+            name = f"{self.name}: resources/subscribe"
+            ask = partial(request_answered, self.name, session, NO_CLIENT, name)
+            try:
+                await self._subscriptions.subscribe(session, uri, ask)
+            except MCPError as error:  # of the stream of changes
+                raise RpcError(error.code, error.message, error.data) from error
+            return {}
+
+        try:
+            measure(uri)
+        except NotStrict as error:
+            raise RpcError(types.INVALID_PARAMS, f"the URI is not strict JSON: {error}") from None
+        self._subscriptions.watch(uri)
+        self._count_watched()
+        try:
+            await self._with_session(NO_CLIENT, send)
+        except BaseException as error:
+            self.unwatch(uri)
+            if isinstance(error, CallError):
+                raise as_rpc_error(error) from error
+            raise
+
+    def unwatch(self, uri: str) -> None:
+        """End one watch of *uri*."""
+        self._subscriptions.unwatch(uri)
+        self._count_watched()
+
+    def move_in(self, uri: str) -> None:
+        """Begin a watch that another connection had before. Raises `RpcError` if there are too
+        many."""
+        self._subscriptions.move_in(uri)
+        self._count_watched()
+
+    def set_level(self, level: str | None) -> None:
+        """Want log messages from *level* on."""
+        self._subscriptions.set_level(level)
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Notify the server, if it is connected and its era has notifications of clients."""
         if (session := self._usable_session) is not None and session.era is Era.LEGACY:
             await session.notify(method, params)
 
-    def release_watched(self) -> None:
-        """Let the server stop though resources of it are watched."""
-        self._count_watched(False)
-
-    def _count_watched(self, is_watched: bool) -> None:
+    def _count_watched(self) -> None:
         """Count watched resources as one use of the server."""
+        is_watched = bool(self._subscriptions.watched)
         if is_watched and not self._is_watched:
             self.use.begin()
         elif self._is_watched and not is_watched:

@@ -28,6 +28,7 @@ from ..redaction import Secrets
 from .connection import Connection
 from .listings.identity import identity_of
 from .server_requests.roots import NO_ROOTS, OnlyClient, Roots
+from .subscriptions import lowest
 from .timings import ConnectTimings
 from .transports.guard import Guard
 from .transports.transport import open_transport
@@ -42,6 +43,8 @@ class Holder(Protocol):
 
     roots: Roots
     """Its clients, as servers ask them for roots."""
+    level: str | None
+    """The lowest log level that one of its clients asked for."""
 
     def forget_lists(self) -> None:
         """Note that the state or a list of one of its connections has changed. It must not
@@ -72,6 +75,10 @@ class Held:
     def broadcast(self, method: str, params: JsonObject) -> None:
         for holder in list(self.holders):
             holder.broadcast(self.name, method, params)
+
+    def settle_level(self) -> None:
+        """Want the log messages that clients of any holder want."""
+        self.connection.set_level(lowest(holder.level for holder in self.holders))
 
     def all_roots(self) -> list[Roots]:
         return [holder.roots for holder in self.holders]
@@ -153,6 +160,7 @@ class Connections:
         known = self._by_key.get(key)
         if known is not None and known.connection.fits(settings):
             known.holders.append(holder)
+            known.settle_level()
             return known
         held = self._by_key[key] = Held(name, key, [holder])
         is_shared = self._are_shared and settings.kept_for == "machine"
@@ -176,6 +184,7 @@ class Connections:
             roots_caller=NO_ROOTS if is_shared else OnlyClient(name, held.all_roots),
             secrets=secrets,
         )
+        held.settle_level()
         if self._tasks is not None:
             self._tasks.start_soon(held.run, name=f"server {name}")
         return held
@@ -190,6 +199,7 @@ class Connections:
         """Let *holder* not hold the connection any more. If it was the last one, the connection
         ends, and *successor* starts: after it if no call is in flight, else next to it."""
         held.holders.remove(holder)
+        held.settle_level()
         if held.holders:
             if successor is not None:
                 successor.begin.set()
@@ -200,7 +210,6 @@ class Connections:
         self._tasks.start_soon(self._end, held, successor)
 
     async def _end(self, held: Held, successor: Held | None) -> None:
-        held.connection.release_watched()
         if successor is not None and held.connection.use.count:
             successor.begin.set()
         await held.connection.use.wait_unused(DRAIN_S)

@@ -202,7 +202,7 @@ class Owner:
         )
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.subscriptions.restore, session)
+                tasks.start_soon(self.subscriptions.keep, session)
                 await upkeep.run()
                 tasks.cancel_scope.cancel()
         finally:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -38,6 +39,7 @@ from .connection import Connection
 from .connections import Connections, Held
 from .server_keys import Keys, names_as_keys
 from .server_requests.roots import Roots
+from .subscriptions import lowest
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,10 @@ class Pool:
         self._are_offers_current = False
         self._listeners: dict[object, OnNotice] = {}
         self.roots = Roots()
+        self.level: str | None = None
+        self._levels: dict[object, str] = {}
+        """By client, the log level that it asked for."""
+        self._watches: set[_Watch] = set()
         self._tasks: TaskGroup | None = None
         self._held = self._take(config)
 
@@ -103,6 +109,8 @@ class Pool:
         assert self._tasks is not None
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
+        for watch in list(self._watches):
+            self._unwatch(watch)
         for held in self._held.values():
             self._connections.give_back(held, self)
         self.forget_lists()
@@ -189,6 +197,34 @@ class Pool:
         held.begin.set()
         return held.connection
 
+    async def watch(self, server: str, uri: str) -> Callable[[], None]:
+        """As `Downstream.watch`. It lasts over new settings, also where they replace the server."""
+        connection = self._started(server)
+        await connection.watch(uri)
+        watch = _Watch(server, uri, connection)
+        self._watches.add(watch)
+        self._follow(watch)  # settings may have changed meanwhile
+        return partial(self._unwatch, watch)
+
+    def _unwatch(self, watch: _Watch) -> None:
+        if watch in self._watches:
+            self._watches.remove(watch)
+            watch.move(None)
+
+    def _follow(self, watch: _Watch) -> None:
+        """Let *watch* be at the connection that its server has now."""
+        held = self._held.get(watch.server)
+        watch.move(held.connection if held is not None else None)
+
+    def set_level(self, client: object, level: str | None) -> None:
+        """As `Downstream.set_level`."""
+        self._levels.pop(client, None)
+        if level is not None:
+            self._levels[client] = level
+        self.level = lowest(self._levels.values())
+        for held in self._held.values():
+            held.settle_level()
+
     def listen(self, hear: OnNotice) -> Callable[[], None]:
         key = object()
         self._listeners[key] = hear
@@ -233,6 +269,8 @@ class Pool:
         self._held = self._take(config, before)
         for name, held in self._held.items():
             held.connection.adjust(self._settings[name])
+        for watch in self._watches:
+            self._follow(watch)
         self.forget_lists()
         await self._connections.recall(self._held.values())
         for name, held in before.items():
@@ -287,6 +325,29 @@ class Pool:
     def forget_lists(self) -> None:
         """Note that the state or a list of a server has changed."""
         self._catalog, self._are_offers_current = None, False
+
+
+@dataclass(eq=False, slots=True)
+class _Watch:
+    """A watched resource of the server of that name, whose connection is missing if it is."""
+
+    server: str
+    uri: str
+    connection: Connection | None
+
+    def move(self, connection: Connection | None) -> None:
+        """Be at *connection* from now on."""
+        before, self.connection = self.connection, connection
+        if before is connection:
+            return
+        if before is not None:
+            before.unwatch(self.uri)
+        if connection is not None:
+            try:
+                connection.move_in(self.uri)
+            except RpcError:
+                self.connection = None
+                log.warning("watch.lost", extra={"server": self.server}, exc_info=True)
 
 
 def _enabled(config: Config) -> dict[str, ServerSettings]:

@@ -319,7 +319,7 @@ class ProtocolSession:
             for kind in LISTS.values()
             if self.greeting.has(kind, "listChanged")
         }
-        if uris := list(self._subscriptions.watched):
+        if uris := self._subscriptions.watched:
             wanted["resourceSubscriptions"] = list[Any](uris)
         return wanted
 

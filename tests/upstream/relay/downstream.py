@@ -29,7 +29,6 @@ from plait.core.ports import (
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import call_tool, relay
 from plait.downstream.eras.handshake import Era
-from plait.downstream.subscriptions import ServerSubscriptions
 from plait.engine.gateway import Gateway
 from plait.errors import CallError, RpcError
 from plait.stores.in_memory import InMemoryRuns
@@ -82,6 +81,8 @@ class FakeDownstream:
         self.requests: list[RelayRequest] = []
         self.aborted: list[RelayRequest] = []
         self.open: list[RelayRequest] = []
+        self.levels: list[tuple[object, str | None]] = []
+        """The log levels that clients asked for, in order."""
         self.notified: list[tuple[str, str, JsonObject]] = []
         self.listeners: list[OnNotice] = []
         self.clients: list[Ask | None] = []
@@ -131,9 +132,7 @@ class FakeDownstream:
 
     async def request(self, request: RelayRequest, /) -> JsonObject:
         try:
-            return await relay(
-                request.server, self._session(request.server), request, ServerSubscriptions()
-            )
+            return await relay(request.server, self._session(request.server), request)
         except CallError as error:
             raise as_rpc_error(error) from error
 
@@ -159,6 +158,18 @@ class FakeDownstream:
     async def notify(self, server: str, method: str, params: JsonObject) -> None:
         self.notified.append((server, method, params))
         self._tell()
+
+    async def watch(self, server: str, uri: str) -> Callable[[], None]:
+        await self.request(RelayRequest(server, "resources/subscribe", {"uri": uri}))
+
+        def end() -> None:
+            self.requests.append(RelayRequest(server, "resources/unsubscribe", {"uri": uri}))
+            self._tell()
+
+        return end
+
+    def set_level(self, client: object, level: str | None) -> None:
+        self.levels.append((client, level))
 
     def listen(self, hear: OnNotice) -> Callable[[], None]:
         self.listeners.append(hear)

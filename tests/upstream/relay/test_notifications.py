@@ -371,49 +371,20 @@ async def test_a_log_message_outside_of_requests_goes_to_every_session(downstrea
         assert modern.heard == []
 
 
-async def test_servers_get_the_lowest_log_level_of_all_sessions(downstream: FakeDownstream):
-    downstream.add("mute", capabilities={"tools": {}})
+async def test_the_log_level_of_each_session_counts_until_it_leaves(downstream: FakeDownstream):
     async with (
         relaying_server(downstream) as server,
         joined(server) as one,
         joined(server) as other,
     ):
         for peer, level in ((one, "warning"), (other, "error"), (one, "debug")):
-            await peer.request("logging/setLevel", {"level": level})
-            await later()
-    told = downstream.sent("logging/setLevel")
-    assert told == [(server, {"level": level}) for level in ("warning", "debug") for server in "ab"]
-
-
-async def test_the_log_level_of_a_client_that_left_no_longer_counts(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server, joined(server) as stays:
-        async with joined(server) as leaves:
-            await leaves.request("logging/setLevel", {"level": "debug"})
-            await leaves.leave()
-            await later()
-        await stays.request("logging/setLevel", {"level": "error"})
-        await later()
-    assert downstream.sent("logging/setLevel")[-1] == ("b", {"level": "error"})
-
-
-async def test_a_server_that_connects_later_gets_the_log_level_with_the_next_request(
-    downstream: FakeDownstream,
-):
-    async with connected(downstream, LEGACY) as peer:
-        await peer.request("logging/setLevel", {"level": "notice"})
-        downstream.add("c", tools=(a_tool("x"),))
-        await peer.request("tools/call", {"name": "a__x"})
-        await later()
-    assert downstream.sent("logging/setLevel")[-1] == ("c", {"level": "notice"})
-
-
-async def test_a_server_that_refuses_the_log_level_is_not_asked_again(downstream: FakeDownstream):
-    downstream.on("a", "logging/setLevel", RpcError(types.METHOD_NOT_FOUND, "no"))
-    async with connected(downstream, LEGACY) as peer:
-        assert await peer.request("logging/setLevel", {"level": "debug"}) == {}
-        await later()
-        await peer.request("tools/call", {"name": "a__x"})
-    assert len(downstream.sent("logging/setLevel")) == 2
+            assert await peer.request("logging/setLevel", {"level": level}) == {}
+        await one.leave()
+        await downstream.until(lambda: len(downstream.clients) == 1)
+        assert [level for _, level in downstream.levels] == ["warning", "error", "debug", None]
+        first, second = downstream.levels[0][0], downstream.levels[1][0]
+        assert [client for client, _ in downstream.levels] == [first, second, first, first]
+        assert first is not second
 
 
 @pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}])
@@ -422,7 +393,7 @@ async def test_an_invalid_log_level_is_refused(downstream: FakeDownstream, param
         with pytest.raises(RpcError) as caught:
             await peer.request("logging/setLevel", params)
     assert caught.value.code == types.INVALID_PARAMS
-    assert downstream.requests == []
+    assert [level for _, level in downstream.levels if level] == []
 
 
 async def test_a_client_of_2026_cannot_set_a_log_level_for_all_requests(downstream: FakeDownstream):
@@ -430,6 +401,7 @@ async def test_a_client_of_2026_cannot_set_a_log_level_for_all_requests(downstre
         with pytest.raises(RpcError) as caught:
             await peer.request("logging/setLevel", {"level": "debug"})
     assert caught.value.code == types.METHOD_NOT_FOUND
+    assert downstream.levels == []
 
 
 # Clients that do not read, and servers without measure.

@@ -56,6 +56,12 @@ class Nothing:
     async def notify(self, server: str, method: str, params: JsonObject) -> None:
         raise AssertionError(method)
 
+    async def watch(self, server: str, uri: str) -> Callable[[], None]:
+        raise AssertionError(uri)
+
+    def set_level(self, client: object, level: str | None) -> None:
+        assert level is None
+
     def listen(self, hear: OnNotice) -> Callable[[], None]:
         return lambda: None
 

@@ -1,23 +1,15 @@
-"""Resources that clients watch are watched at their servers, once for all clients, and as long as
-anybody does."""
+"""Each client watches a resource once at its server, as long as its session or stream wants it."""
 
 from __future__ import annotations
-
-from itertools import cycle
 
 import anyio
 import mcp_types as types
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from mcp import MCPError
 
 from plait.core.ports import RelayRequest
-from plait.core.tools.naming import Entry
 from plait.core.values.strict import JsonObject
 from plait.errors import RpcError
 from plait.upstream.relay import subscriptions
-from plait.upstream.relay.subscriptions import WatchedResources
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (
@@ -48,9 +40,7 @@ def told(downstream: FakeDownstream) -> list[tuple[str, object]]:
     return [(request.method, request.params["uri"]) for request in downstream.requests]
 
 
-async def test_a_server_is_subscribed_for_the_first_client_and_unsubscribed_for_the_last(
-    downstream: FakeDownstream,
-):
+async def test_each_client_watches_a_resource_once(downstream: FakeDownstream):
     async with (
         relaying_server(downstream) as server,
         joined(server) as one,
@@ -66,7 +56,7 @@ async def test_a_server_is_subscribed_for_the_first_client_and_unsubscribed_for_
             (one, ON),
         ):
             assert await peer.request(method, R) == {}
-        assert told(downstream) == [(ON, "mem://r"), (OFF, "mem://r"), (ON, "mem://r")]
+        assert [method for method, _ in told(downstream)] == [ON, ON, OFF, OFF, ON]
 
 
 async def test_the_resources_of_a_client_that_leaves_are_unsubscribed(downstream: FakeDownstream):
@@ -77,7 +67,9 @@ async def test_the_resources_of_a_client_that_leaves_are_unsubscribed(downstream
             await leaves.request(ON, {"uri": "mem://s"})
             await leaves.leave()
             await downstream.until(lambda: told(downstream)[-1] == (OFF, "mem://s"))
-        assert (OFF, "mem://r") not in told(downstream)
+        assert told(downstream)[3:] == [(OFF, "mem://r"), (OFF, "mem://s")]
+        await stays.request(OFF, R)
+        assert told(downstream)[5:] == [(OFF, "mem://r")]
 
 
 async def test_a_stream_of_2026_watches_while_it_is_open(downstream: FakeDownstream):
@@ -92,10 +84,10 @@ async def test_a_stream_of_2026_watches_while_it_is_open(downstream: FakeDownstr
             peer,
             resourceSubscriptions=["mem://r", "mem://r", "mem://s", "mem://none", "plait://guide"],
         )
-        assert told(downstream) == [(ON, "mem://s"), (ON, "mem://r")]
+        assert told(downstream)[1:] == [(ON, "mem://r"), (ON, "mem://s")]
         await peer.cancel(stream)
         await later()
-        assert told(downstream)[2:] == [(OFF, "mem://r")]
+        assert told(downstream)[3:] == [(OFF, "mem://r"), (OFF, "mem://s")]
 
 
 async def test_a_stream_stays_open_for_servers_without_subscriptions(
@@ -136,12 +128,30 @@ async def test_a_client_that_asks_twice_at_once_watches_once(downstream: FakeDow
     downstream.on("a", ON, slowly)
     async with connected(downstream, LEGACY) as peer:
         keys = [await peer.begin(ON, R) for _ in range(2)]
-        await downstream.until(lambda: len(downstream.requests) == 1)
+        await downstream.until(lambda: len(downstream.requests) == 2)
         go.set()
         for key in keys:
             await peer.answer_to(key)
         await peer.request(OFF, R)
-        assert told(downstream) == [(ON, "mem://r"), (OFF, "mem://r")]
+        assert told(downstream) == [(ON, "mem://r")] * 2 + [(OFF, "mem://r")] * 2
+
+
+@pytest.mark.parametrize("era", [LEGACY, MODERN])
+async def test_a_client_that_leaves_while_it_subscribes_watches_nothing(
+    downstream: FakeDownstream, era: str
+):
+    downstream.on("a", ON, lambda request: anyio.sleep_forever())
+    async with relaying_server(downstream) as server, joined(server, era) as peer:
+        if era == LEGACY:
+            await peer.begin(ON, R)
+        else:
+            await peer.begin(
+                "subscriptions/listen", {"notifications": {"resourceSubscriptions": ["mem://r"]}}
+            )
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        await peer.leave()
+        await downstream.until(lambda: len(downstream.aborted) == 1)
+    assert told(downstream) == [(ON, "mem://r")]
 
 
 async def test_watching_a_resource_of_ours_reaches_no_server(downstream: FakeDownstream):
@@ -187,85 +197,25 @@ async def test_one_uri_of_two_servers_is_watched_separately(downstream: FakeDown
     assert methods == [("a", ON), ("b", ON), ("a", OFF)]
 
 
-async def test_above_the_limit_no_more_resources_are_watched(
+async def test_above_the_limit_a_client_can_watch_no_more_resources(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(subscriptions, "MOST_WATCHED", 3)
-    async with connected(downstream, LEGACY) as peer:
-        for n in range(3):
-            await peer.request(ON, {"uri": f"mem://{n}"})
+    uris = [f"mem://{n}" for n in range(4)]
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as peer,
+        joined(server, MODERN) as modern,
+    ):
+        for uri in uris[:3]:
+            await peer.request(ON, {"uri": uri})
         with pytest.raises(RpcError, match="No more than 3") as caught:
-            await peer.request(ON, {"uri": "mem://3"})
-        await peer.request(OFF, {"uri": "mem://0"})
-        await peer.request(ON, {"uri": "mem://3"})
+            await peer.request(ON, {"uri": uris[3]})
+        await peer.request(OFF, {"uri": uris[0]})
+        await peer.request(ON, {"uri": uris[3]})
+        with pytest.raises(RpcError, match="No more than 3"):
+            await modern.request(
+                "subscriptions/listen", {"notifications": {"resourceSubscriptions": uris}}
+            )
+        assert [uri for method, uri in told(downstream)[-3:] if method == OFF] == uris[:3]
     assert caught.value.code == types.INVALID_PARAMS
-
-
-async def test_unsubscribing_for_a_client_that_left_takes_bounded_time(
-    downstream: FakeDownstream,
-):
-    downstream.on("a", OFF, lambda request: anyio.sleep_forever())
-    async with relaying_server(downstream) as server, joined(server) as stays:
-        async with joined(server) as leaves:
-            await leaves.request(ON, R)
-            await leaves.leave()
-            await downstream.until(lambda: told(downstream)[-1][0] == OFF)
-            began = anyio.current_time()
-        assert anyio.current_time() - began <= subscriptions.UNSUBSCRIBE_S
-        assert "tools" in await stays.request("tools/list")
-
-
-entries = st.sampled_from([("a", "x"), ("a", "y"), ("b", "x")])
-steps = st.lists(
-    st.tuples(entries, st.sampled_from([ON, OFF, "refuse"]), st.integers(0, 3)), max_size=30
-)
-
-
-@given(steps)
-def test_in_the_end_the_server_is_subscribed_exactly_for_the_watched_resources(
-    steps: list[tuple[Entry, str, int]],
-):
-    anyio.run(_walk, steps)
-
-
-async def _walk(steps: list[tuple[Entry, str, int]]) -> None:
-    """Clients come and go while requests take their time and fail; a server's belief is the last
-    that it accepted."""
-    believed: dict[Entry, bool] = {}
-    wanted: dict[Entry, int] = {}
-    refusing: set[Entry] = set()
-    delays = cycle([turns for *_, turns in steps] or [0])
-
-    async def send(request: RelayRequest) -> JsonObject:
-        entry = (request.server, str(request.params["uri"]))
-        for _ in range(next(delays)):
-            await anyio.lowlevel.checkpoint()
-        if entry in refusing and request.method == ON:
-            raise RpcError(-1, "refused")
-        assert believed.get(entry, False) is not (request.method == ON)
-        believed[entry] = request.method == ON
-        return {}
-
-    async def add(entry: Entry) -> None:
-        try:
-            await resources.add(entry)
-        except (RpcError, MCPError):
-            return
-        wanted[entry] = wanted.get(entry, 0) + 1
-
-    resources = WatchedResources(send)
-    async with anyio.create_task_group() as tasks:
-        for entry, step, turns in steps:
-            if step == "refuse":
-                refusing ^= {entry}
-            elif step == ON:
-                tasks.start_soon(add, entry)
-            elif wanted.get(entry):
-                wanted[entry] -= 1
-                tasks.start_soon(resources.remove, entry)
-            for _ in range(turns):
-                await anyio.lowlevel.checkpoint()
-    assert {entry for entry, is_on in believed.items() if is_on} == {
-        entry for entry, n in wanted.items() if n
-    }
-    assert repr(resources) == f"<WatchedResources: {sum(map(bool, wanted.values()))}>"

@@ -78,7 +78,7 @@ class Passthrough:
         self._principal_of = principal_of
         self._server_info = server_info
         self.router = Router(config, own)
-        self.subscriptions = ClientSubscriptions(self.router, self._send, config.downstream)
+        self.subscriptions = ClientSubscriptions(self.router, config.downstream)
         self._transports: set[TransportState] = set()
         self._verbs: dict[str, _Verb] = {
             **dict.fromkeys(MEMBERS, self._list),
@@ -234,7 +234,7 @@ class Passthrough:
         self, ctx: RequestContext, modern: bool, call_next: CallNext
     ) -> HandlerResult:
         uri = checked_params(ctx, modern=modern)["uri"]
-        await self.subscriptions.unsubscribe(ctx, str(uri))
+        self.subscriptions.unsubscribe(ctx, str(uri))
         return {}
 
     # To the server and back.
@@ -255,7 +255,6 @@ class Passthrough:
         a state: one of ours if the call waits for it (`pending.py`), else the server's own.
         """
         transport: TransportState = ctx.lifespan_context
-        self.subscriptions.send_levels(transport)
         with self._calls.counted_until_drained():
             caller = self._caller_of(ctx, modern)
 

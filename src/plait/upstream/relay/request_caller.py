@@ -10,7 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, TypeAlias, cast, get_args
+from typing import Any, Final, NamedTuple, TypeAlias, cast, get_args
 
 import anyio
 import mcp_types as types
@@ -56,6 +56,14 @@ def as_notification(method: str, params: JsonObject | None) -> types.ServerNotif
     return cast(types.ServerNotification, RawNotice(method=method, params=params or None))
 
 
+class Watched(NamedTuple):
+    """A resource that a client watches: its URI for the client, and the function that ends the
+    watch."""
+
+    uri: str
+    end: Callable[[], None]
+
+
 class LegacySession:
     """A client of the handshake era, as long as its connection lasts."""
 
@@ -68,8 +76,7 @@ class LegacySession:
         self.level: str | None = None
         """The log level that it asked for."""
         self.has_left = False
-        self.watched: dict[Entry, str] = {}
-        """The resources that it watches, each with the URI that the client uses."""
+        self.watched: dict[Entry, Watched] = {}
 
     def wants_level(self, level: str) -> bool:
         return self.level is None or LEVELS[level] >= LEVELS[self.level]
@@ -86,8 +93,8 @@ class LegacySession:
         """Return the client's own URIs for the resource *uri* of *server*, one for each resource
         that the client watches and that is *uri* or contains it."""
         return [
-            name + uri.removeprefix(watched)
-            for (owner, watched), name in self.watched.items()
+            client.uri + uri.removeprefix(watched)
+            for (owner, watched), client in self.watched.items()
             if owner == server and (uri == watched or uri.startswith(watched.rstrip("/") + "/"))
         ]
 
