@@ -32,6 +32,12 @@ def test_the_wheel_has_the_license_and_names_it(built: Path):
     assert files["licenses/LICENSE"] == LICENSE
 
 
+def test_the_wheel_has_the_tables_and_statements_of_the_history(built: Path):
+    with ZipFile(next(built.glob("plait-*.whl"))) as wheel:
+        folder = "plait/stores/history"
+        assert {f"{folder}/schema.sql", f"{folder}/queries.sql"} <= set(wheel.namelist())
+
+
 def test_the_source_archive_has_the_license(built: Path):
     with tarfile.open(next(built.glob("plait-*.tar.gz"))) as archive:
         name = next(name for name in archive.getnames() if name.endswith("/LICENSE"))

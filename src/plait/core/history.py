@@ -401,8 +401,8 @@ class History(Journal, Protocol):
     async def runs(self, query: RunQuery) -> list[RunEntry]: ...
 
     async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
-        """Return a run; None if it is unknown, or *principal* may not see it. Without a principal, any
-        run is returned."""
+        """Return a run; None if it is unknown, or *principal* may not see it. Without a principal
+        any run is returned."""
         ...
 
     async def output(self, run_id: str, task: str) -> Output | None:

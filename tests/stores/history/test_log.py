@@ -23,13 +23,23 @@ ADMITS_B = Admission(B, 1, 0.5, "s:write", Effect.WRITE, {})
 class Taken(list[Entry]):
     """A queue that takes entries, and commits none of them."""
 
-    add = list.append
+    lasts = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.urgent: list[int] = []
+        self.noted: list[str] = []
+
+    def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
+        self.append(entry)
+        if is_urgent:
+            self.urgent.append(entry.number)
 
     async def committed(self, log: Log) -> bool:
         return False
 
     async def note_loss(self, run_id: str) -> None:
-        self.noted = [*getattr(self, "noted", []), run_id]
+        self.noted.append(run_id)
 
 
 def begun(durable: Durable = Durable.PROCESS, last: int = 0) -> tuple[Taken, Log]:
@@ -49,12 +59,15 @@ def test_an_intent_is_a_row_of_its_own_only_if_its_call_is_no_read():
 
 def test_an_outcome_has_its_admission_and_the_time_at_which_the_call_left():
     taken, log = begun()
-    for row in (ADMITS_A, ADMITS_B, Intent(A, 1, 0.6), Outcome(B, 1, 0.8), Outcome(A, 1, 0.9)):
+    for row in (ADMITS_A, ADMITS_B, Intent(A, 1, 0.6), Intent(B, 1, 0.7)):
         log.put(row)
-    assert [(entry.number, entry.admitted, entry.ends_a_write) for entry in taken[1:]] == [
-        (3, Admitted(2, ADMITS_B), True),
-        (4, Admitted(1, ADMITS_A, 0.6), False),
+    for end in (Outcome(B, 1, 0.8), Outcome(A, 1, 0.9)):
+        log.put(end)
+    assert [(entry.number, entry.admitted) for entry in taken[2:]] == [
+        (3, Admitted(2, ADMITS_B, 0.7)),
+        (4, Admitted(1, ADMITS_A, 0.6)),
     ]
+    assert taken.urgent == [3]
 
 
 def test_numbers_go_on_from_those_of_the_run_before():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from plait.core.history import (
@@ -23,7 +24,10 @@ from plait.core.scheduling.events import Failure
 from plait.core.tools.output import Output
 from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
+from plait.stores.history.database import DatabaseError
+from plait.stores.history.files import Files
 from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.store import SqliteHistory
 
 BEGAN = 1_000_000.0
 DAY = 86_400.0
@@ -89,7 +93,7 @@ class MemoryWorld(World):
         super().__init__()
         self.shelf = Shelf()
 
-    async def open(self, *, keeps_values: bool = True) -> History:
+    async def open(self, *, keeps_values: bool = True) -> MemoryHistory:
         history = MemoryHistory(self.shelf, keeps_values=keeps_values, now=lambda: self.now)
         self.histories.append(history)
         return history
@@ -109,6 +113,42 @@ class MemoryWorld(World):
 
     def break_runtime(self, history: MemoryHistory) -> None:
         history.can_note = False
+
+
+class SqliteWorld(World):
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.boot = "first"
+
+    async def open(self, *, keeps_values: bool = True) -> SqliteHistory:
+        files = Files(self.folder / "state", self.folder / "runtime", boot=self.boot)
+        history = SqliteHistory(files, keeps_values=keeps_values, now=lambda: self.now)
+        self.histories.append(history)
+        return history
+
+    async def kill(self, history: SqliteHistory) -> None:
+        """What the system does when a process dies: locks and connections are gone, leases stay."""
+        self.histories.remove(history)
+        history._writer._batch.entries.clear()
+        lease = history._files.lease
+        lease._path = lease._path.with_name(".none")
+        await history.close()
+
+    def restart_machine(self) -> None:
+        self.boot = "second"
+
+    def break_disk(self, history: SqliteHistory) -> None:
+        def fail() -> None:
+            raise DatabaseError("the disk is full")
+
+        history._writer.before_commit = fail
+
+    def repair_disk(self, history: SqliteHistory) -> None:
+        history._writer.before_commit = lambda: None
+
+    def break_runtime(self, history: SqliteHistory) -> None:
+        (self.folder / "runtime").write_text("no folder")
 
 
 def admit(

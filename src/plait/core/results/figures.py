@@ -32,6 +32,15 @@ class Tally:
     min_ms: float
     max_ms: float
 
+    def add_one(self, ms: float) -> None:
+        """Add an attempt of this duration."""
+        self.count += 1
+        self.total_ms += ms
+        if ms < self.min_ms:
+            self.min_ms = ms
+        elif ms > self.max_ms:
+            self.max_ms = ms
+
     def add(self, other: Tally) -> None:
         self.count += other.count
         self.total_ms += other.total_ms

@@ -3,7 +3,8 @@ earlier rows, in the order in which they are put."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ...core.history import (
     Admission,
@@ -19,9 +20,14 @@ from ...core.history import (
     Settled,
 )
 from ...errors import HistoryUnavailable
+from .packing import Packed
+
+if TYPE_CHECKING:
+    from .writer import Batch
 
 
-class Admitted(NamedTuple):
+@dataclass(slots=True)
+class Admitted:
     """An admission at its place, and the time at which its call left."""
 
     number: int
@@ -40,20 +46,21 @@ class Entry(NamedTuple):
     row: Written
     admitted: Admitted | None = None
     """The admission of an intent or an outcome."""
-
-    @property
-    def ends_a_write(self) -> bool:
-        return (
-            self.admitted is not None
-            and self.admitted.admission.effect is not Effect.READ
-            and isinstance(self.row, Outcome)
-        )
+    packed: Packed | None = None
+    """Its output, if that is large."""
 
 
 class Queue(Protocol):
     """The part of a store that takes entries. It is used from one event loop."""
 
-    def add(self, entry: Entry) -> None: ...
+    @property
+    def lasts(self) -> bool:
+        """Whether what is committed outlives a power cut."""
+        ...
+
+    def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
+        """Take an entry, which is to be committed within 5 ms if it *is_urgent*."""
+        ...
 
     async def committed(self, log: Log) -> bool:
         """Wait until all entries of *log* are committed, within the time for that; returns whether
@@ -66,7 +73,8 @@ class Queue(Protocol):
 
 
 class Log:
-    """A `RunLog` that gives its rows to a queue. `number` and `chain` are for its store."""
+    """A `RunLog` that gives its rows to a queue. Its store uses `number`, `chain`, `late` and
+    `batch`."""
 
     __slots__ = (
         "_admitted",
@@ -74,10 +82,14 @@ class Log:
         "_is_noted",
         "_last",
         "_queue",
+        "batch",
         "beginning",
         "chain",
         "id",
+        "is_durable",
         "is_lost",
+        "is_to_last",
+        "late",
         "number",
         "root",
     )
@@ -91,8 +103,17 @@ class Log:
         self.root = root or beginning.id
         self.beginning = beginning
         self.is_lost = False
+        self.is_durable = beginning.durable is not Durable.OFF
+        self.is_to_last = beginning.durable is Durable.POWER
+        """Whether it is to survive a power cut."""
         self.number = 0
+        """The number of its run in the tables; 0 until it is there. So is that of its chain."""
         self.chain = 0
+        self.late = 0
+        """The number of its entries that are not in their place yet, since they are being
+        packed."""
+        self.batch: Batch | None = None
+        """The batch with the last of its entries."""
         self._queue = queue
         self._last = last
         self._admitted: dict[tuple[CallKey, int], Admitted] = {}
@@ -103,34 +124,36 @@ class Log:
     def __repr__(self) -> str:
         return f"<Log of {self.id}: {self._last} rows{', lost' if self.is_lost else ''}>"
 
-    @property
-    def is_durable(self) -> bool:
-        return self.beginning.durable is not Durable.OFF
-
     def begin(self) -> None:
         """Put the beginning."""
         self._add(Entry(self, 0, self.beginning))
 
-    def put(self, row: Row) -> None:
-        match row:
-            case Admission(key, attempt):
-                self._last += 1
-                self._admitted[key, attempt] = Admitted(self._last, row)
-            case Intent(key, attempt, at):
-                number, admission, _ = self._admitted[key, attempt]
-                admitted = self._admitted[key, attempt] = Admitted(number, admission, at)
-                if admission.effect is not Effect.READ:
-                    self._add(Entry(self, number, row, admitted))
-            case Outcome(key, attempt):
-                self._last += 1
-                self._add(Entry(self, self._last, row, self._admitted.pop((key, attempt))))
-            case _:
-                self._last += 1
-                self._add(Entry(self, self._last, row))
+    def next_number(self) -> int:
+        self._last += 1
+        return self._last
 
-    def _add(self, entry: Entry) -> None:
+    def put(self, row: Row) -> None:
+        if isinstance(row, Admission):
+            self._last += 1
+            self._admitted[row[:2]] = Admitted(self._last, row)
+            return
+        if isinstance(row, Intent):
+            admitted = self._admitted[row[:2]]
+            admitted.sent_at = row.at
+            if admitted.admission.effect is not Effect.READ:
+                self._add(Entry(self, admitted.number, row, admitted))
+            return
+        self._last += 1
+        if isinstance(row, Outcome):
+            admitted = self._admitted.pop(row[:2])
+            is_urgent = admitted.admission.effect is not Effect.READ
+            self._add(Entry(self, self._last, row, admitted), is_urgent)
+        else:
+            self._add(Entry(self, self._last, row))
+
+    def _add(self, entry: Entry, is_urgent: bool = False) -> None:
         if self.is_durable:
-            self._queue.add(entry)
+            self._queue.add(entry, is_urgent=is_urgent)
             return
         self._held.append(entry)
         if isinstance(entry.row, Ending):
@@ -144,9 +167,9 @@ class Log:
         return not self.is_lost and await self._queue.committed(self)
 
     async def secure(self) -> None:
-        if await self.committed():
+        if await self.committed() and (self._queue.lasts or not self.is_to_last):
             return
-        if self.beginning.durable is Durable.POWER:
+        if self.is_to_last:
             raise HistoryUnavailable(
                 "the history cannot be written, and this run is to survive a power cut",
                 hint='Start it without durable: "power", or wait until the disk is well again.',

@@ -95,7 +95,8 @@ class Shelf:
 
 
 class MemoryHistory:
-    """A `History` in memory. With *bounds* it trims itself."""
+    """A `History` in memory. With *bounds* it trims itself; unless it *lasts*, as one on a disk
+    would, runs that are to survive power cuts are refused."""
 
     lease: int | None = None
 
@@ -105,6 +106,7 @@ class MemoryHistory:
         *,
         keeps_values: bool = True,
         bounds: Limits | None = None,
+        lasts: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.shelf = Shelf() if shelf is None else shelf
@@ -113,6 +115,7 @@ class MemoryHistory:
         """Set it, and nothing is committed any more."""
         self.can_note = True
         """Clear it, and losses cannot be noted."""
+        self.lasts = lasts
         self._boot = self.shelf.boot
         self._keeps_values = keeps_values
         self._bounds = bounds
@@ -130,7 +133,7 @@ class MemoryHistory:
         log.begin()
         return log
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
         if self._is_dead:
             return
         if not self._waiting:
@@ -167,8 +170,8 @@ class MemoryHistory:
             case Outcome() if entry.admitted is not None and entry.admitted.sent_at is not None:
                 ms = 1_000 * (entry.row.at - entry.admitted.sent_at)
                 tallies = self.shelf.figures.setdefault(entry.admitted.admission.tool, {})
-                tally = tallies.setdefault((entry.row.code, bucket_of(ms)), Tally(0, 0.0, ms, ms))
-                tally.add(Tally(1, ms, ms, ms))
+                key = (entry.row.code, bucket_of(ms))
+                tallies.setdefault(key, Tally(0, 0.0, ms, ms)).add_one(ms)
             case Ending(at, status, record, calls, failed):
                 run.status, run.record, run.calls, run.failed = status, record, calls, failed
                 run.ended = run.beginning.began + at
@@ -388,20 +391,20 @@ def _last_number(runs: list[_Run]) -> int:
 def _calls(run: _Run, *, values: bool) -> list[KeptCall]:
     found: dict[tuple[CallKey, int], KeptCall] = {}
     keeps = values and run.has_values
-    for _, number, row, admitted in run.entries:
+    for _, number, row, admitted, _ in run.entries:
         if not isinstance(row, Intent | Outcome):
             continue
         assert admitted is not None
-        place, admission, sent_at = admitted
+        admission = admitted.admission
         call = KeptCall(
             run.beginning.id,
             row.key,
             row.attempt,
             admission.tool,
             admission.effect,
-            place,
+            admitted.number,
             admission.at,
-            sent_at,
+            admitted.sent_at,
             None,
             None,
             hashlib.sha256(encode(admission.arguments)).hexdigest(),
@@ -421,12 +424,12 @@ def _calls(run: _Run, *, values: bool) -> list[KeptCall]:
 
 
 def _events(run: _Run) -> Iterator[KeptEvent]:
-    for _, number, row, _ in run.entries:
+    for _, number, row, *_ in run.entries:
         if isinstance(row, Happened):
             yield KeptEvent(run.beginning.id, number, row)
 
 
 def _settled(run: _Run) -> Iterator[Settled]:
-    for _, _, row, _ in run.entries:
+    for _, _, row, *_ in run.entries:
         if isinstance(row, Settled):
             yield row if run.has_values else row._replace(output=None)

@@ -1,0 +1,201 @@
+"""Rows of the tables as values: what people and resumed runs read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from ...core.history import (
+    CallKey,
+    Chain,
+    Durable,
+    Effect,
+    Happened,
+    KeptCall,
+    KeptEvent,
+    KeptRun,
+    Kind,
+    RunEntry,
+    RunQuery,
+    Settled,
+)
+from ...core.results.figures import Figures, Tally
+from ...core.scheduling.events import Status
+from ...core.tools.output import Output
+from ...core.values.principal import Principal, may_see
+from ...core.values.strict import Json, JsonObject
+from .database import Cells, Database
+from .leases import Others
+from .packing import error_of, items_of, key_of, output_of, unpack
+
+
+class Reading:
+    """Reads *db*, on a machine that started as *boot*."""
+
+    def __init__(self, db: Database, others: Others, boot: str) -> None:
+        self._db = db
+        self._others = others
+        self._boot = boot
+
+    def runs(self, query: RunQuery) -> list[RunEntry]:
+        tools = None
+        if query.tool is not None:
+            names = self._db.all("tools")
+            tools = json.dumps([id for id, name in names if fnmatchcase(name, query.tool)])
+        bindings = {
+            "dead": self._dead(),
+            "principal": query.principal,
+            "kind": query.kind and str(query.kind),
+            "status": query.status,
+            "failed": query.failed,
+            "since": query.since,
+            "digest": query.document_digest,
+            "tools": tools,
+            "limit": query.limit,
+        }
+        return [_entry(cells) for cells in self._db.all("runs", bindings)]
+
+    def run(self, run_id: str, principal: Principal | None) -> KeptRun | None:
+        if (cells := self._run(run_id, principal)) is None:
+            return None
+        *entry, _, _, document, record = cells
+        return KeptRun(
+            _entry(tuple(entry)),
+            _object(self._load(document)),
+            None if record is None else _object(self._load(record)),
+        )
+
+    def output(self, run_id: str, task: str) -> Output | None:
+        if (cells := self._run(run_id, None)) is None:
+            return None
+        bindings = {"run": cells[-4], "chain": cells[-3], "task": task}
+        found = self._db.one("output", bindings)
+        return None if found is None else output_of(unpack(*found))
+
+    def calls(self, run_id: str, *, values: bool) -> list[KeptCall]:
+        if (cells := self._run(run_id, None)) is None:
+            return []
+        return [call for call, _ in self._calls(cells[-3], cells[-4], values=values)]
+
+    def events(self, run_id: str) -> list[KeptEvent]:
+        cells = self._run(run_id, None)
+        return [] if cells is None else self._events(cells[-3], cells[-4])
+
+    def settled(self, run_id: str) -> list[Settled]:
+        cells = self._run(run_id, None)
+        return [] if cells is None else self._settled(cells[-3], cells[-4])
+
+    def chain(self, run_id: str, principal: Principal) -> Chain | None:
+        with self._db.snapshot():
+            if self._run(run_id, principal) is None:
+                return None
+            found = self._db.one("head", (run_id,))
+            assert found is not None
+            _, head_id, chain, status, durable, lost, uncertain, _, lease, boot = found
+            root = self._db.one("root", (chain,))
+            head = self.run(head_id, None)
+            assert root is not None
+            assert head is not None
+            if not lost and status == "running" and head_id in self._others.losses_of(lease):
+                head = replace(head, entry=replace(head.entry, is_lost=True))
+            is_cut = (
+                status in ("running", "interrupted")
+                and durable != Durable.POWER
+                and boot != self._boot
+            )
+            calls: dict[CallKey, KeptCall] = {}
+            later: set[CallKey] = set()
+            for call, is_later in self._calls(chain, None, values=True):
+                calls[call.key] = call
+                (later.add if is_later else later.discard)(call.key)
+            return Chain(
+                root[0],
+                head,
+                calls,
+                frozenset(later),
+                {settled.task: settled for settled in self._settled(chain, None)},
+                tuple(self._events(chain, None)),
+                bool(uncertain) or is_cut,
+            )
+
+    def statistics(self) -> list[Figures]:
+        tools: dict[str, dict[tuple[str, int], Tally]] = {}
+        for name, code, bucket, *tally in self._db.all("statistics"):
+            tools.setdefault(name, {})[code, bucket] = Tally(*tally)
+        return [Figures(name, tallies) for name, tallies in tools.items()]
+
+    def _dead(self) -> str:
+        """List the numbers of dead gateways whose runs have not ended, as JSON."""
+        gateways = self._db.all("running")
+        return json.dumps([id for id, lease in gateways if not self._others.is_alive(lease)])
+
+    def _run(self, run_id: str, principal: Principal | None) -> Cells | None:
+        cells = self._db.one("run", {"id": run_id, "dead": self._dead()})
+        if cells is None or not (principal is None or may_see(principal, cells[6])):
+            return None
+        return cells
+
+    def _load(self, blob: int) -> Json:
+        found = self._db.one("blob", (blob,))
+        assert found is not None
+        return unpack(None, *found)
+
+    def _calls(self, chain: int, run: int | None, *, values: bool) -> list[tuple[KeptCall, bool]]:
+        """Read attempts, each with whether it was made after a new start of the machine."""
+        bindings = {"chain": chain, "run": run, "values": values}
+        return [_call(cells, values) for cells in self._db.all("calls", bindings)]
+
+    def _events(self, chain: int, run: int | None) -> list[KeptEvent]:
+        return [
+            KeptEvent(id, number, Happened(at, kind, key_of(key), json.loads(detail)))
+            for id, number, at, kind, key, detail in self._db.all(
+                "events", {"chain": chain, "run": run}
+            )
+        ]
+
+    def _settled(self, chain: int, run: int | None) -> list[Settled]:
+        return [
+            Settled(task, at, Status(status), error_of(error), output_of(unpack(*output)))
+            for task, at, status, error, *output in self._db.all(
+                "settled", {"chain": chain, "run": run}
+            )
+        ]
+
+
+def _entry(cells: Cells) -> RunEntry:
+    fields = list(cells)
+    for index, kind in ((1, Kind), (5, Durable), (16, bool), (17, bool)):
+        fields[index] = kind(fields[index])
+    return RunEntry(*fields)
+
+
+def _call(cells: Cells, values: bool) -> tuple[KeptCall, bool]:
+    id, task, at, item, round, attempt, tool, effect, admitted, admitted_at, *rest = cells
+    sent_at, ended, ended_at, cached, text, codec, data, digest, *output, error, later = rest
+    if text is not None:
+        digest = hashlib.sha256(text.encode()).digest()
+    call = KeptCall(
+        id,
+        CallKey(task, None if item < 0 else item, items_of(at), round),
+        attempt,
+        tool,
+        Effect(effect),
+        admitted,
+        admitted_at,
+        sent_at,
+        ended,
+        ended_at,
+        digest.hex(),
+        _object(unpack(text, codec, data)) if values and (text or data) else None,
+        output_of(unpack(*output)) if values else None,
+        error_of(error),
+        bool(cached),
+    )
+    return call, bool(later)
+
+
+def _object(value: Json) -> JsonObject:
+    assert isinstance(value, dict)
+    return value

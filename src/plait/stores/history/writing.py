@@ -1,0 +1,260 @@
+"""Entries as rows of the tables: what one transaction of the thread that writes does."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+from typing import TypeAlias
+
+from ...core.history import (
+    SAID,
+    Beginning,
+    CallKey,
+    Chain,
+    Durable,
+    Ending,
+    Happened,
+    Intent,
+    Outcome,
+    Settled,
+    TakenOver,
+)
+from ...core.results.figures import Tally, bucket_of
+from ...core.tools.output import Output
+from ...core.values.strict import Json, encode
+from ...errors import HistoryLost
+from .database import Cells, Database
+from .leases import Lease, Others
+from .log import Admitted, Entry, Log, Queue
+from .packing import (
+    INLINE_BYTES,
+    Packed,
+    pack,
+    text_of_error,
+    text_of_items,
+    text_of_key,
+    text_of_output,
+)
+
+Kept: TypeAlias = tuple[str | None, int | None]
+"""A value as two cells: as text in its row, or the number of its blob."""
+NOTHING: Kept = (None, None)
+
+
+class Writing:
+    """Writes entries of one process into *db*. What it remembers of the tables holds only as long
+    as its transactions succeed: call `forget` when one fails."""
+
+    def __init__(
+        self, db: Database, lease: Lease, others: Others, *, keeps_values: bool, boot: str
+    ) -> None:
+        self._db = db
+        self._lease = lease
+        self._others = others
+        self._keeps_values = keeps_values
+        self.boot = boot
+        self._gateway = 0
+        self._tools: dict[str, int] = {}
+        self._begun: list[Log] = []
+        """The runs that began in the present transaction."""
+        self._lost: set[int] = set()
+        """The numbers of lost runs that are not marked as such yet."""
+
+    def forget(self, entries: Collection[Entry]) -> None:
+        """Take back what a transaction did that failed: its logs are lost."""
+        self._gateway = 0
+        self._tools.clear()
+        for log in self._begun:
+            log.number = log.chain = 0
+        self._begun.clear()
+        for log in {entry.log for entry in entries}:
+            log.is_lost = True
+            if log.number:
+                self._lost.add(log.number)
+
+    def write(self, entries: Collection[Entry]) -> None:
+        """Write *entries*, kind by kind: they are in one transaction, so their order within it is
+        free."""
+        intents: list[Cells] = []
+        outcomes: list[Cells] = []
+        settled: list[Cells] = []
+        happened: list[Cells] = []
+        endings: list[Cells] = []
+        tallies: dict[tuple[int, str, int], Tally] = {}
+        for log, number, row, admitted, packed in entries:
+            if not log.number:  # it begins, or its beginning was lost
+                self._begin(log)
+            if log.is_lost:
+                self._lost.add(log.number)
+            chain, run = log.chain, log.number
+            match row:
+                case Intent():
+                    assert admitted is not None
+                    intents.append(self._call(log, row, admitted))
+                case Outcome(at=at):
+                    assert admitted is not None
+                    cells = self._call(log, row, admitted)
+                    output = self._output(row.output, packed)
+                    error = text_of_error(row.error)
+                    outcomes.append((*cells, number, at, row.cached, *output, error))
+                    if (sent_at := admitted.sent_at) is not None:
+                        ms = 1_000 * (at - sent_at)
+                        key = (self._tool(admitted.admission.tool), row.code, bucket_of(ms))
+                        if (tally := tallies.get(key)) is None:
+                            tallies[key] = Tally(1, ms, ms, ms)
+                        else:
+                            tally.add_one(ms)
+                case Settled(task, at, status, error_, output_):
+                    error, output = text_of_error(error_), self._output(output_, packed)
+                    settled.append((chain, task, run, number, at, str(status), error, *output))
+                case Happened(at, kind, event_key, detail):
+                    text = encode(detail).decode()
+                    happened.append((chain, number, run, at, kind, text_of_key(event_key), text))
+                case Ending(at, status_, record, calls, failed):
+                    endings.append((status_, at, self._blob(encode(record)), calls, failed, run))
+                case Beginning():
+                    pass
+        for name, rows in (
+            ("intent", intents),
+            ("outcome", outcomes),
+            ("settle", settled),
+            ("happen", happened),
+            ("end", endings),
+            ("count", [(*key, *_cells(tally)) for key, tally in tallies.items()]),
+            ("lose", [(number,) for number in self._lost]),
+        ):
+            if rows:
+                self._db.run_many(name, rows)
+
+    def committed(self) -> None:
+        """Note that the transaction of the last `write` succeeded."""
+        self._begun.clear()
+        self._lost.clear()
+
+    def _begin(self, log: Log) -> None:
+        found = self._db.one("begin", self._cells_of(log.beginning))
+        assert found is not None
+        log.number = log.chain = found[0]
+        self._begun.append(log)
+
+    def _cells_of(self, beginning: Beginning) -> dict[str, object]:
+        return {
+            "id": beginning.id,
+            "gateway": self._own_gateway(),
+            "kind": str(beginning.kind),
+            "durable": str(beginning.durable),
+            "principal": beginning.principal,
+            "client": beginning.client,
+            "desk": beginning.desk,
+            "name": beginning.name,
+            "document_digest": beginning.document_digest,
+            "catalog_digest": beginning.catalog_digest,
+            "document": self._blob(encode(beginning.document)),
+            "began": beginning.began,
+            "deadline": beginning.deadline,
+            "has_values": self._keeps_values,
+        }
+
+    def _own_gateway(self) -> int:
+        if not self._gateway:
+            values = (self._lease.name, self.boot, time.time())
+            found = self._db.one("add_gateway", values)
+            assert found is not None
+            self._gateway = found[0]
+        return self._gateway
+
+    def _call(self, log: Log, row: Intent | Outcome, admitted: Admitted) -> Cells:
+        """Return the cells that a call has before its outcome."""
+        admission = admitted.admission
+        task, item, at, round = row.key
+        text = encode(admission.arguments)
+        kept = self._value(text) if self._keeps_values else NOTHING
+        return (
+            log.chain,
+            task,
+            text_of_items(at),
+            -1 if item is None else item,
+            round,
+            log.number,
+            row.attempt,
+            self._tool(admission.tool),
+            str(admission.effect),
+            admitted.number,
+            admission.at,
+            admitted.sent_at,
+            *kept,
+            None if self._keeps_values else hashlib.sha256(text).digest(),
+        )
+
+    def _tool(self, name: str) -> int:
+        if (id := self._tools.get(name)) is None:
+            found = self._db.one("add_tool", (name,))
+            assert found is not None
+            id = self._tools[name] = int(found[0])
+        return id
+
+    def _output(self, output: Output | None, packed: Packed | None) -> Kept:
+        if output is None or not self._keeps_values:
+            return NOTHING
+        return (None, self._add(packed)) if packed else self._value(text_of_output(output))
+
+    def _value(self, text: bytes) -> Kept:
+        if len(text) <= INLINE_BYTES:
+            return text.decode(), None
+        return None, self._blob(text)
+
+    def _blob(self, text: bytes) -> int:
+        # Never remembered: another process may have deleted it since. Within a transaction it
+        # cannot.
+        found = self._db.one("find_blob", (hashlib.sha256(text).digest(),))
+        return self._add(pack(text)) if found is None else int(found[0])
+
+    def _add(self, packed: Packed) -> int:
+        found = self._db.one("find_blob", (packed.digest,)) or self._db.one("add_blob", packed)
+        assert found is not None
+        return int(found[0])
+
+    def go_on(
+        self,
+        chain: Chain,
+        beginning: Beginning,
+        says: Mapping[str, Json],
+        queue: Queue,
+        *,
+        anew: bool,
+    ) -> TakenOver:
+        """Begin a run that goes on from *chain*, as `Journal.go_on` says, in one transaction."""
+        head = self._db.one("head", (chain.root,))
+        if head is None:
+            raise HistoryLost(f"{chain.root} is not kept any more")
+        number, id, root, status, durable, lost, uncertain, has_values, lease, boot = head
+        is_going = status == "running"
+        if id != chain.head.entry.id or (is_going and self._others.is_alive(lease)):
+            return TakenOver(id, None)
+        if not is_going and status != "interrupted" and not says and not anew:
+            return TakenOver(id, None)
+        if is_going:
+            self._db.run("interrupt", (number,))
+            lost = lost or id in self._others.losses_of(lease)
+        if lost or not has_values:
+            why = "not all that it did was written in time" if lost else "its outputs were not kept"
+            raise HistoryLost(f"{id} cannot be resumed: {why}.")
+        is_cut = (
+            status in ("running", "interrupted") and durable != Durable.POWER and boot != self.boot
+        )
+        last = self._db.one("last_number", {"chain": root})
+        assert last is not None
+        log = Log(beginning, queue, root=chain.root, last=last[0])
+        cells = self._cells_of(beginning) | {"head": number, "uncertain": uncertain or is_cut}
+        found = self._db.one("go_on", cells)
+        assert found is not None
+        log.number, log.chain = found[0], root
+        for task, word in says.items():
+            key, text = text_of_key(CallKey(task)), encode(word).decode()
+            self._db.run("happen", (root, log.next_number(), log.number, 0.0, SAID, key, text))
+        return TakenOver(beginning.id, log)
+
+
+def _cells(tally: Tally) -> Cells:
+    return tally.count, tally.total_ms, tally.min_ms, tally.max_ms

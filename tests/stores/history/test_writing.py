@@ -1,0 +1,58 @@
+"""Values are kept once by digest, and nothing is remembered of a transaction that failed."""
+
+from __future__ import annotations
+
+from plait.core.history import CallKey, Effect, Outcome
+from plait.core.tools.output import Output
+from plait.core.values.strict import JsonObject
+
+from .test_retention import count
+from .worlds import SqliteWorld, admit, call, end
+
+
+async def test_equal_values_are_kept_once_and_small_ones_in_their_rows(disk: SqliteWorld):
+    history = await disk.open()
+    large: JsonObject = {"text": "x" * 1_000}
+    for _ in range(3):
+        log = disk.begin(history)
+        call(log, "a", large, arguments=dict(large))
+        call(log, "b", 1)
+        await log.committed()
+    db = history._files.db
+    sizes = [row[0] for row in db._db.execute("SELECT size FROM blobs ORDER BY size")]
+    assert len(sizes) == 3  # the document, the arguments and the output
+    assert count(db, "attempts") == 6
+
+
+async def test_numbers_of_a_transaction_that_failed_are_not_used(disk: SqliteWorld):
+    history = await disk.open()
+    disk.break_disk(history)
+    lost = disk.begin(history)
+    call(lost, "a", tool="s:first")
+    assert not await lost.committed()
+    disk.repair_disk(history)
+    other = disk.begin(history)
+    call(other, "b", tool="s:second")
+    call(other, "c", tool="s:first")
+    await other.committed()
+    assert [one.tool for one in await history.calls(other.id)] == ["s:second", "s:first"]
+    call(lost, "late", tool="s:first")
+    end(lost)
+    await disk.settle(history)
+    assert [one.key.task for one in await history.calls(lost.id)] == ["late"]
+    assert [one.key.task for one in await history.calls(other.id)] == ["b", "c"]
+    assert [one.name for one in await history.statistics()] == ["s:first", "s:second"]
+
+
+async def test_an_outcome_completes_its_intent_in_the_same_commit_and_in_a_later_one(
+    disk: SqliteWorld,
+):
+    history = await disk.open()
+    log = disk.begin(history)
+    call(log, "same", 1, Effect.WRITE)
+    key = admit(log, "later")
+    await log.committed()
+    log.put(Outcome(key, 1, 0.5, Output.of(2)))
+    await log.committed()
+    found = {one.key: one.output for one in await history.calls(log.id, values=True)}
+    assert found == {CallKey("same"): Output.of(1), CallKey("later"): Output.of(2)}
