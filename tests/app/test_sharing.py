@@ -3,8 +3,10 @@ takes nothing from another, at one desk or at two, in every pair of eras."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,6 +22,7 @@ from plait.app.parts import Parts
 from plait.config import Config, GatewaySettings, ServerSettings
 from plait.downstream import connections
 from plait.errors import RpcError
+from plait.machine.desks import server_keys
 from plait.upstream.principals import always_user
 from plait.upstream.server import build_server
 
@@ -29,6 +32,8 @@ from ..upstream.relay.downstream import UPDATED, RawClient, joined, listen
 pytestmark = pytest.mark.virtual_time
 
 SOON = 30.0
+PROGRAM = Path(sys.executable)
+"""The program of the server, which is never run: it is in memory."""
 LEVEL = "io.modelcontextprotocol/logLevel"
 URIS = ["note://1", "note://2"]
 
@@ -42,6 +47,7 @@ class Notes:
 
     def __init__(self) -> None:
         self.starts = 0
+        self.opened: list[ServerSettings] = []
         self.sent: list[tuple[str, str]] = []
         """The subscriptions and levels that it was sent."""
         self.levels: list[str | None] = []
@@ -58,7 +64,8 @@ class Notes:
         """The resources on the open streams of changes."""
         return {uri for stream in self._streams for uri in stream}
 
-    def open(self, *_: object, **__: object) -> Any:
+    def open(self, name: str, settings: ServerSettings, *_: object, **__: object) -> Any:
+        self.opened.append(settings)
         return self
 
     def exit_reason(self) -> str:
@@ -156,7 +163,10 @@ class Machine:
     def __init__(self, parts: Parts, settings: ServerSettings, tasks: TaskGroup) -> None:
         self.parts = parts
         self.config = Config(
-            servers={"notes": settings}, gateway=GatewaySettings(expose="all", learn=False)
+            servers={"notes": settings},
+            gateway=GatewaySettings(expose="all", learn=False),
+            environment={"PATH": str(PROGRAM.parent)},
+            folder=PROGRAM.parent,
         )
         self.tasks = tasks
 
@@ -166,8 +176,11 @@ class Machine:
         return self.config.model_copy(update={"servers": {"notes": settings}})
 
     @asynccontextmanager
-    async def desk(self, name: str) -> AsyncIterator[Gateway]:
-        async with Gateway.from_config(self.config, parts=self.parts, desk=name) as gateway:
+    async def desk(self, name: str, **written: object) -> AsyncIterator[Gateway]:
+        """Open a desk, where the server is *written* in other words."""
+        settings = self.config.servers["notes"].model_copy(update=written)
+        config = self.config.model_copy(update={"servers": {"notes": settings}})
+        async with Gateway.from_config(config, parts=self.parts, desk=name) as gateway:
             await gateway.settled()
             yield gateway
 
@@ -193,15 +206,11 @@ def server_era(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def one_key(config: Config) -> Mapping[str, str]:
-    return {"notes": "notes@1"}
-
-
 @asynccontextmanager
 async def machine(era: Any) -> AsyncIterator[Machine]:
-    settings = ServerSettings(command="x", protocol=era)
+    settings = ServerSettings(command=str(PROGRAM), protocol=era)
     async with (
-        Parts(GatewaySettings(learn=False), None, keys=one_key) as parts,
+        Parts(GatewaySettings(learn=False), None, keys=server_keys) as parts,
         anyio.create_task_group() as tasks,
     ):
         with anyio.fail_after(60):
@@ -388,3 +397,31 @@ async def test_a_watched_resource_of_a_server_that_new_settings_replace_is_watch
             await until(lambda: notes.sent[-1] == ("unsubscribe", URIS[0]))
         else:
             await until(lambda: not notes.listened_to)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"command": PROGRAM.name},
+        {"cwd": PROGRAM.parent},
+        {"env": {"PATH": str(PROGRAM.parent)}},
+    ],
+    ids=["command", "cwd", "env"],
+)
+async def test_a_server_that_two_desks_write_in_other_words_is_one_for_both(
+    notes: Notes, written: dict[str, object]
+):
+    async with machine("legacy") as made, made.desk("one") as one:
+        async with made.desk("two", **written) as two:
+            calm = made.config.servers["notes"].model_copy(update={**written, "timeout_s": 7})
+            await two.reload(made.config.model_copy(update={"servers": {"notes": calm}}))
+        async with client_of(one, LEGACY) as client:
+            await watch(client, URIS[0])
+            await hears_changes(notes, client, URIS[0])
+            await client.request("tools/call", {"name": "notes__look", "arguments": {}})
+            assert notes.starts == 1
+            notes.cut()
+            await until(lambda: notes.starts == 2)
+    first, again = notes.opened
+    assert (again.command, again.cwd, again.env) == (first.command, first.cwd, first.env)
+    assert again.timeout_s == 7

@@ -213,7 +213,10 @@ class Connection:
         return all(getattr(settings, key) == getattr(self._settings, key) for key in OF_THE_SERVER)
 
     def adjust(self, settings: ServerSettings) -> None:
-        """Apply *settings*, which it `fits`."""
+        """Apply *settings* of the same server. How it is started, which they may say in other
+        words, stays as it was."""
+        same = {key: getattr(self._settings, key) for key in OF_THE_PROCESS}
+        settings = settings.model_copy(update=same)
         if settings == self._settings:
             return
         self._settings = settings

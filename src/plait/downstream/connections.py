@@ -18,7 +18,7 @@ from typing import Protocol, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..config import Config
+from ..config import Config, ServerSettings
 from ..core.ports import Listings, ToolCall
 from ..core.tools.server_notices import ServerNotice
 from ..core.values.printable import printable
@@ -67,6 +67,12 @@ class Held:
     end: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
     connection: Connection = field(init=False)
+
+    def leads_to(self, key: str, settings: ServerSettings) -> bool:
+        """Whether its server is the one of that *key* and those *settings*. A unique name stands
+        for all that reaches the server, in whatever words the settings have it."""
+        is_unique = key != self.name
+        return key == self.key and (is_unique or self.connection.fits(settings))
 
     def forget_lists(self) -> None:
         for holder in self.holders:
@@ -158,7 +164,7 @@ class Connections:
         new one if there is none that fits its settings."""
         settings = config.servers[name]
         known = self._by_key.get(key)
-        if known is not None and known.connection.fits(settings):
+        if known is not None and known.leads_to(key, settings):
             known.holders.append(holder)
             known.settle_level()
             return known

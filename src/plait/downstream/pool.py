@@ -310,7 +310,7 @@ class Pool:
         keys, taken = self._keys(config), dict[str, Held]()
         for name, settings in _enabled(config).items():
             held = (before or {}).get(name)
-            if held is None or held.key != keys[name] or not held.connection.fits(settings):
+            if held is None or not held.leads_to(keys[name], settings):
                 held = self._connections.take(
                     keys[name],
                     name,
