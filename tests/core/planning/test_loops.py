@@ -36,11 +36,19 @@ ITEMS = "$OUTPUT[a].items"
         *(({name: "a.items"}, ITEMS) for name in ("from", "ref", "in", "source", "items", "of")),
         *(({name: ITEMS}, ITEMS) for name in ("from", "ref", "in", "source", "items", "task")),
         *(({name: [1, 2]}, [1, 2]) for name in ("items", "in", "list", "from", "each")),
+        *(({name: ITEMS}, ITEMS) for name in ("data", "values", "elements")),
+        *(({name: ["a", 1]}, ["a", 1]) for name in ("data", "values", "elements")),
+        ({"node": "a", "output": "items"}, ITEMS),
+        ({"task": "a", "result": "rows"}, "$OUTPUT[a].rows"),
+        ({"list": {"task": "a", "path": "items"}}, ITEMS),
+        ({"items": {"from": "$OUTPUT[a]", "output": "items"}}, ITEMS),
+        ({"range": 3}, [0, 1, 2]),
     ],
 )
 def test_a_description_of_a_list_has_the_list_as_its_fix(each: Any, fixed: Any) -> None:
     loop = described(each, IDS)
-    assert loop == (fixed, True)
+    assert loop is not None
+    assert loop[:2] == (fixed, True)
     task = {"id": "w", "tool": "s:do", "arguments": {"x": "y"}, "for_each": each}
     document = {"tasks": [{"id": "a", "tool": "s:do"}, {"id": "b.c", "tool": "s:do"}, task]}
     with pytest.raises(InvalidDag) as error:
@@ -57,6 +65,8 @@ def test_a_description_of_a_list_has_the_list_as_its_fix(each: Any, fixed: Any) 
         ({"items": ITEMS, "item_var": "x"}, ITEMS),
         ({"items": [1], "loop_var": "x"}, [1]),
         ({"task": "a"}, "$OUTPUT[a]"),
+        ({"list": {"task": "a"}}, "$OUTPUT[a]"),
+        ({"data": "a"}, "$OUTPUT[a]"),
         ({"from": "a"}, "$OUTPUT[a]"),
         ({"source": ITEMS, "path": "x"}, "$OUTPUT[a].items.x"),
         ({"source": "a.items", "path": "x"}, "$OUTPUT[a].items.x"),
@@ -65,13 +75,30 @@ def test_a_description_of_a_list_has_the_list_as_its_fix(each: Any, fixed: Any) 
     ],
 )
 def test_one_that_says_more_has_none(each: Any, items: Any) -> None:
-    assert described(each, IDS) == (items, False)
+    loop = described(each, IDS)
+    assert loop is not None
+    assert loop[:2] == (items, False)
+
+
+@table(
+    "each",
+    [{"range": [1, 3]}, {"range": {"to": 3}}, {"range": "$OUTPUT[a].n"}, {"range": 0}, {"count": 3}],
+)
+def test_numbers_on_which_languages_do_not_agree_have_advice_and_no_fix(each: Any) -> None:
+    task = {"id": "w", "tool": "s:do", "arguments": {"x": "y"}, "for_each": each}
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": [{"id": "a", "tool": "s:do"}, task]}), CATALOG, Policy())
+    [problem] = error.value.problems
+    assert problem.fix is None
+    assert "Write the numbers themselves, such as [0, 1, 2]" in str(problem.hint)
 
 
 @table(
     "each",
     [
-        *({"dev": "a"}, {"task": "z", "path": "items"}, {"from": 1, "to": 3}, {"range": [1, 3]}),
+        *({"dev": "a"}, {"task": "z", "path": "items"}, {"from": 1, "to": 3}),
+        *({"range": 3, "x": 1}, {"count": "3"}, {"times": [3]}, {"range": None}, {"count": True}),
+        *({"task": "a", "output": {"x": 1}}, {"list": {"dev": "a"}}, {"node": "a", "output": "b.c"}),
         *({"id": "a", "name": "x"}, {"source": "a", "in": "b.c"}, {"items": [1], "name": "x"}),
         *({"items": ITEMS, "value": "$OUTPUT[a].y"}, {"from": "ada", "in": "x"}, {}),
         *({"items": [1], "list": [2]}, {"path": "a"}, {"source": {"x": 1}}, {"a": ITEMS}),

@@ -196,7 +196,10 @@ class Fields:
             return
         message = "for_each runs over the members of an object; this one describes a list."
         fix = Fix(Op.REPLACE, loop.items) if loop.is_all else None
-        hint = f"Write {short(loop.items)} there: the item is $ITEM, its number $INDEX."
+        what = f"{short(loop.items)} there"
+        if loop.counted and fix is None:
+            what = "the numbers themselves, such as [0, 1, 2]"
+        hint = f"Write {what}: the item is $ITEM, its number $INDEX."
         self._problems.say(path, "invalid_reference", message, hint, task.id, fix)
 
     def repeat(self, task: Task, path: str) -> Repeating | None:

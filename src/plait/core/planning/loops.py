@@ -12,7 +12,10 @@ from ..language.references import is_one
 from ..values.strict import Json
 
 _LIST_NAMES = frozenset(
-    ("items", "source", "from", "in", "over", "of", "list", "each", "collection", "array")
+    (
+        *("items", "source", "from", "in", "over", "of", "list", "each", "collection", "array"),
+        *("data", "values", "elements"),
+    )
 )
 """Names that other engines have for the list of a loop."""
 _OTHER_NAMES = frozenset(
@@ -65,20 +68,33 @@ _TASK_NAMES = _LIST_NAMES | frozenset(
 """Names that they have for the task that makes the list, or for where it is."""
 _PATH_NAMES = frozenset(("path", "field", "key", "property", "attribute", "jsonpath", "json_path"))
 """Names that they have for the place of the list in the output of the task."""
+_PLACES = _PATH_NAMES | {"output", "result"}
+"""Those, and names that may be for the task as well."""
+_COUNTS = frozenset(("range", "count", "times"))
+"""Names that they have for a list of numbers."""
+MAX_COUNTED = 100
+"""Most numbers of a range that are written down."""
 
 
 class Loop(NamedTuple):
     """A list that is described: the `items` themselves, or the reference to them, and whether that
-    is all that is said."""
+    is all that is said. Numbers that are described are `counted`."""
 
     items: Json
     is_all: bool
+    counted: bool = False
 
 
 def described(each: Mapping[str, Any], ids: Collection[str]) -> Loop | None:
     """Return the list that *each* describes; None if it is an object to run over. *ids* are the
     tasks that may be named."""
-    if not each.keys() <= _TASK_NAMES | _PATH_NAMES | _OTHER_NAMES:
+    if len(each) == 1:
+        [(name, value)] = each.items()
+        if name in _COUNTS:
+            return _counted(name, value)
+        if name in _LIST_NAMES and isinstance(value, dict):
+            return described(value, ids)
+    if not each.keys() <= _TASK_NAMES | _PLACES | _OTHER_NAMES:
         return None
     lists = [name for name in each if name in _LIST_NAMES and isinstance(each[name], list)]
     if len(lists) == 1 and each.keys() - lists <= _OTHER_NAMES - {"name", "type", "value", "key"}:
@@ -89,7 +105,7 @@ def described(each: Mapping[str, Any], ids: Collection[str]) -> Loop | None:
     others = {name: value for name, value in each.items() if name != named[0]}
     if any(isinstance(one, dict | list) or "$OUTPUT" in str(one) for one in others.values()):
         return None
-    paths = [name for name in others if name in _PATH_NAMES and isinstance(others[name], str)]
+    paths = [name for name in others if name in _PLACES and isinstance(others[name], str)]
     if others and not paths and not others.keys() <= _OTHER_NAMES:
         return None
     if named == ["id"] and not paths:
@@ -112,6 +128,16 @@ def described(each: Mapping[str, Any], ids: Collection[str]) -> Loop | None:
         return Loop("$OUTPUT[id].path", is_all=False)
     is_all = len(others) == len(paths) and not (paths and has_path)
     return Loop(meant, is_all=is_all and not meant.endswith("]"))
+
+
+def _counted(name: str, value: Any) -> Loop | None:
+    """Return the numbers that the range or count *value* of that *name* describes. Languages agree
+    on the range of one number alone."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if is_number and 0 < value <= MAX_COUNTED:
+        return Loop(list(range(value)), is_all=name == "range", counted=True)
+    is_range = name == "range" and isinstance(value, str | list | dict)
+    return Loop(None, is_all=False, counted=True) if is_number or is_range else None
 
 
 def _names(value: Any, ids: Collection[str]) -> bool:
