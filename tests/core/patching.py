@@ -57,7 +57,7 @@ def understood(text: bytes) -> Any:
             return document
     if isinstance(document, dict) and isinstance(document.get("tasks"), dict):
         tasks = document["tasks"]
-        is_one = "id" in tasks and "tool" in tasks
+        is_one = "tool" in tasks and ("id" in tasks or isinstance(tasks["tool"], str))
         document["tasks"] = (
             [tasks] if is_one else [{**task, "id": id} for id, task in tasks.items()]
         )

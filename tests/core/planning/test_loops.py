@@ -82,7 +82,13 @@ def test_one_that_says_more_has_none(each: Any, items: Any) -> None:
 
 @table(
     "each",
-    [{"range": [1, 3]}, {"range": {"to": 3}}, {"range": "$OUTPUT[a].n"}, {"range": 0}, {"count": 3}],
+    [
+        {"range": [1, 3]},
+        {"range": {"to": 3}},
+        {"range": "$OUTPUT[a].n"},
+        {"range": 0},
+        {"count": 3},
+    ],
 )
 def test_numbers_on_which_languages_do_not_agree_have_advice_and_no_fix(each: Any) -> None:
     task = {"id": "w", "tool": "s:do", "arguments": {"x": "y"}, "for_each": each}
@@ -98,7 +104,11 @@ def test_numbers_on_which_languages_do_not_agree_have_advice_and_no_fix(each: An
     [
         *({"dev": "a"}, {"task": "z", "path": "items"}, {"from": 1, "to": 3}),
         *({"range": 3, "x": 1}, {"count": "3"}, {"times": [3]}, {"range": None}, {"count": True}),
-        *({"task": "a", "output": {"x": 1}}, {"list": {"dev": "a"}}, {"node": "a", "output": "b.c"}),
+        *(
+            {"task": "a", "output": {"x": 1}},
+            {"list": {"dev": "a"}},
+            {"node": "a", "output": "b.c"},
+        ),
         *({"id": "a", "name": "x"}, {"source": "a", "in": "b.c"}, {"items": [1], "name": "x"}),
         *({"items": ITEMS, "value": "$OUTPUT[a].y"}, {"from": "ada", "in": "x"}, {}),
         *({"items": [1], "list": [2]}, {"path": "a"}, {"source": {"x": 1}}, {"a": ITEMS}),

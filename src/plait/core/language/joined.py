@@ -13,14 +13,15 @@ from .foreign import meaning
 REASON = "Write one text with the references in it: n=$OUTPUT[id].path, without quotes and signs."
 """How to write such a text."""
 
-_OURS = (
+OURS = (
     r"\$(?:OUTPUT|STATUS|ERROR)\[[\w.-]{1,128}\][\w.\[\]*\"-]{0,200}"
     r"|\$(?:ITEM|INDEX)[\w.\[\]]{0,200}"
 )
 _PART = re.compile(
-    rf"\s{{0,9}}(?:(?P<quoted>\"[^\"\n]{{0,500}}\"|'[^'\n]{{0,500}}')|(?P<ours>{_OURS})"
+    rf"\s{{0,9}}(?:(?P<quoted>\"[^\"\n]{{0,500}}\"|'[^'\n]{{0,500}}')|(?P<ours>{OURS})"
     r"|(?P<name>[A-Za-z_][\w.\[\]-]{0,200}))\s{0,9}"
 )
+_COMMA = re.compile(r",")
 _SIGN = re.compile(r"\+|~|&(?!&)|\.\.")
 _FORMATTED = re.compile(
     r"\s{0,9}(?:\"[^\"\n]{0,500}\"|'[^'\n]{0,500}')\s{0,9}(?:\.format\(|%\s{0,9}\(?)\s{0,9}"
@@ -49,6 +50,18 @@ def joined(text: str, ids: Collection[str]) -> Joined | None:
     if (formatted := _FORMATTED.fullmatch(text)) is not None:
         meant = meaning(formatted["name"].rstrip("."), ids)
         return None if meant is None or meant.endswith("]") else Joined(meant, None)
+    return _put_together(text, _SIGN, ids, items=False)
+
+
+def listed(text: str, ids: Collection[str], *, items: bool) -> Joined | None:
+    """Read the whole of *text* as `joined` does, with commas between quoted texts and
+    references."""
+    return _put_together(text, _COMMA, ids, items=items)
+
+
+def _put_together(
+    text: str, between: re.Pattern[str], ids: Collection[str], *, items: bool
+) -> Joined | None:
     position, parts, first, has_text = 0, list[str](), "", False
     is_clear = True
     while len(parts) < MAX_PARTS:
@@ -59,7 +72,7 @@ def joined(text: str, ids: Collection[str]) -> Joined | None:
             has_text = True
             is_clear = is_clear and not {"\\", "$", "{"} & {*parts[-1]}
         else:
-            meant = part["ours"] or meaning(part["name"], ids)
+            meant = part["ours"] or meaning(part["name"], ids, items=items)
             if meant is None:
                 return None
             parts.append(f"${{{meant[1:]}}}")
@@ -67,7 +80,7 @@ def joined(text: str, ids: Collection[str]) -> Joined | None:
         position = part.end()
         if position == len(text):
             break
-        if (sign := _SIGN.match(text, position)) is None:
+        if (sign := between.match(text, position)) is None:
             return None
         is_clear = is_clear and sign[0] != ".."
         position = sign.end()

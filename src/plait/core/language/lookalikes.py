@@ -14,6 +14,7 @@ from typing import Any
 
 from ..values.schema import Place
 from ..values.strict import Json, dumps
+from .called import FUNCTION, METHOD, called
 from .foreign import MAX_STEPS, Found, foreign, meaning, reference_object
 from .joined import REASON, is_in_a_program, joined
 from .references import BadReference, Reference, is_one, parse
@@ -131,25 +132,14 @@ _F_STRING = re.compile(
 _INTRINSIC = re.compile(r"\bStates\.[A-Z]\w{1,30}\(")
 """Functions around references of other engines: only the references would be filled in."""
 _NUMBER = r"-?\d{1,15}(?:\.\d{1,15})?"
-_FUNCTION = (
-    r"(?i:length|len|count|size|sum|min|max|avg|join|split|lines|upper|lower|trim|strip|first|last"
-    r"|keys|values|sort|sorted|unique|reverse|reversed|round|abs|ceil|floor|int|float|str|string|bool"
-    r"|json|tojson|to_json|fromjson|from_json|to_number|to_string|to_array|type|contains|starts_with"
-    r"|ends_with|not_null|merge|map|filter|concat|format|add|subtract|multiply|divide|replace"
-    r"|sort_by|max_by|min_by|json\.stringify|json\.parse|number|parseint|parsefloat)"
-)
-_METHOD = (
-    r"(?:toUpperCase|toLowerCase|trim|split|join|length|map|filter|slice|toString|strip|lower|upper"
-    r"|get|keys|values|items|replace|first|last|toFixed|title|format)"
-)
 _CALLED = re.compile(
-    rf"\$(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS}\.{_METHOD}\((?!s\))[^()\n]{{0,99}}\)"
+    rf"\$(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS}\.{METHOD}\((?!s\))[^()\n]{{0,99}}\)"
 )
 """A method that is called on a reference, within a longer text."""
 _HALF = (
-    re.compile(rf"\s*{_FUNCTION}\([^()$]{{0,60}}(?:{_REAL})[^()]{{0,99}}\)\s*"),
-    re.compile(rf"\s*\$(?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\.{_METHOD}\([^()$]{{0,99}}\)\s*"),
-    re.compile(rf"\s*\$ITEM{_STEPS}\.{_METHOD}\([^()$]{{0,99}}\)\s*"),
+    re.compile(rf"\s*{FUNCTION}\([^()$]{{0,60}}(?:{_REAL})[^()]{{0,99}}\)\s*"),
+    re.compile(rf"\s*\$(?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\.{METHOD}\([^()$]{{0,99}}\)\s*"),
+    re.compile(rf"\s*\$ITEM{_STEPS}\.{METHOD}\([^()$]{{0,99}}\)\s*"),
     re.compile(rf"\s*(?:{_REAL})\s+[-+*/%]\s+{_NUMBER}\s*"),
     re.compile(rf"\s*(?:{_NUMBER}|{_REAL})\s+[+*%]\s+(?:{_REAL})\s*"),
     re.compile(rf"\s*(?:{_REAL})\s*[+*]\s*{_NUMBER}\s*"),
@@ -178,6 +168,9 @@ class Lookalike:
     """Whether a reference in it is filled in all the same, and only the rest is text."""
     reason: str = ""
     """The reason why it is not a reference, where that does not show."""
+    without: str | None = None
+    """The JSON text of what stands for the whole text where there is no argument to leave out; None
+    if it is not about that."""
 
     @property
     def advice(self) -> str:
@@ -235,6 +228,8 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         if _holds_reference(format["inside"], items=items):
             alone = format["inside"] if not {"{", "\\"} & {*format["inside"]} else None
             return Lookalike(place, text, text.strip(), alone, alone, reason=REASON)
+    if (call := called(start, ids, items=items)) is not None:
+        return Lookalike(place, text, text.strip(), call.fixed, call.fixed, reason=_FUNCTIONS)
     if _MAY_COMPUTE.match(start) and any(half.fullmatch(start) for half in _HALF):
         return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
     if _BEFORE.fullmatch(start.strip()) is not None and len(ids) > 1:
@@ -248,7 +243,7 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
         return Lookalike(place, text, item[0], None, None, reason=reason)
     if _OMIT.fullmatch(start) is not None:
         word = "$OMIT" if place and isinstance(place[-1], str) else None
-        return Lookalike(place, text, text.strip(), word, word, reason=_ALONE)
+        return Lookalike(place, text, text.strip(), word, word, reason=_ALONE, without="null")
     if (omitted := _OMITTED.search(start)) is not None:
         meant = "$OMIT" if omitted[0] == text.strip() else None
         return Lookalike(place, text, omitted[0], meant, meant, reason=_ALONE)
@@ -283,9 +278,13 @@ def in_defaults(
         default = reference.default
         if isinstance(default, str) and _OMIT.fullmatch(default) is not None:
             reason = "Write it without quotes: ${OUTPUT[id].path ?? OMIT}."
-            fixed, times = _LAST_TEXT.subn("OMIT", alone.get(place, ""))
+            whole_text = alone.get(place, "")
+            fixed, times = _LAST_TEXT.subn("OMIT", whole_text)
             meant = fixed if times and place and isinstance(place[-1], str) else None
-            yield Lookalike(place, reference.text, default, meant, meant, reason=reason)
+            without = dumps(_LAST_TEXT.sub("null", whole_text)) if times else None
+            yield Lookalike(
+                place, reference.text, default, meant, meant, reason=reason, without=without
+            )
         elif isinstance(default, str) and _holds_reference(default, items=True):
             yield Lookalike(place, reference.text, default, None, None, reason=_NOT_IN_DEFAULTS)
 

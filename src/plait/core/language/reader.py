@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -36,6 +35,7 @@ from .forms import (
     one_of_its_kind,
     too_deep,
 )
+from .ids import give_id, keep_apart
 from .json_text import corrections, fix_of, flaw_of, read_text
 from .repeats import endless, read_repeat
 from .retries import gathered, read_retries
@@ -101,10 +101,11 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
     of_tasks = [problem for problem in spelling.problems if _is_of_tasks(problem)]
     reader.problems += of_tasks
     tasks = reader.tasks(given, may_be_empty=bool(of_tasks) or "resume_from" in spelling.members)
+    give_id(reader.problems, given, members, spelling.members)
     reader.problems += duplicates(
         [task for _, task in tasks], "tasks", [index for index, _ in tasks], reader.inner
     )
-    _keep_apart(reader)
+    keep_apart(reader.problems, reader.meant)
     reader.problems += [problem for problem in spelling.problems if problem not in of_tasks]
     unknown = [("", spelling.strays), *((path, one) for path, (_, one) in reader.strays.items())]
     reader.problems[:] = without_those_used(reader.problems, unknown, members, reader.ids)
@@ -121,16 +122,6 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
         strays=reader.strays,
         size_bytes=reader.size_bytes,
     )
-
-
-def _keep_apart(reader: _Reader) -> None:
-    """Take the fix from invalid ids that would be those of other tasks with it."""
-    number = Counter(reader.meant.values())
-    for index, problem in enumerate(reader.problems):
-        meant = reader.meant.get(problem.path, "")
-        if problem.code == "invalid_id" and problem.fix is not None and number[meant] > 1:
-            hint = f'Without its spaces it is another task\'s id too, "{meant}": give each its own.'
-            reader.problems[index] = replace(problem, hint=hint, fix=None)
 
 
 def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:

@@ -38,9 +38,9 @@ OMIT = "$OMIT"
 """The text in the place of an argument that is left out."""
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
-_MARK = re.compile(r"\{|<|%|@|#|\[|\+|~|&|OMIT|omit\(|Omit\(|_omit_")
+_MARK = re.compile(r"\{|<|%|@|#|\[|\+|~|&|OMIT|omit\(|Omit\(|_omit_|\)\s{0,9}\Z")
 """The beginnings of references of other engines, some of which begin with a `$`, as ours do; the
-signs that join texts; and the words for what is left out."""
+signs that join texts; the words for what is left out; and the end of a call of a function."""
 
 
 Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"

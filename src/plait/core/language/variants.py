@@ -84,7 +84,7 @@ def dag_spelling(
     _listed(spelling, "")
     tasks = spelling.members.get("tasks")
     if isinstance(tasks, dict):
-        if "tool" in tasks and "id" in tasks:
+        if ("tool" in tasks and "id" in tasks) or isinstance(tasks.get("tool"), str):
             spelling.members["tasks"] = [tasks]
             spelling.notes.append("tasks was one task; it was taken as a list of one")
         else:

@@ -17,7 +17,7 @@ from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Tool
 from ..values.problems import MAX_GUESSES, Fix, Op, Problems, slip_of, some_of, written
 from ..values.schema import Place
-from ..values.strict import Json, dumps, short
+from ..values.strict import Json, dumps, loads, short
 from .asked_values import SHAPE, asked
 from .links import Links
 from .loops import described
@@ -122,7 +122,11 @@ class Fields:
                 continue  # a text that the tool lists as a choice
             if changes or found.is_ours or found.place in unfit:
                 fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
-                hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
+                advice = found.advice
+                if found.without is not None and not path.endswith(".arguments"):
+                    fix = Fix(Op.REPLACE, loads(found.without))
+                    advice = f"Only an argument can be left out. {fix.advice}"
+                hint = f"{advice} If it is meant as it stands, give this task literal: true."
                 message = f"{short(found.found)} looks like a reference, but is not one."
                 self._problems.say(place, "invalid_reference", message, hint, task.id, fix)
                 continue
@@ -137,6 +141,8 @@ class Fields:
         """Report the value of *task* if it is an expression over outputs, which is text there."""
         if task.literal or not isinstance(task.value, str):
             return
+        if self._problems and self._problems[-1].path == path:
+            return  # it looks like a reference, which was reported
         meant = asked(task.value, self._links.ids)
         if meant is not None:
             message = f"{short(task.value)} is text here, and not an expression."
