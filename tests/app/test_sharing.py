@@ -399,6 +399,28 @@ async def test_a_watched_resource_of_a_server_that_new_settings_replace_is_watch
             await until(lambda: not notes.listened_to)
 
 
+async def test_a_resource_is_watched_again_once_new_settings_have_its_server_again(
+    notes: Notes, server_era: Any
+):
+    async with (
+        machine(server_era) as made,
+        made.desk("one") as desk,
+        client_of(desk, LEGACY) as client,
+    ):
+        await watch(client, *URIS)
+        await desk.reload(made.config.model_copy(update={"servers": {}}))
+        await until(lambda: desk.catalog().servers == {})
+        await unwatch(client, URIS[1], "")
+        await desk.reload(made.config)
+        await until(lambda: notes.starts == 2)
+        await desk.settled()
+        await hears_changes(notes, client, URIS[0])
+        if server_era == "legacy":
+            assert notes.sent[2:] == [("subscribe", URIS[0])]
+        else:
+            assert notes.listened_to == {URIS[0]}
+
+
 @pytest.mark.parametrize(
     "written",
     [
