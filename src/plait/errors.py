@@ -11,6 +11,7 @@ PlaitError
     ├── ProtocolError       the server answered with a JSON-RPC error
     ├── ConnectionLost      the server went away during the call: its effect is unknown
     ├── ServerUnavailable   the server could not be reached: the call was not sent
+    │   └── CircuitOpen     its last calls failed, so it is not called for a while
     ├── CallTimeout         no answer in time, or not sent in time
     ├── PolicyDenied        the operator denies the tool: the call was not sent
     ├── ReferenceFailed     a reference names what is not in the output
@@ -85,9 +86,9 @@ class CallError(PlaitError):
     """One call gave no output.
 
     `hint` says what to do about it. `retryable` says whether the same call may succeed later;
-    `rpc_code` is the server's own JSON-RPC code and `retry_after_s` the seconds that it asked to
-    wait, where it gave one. `rpc_error` is the error for a client that called the tool by its name,
-    as the server or the client itself worded it; None for the errors of ours.
+    `rpc_code` is the server's own JSON-RPC code, where it gave one, and `retry_after_s` the seconds
+    to wait, where they are known. `rpc_error` is the error for a client that called the tool by its
+    name, as the server or the client itself worded it; None for the errors of ours.
     """
 
     retryable: ClassVar[bool] = False
@@ -134,6 +135,11 @@ class ConnectionLost(CallError):
 class ServerUnavailable(CallError):
     code = "server_unavailable"
     retryable = True
+
+
+class CircuitOpen(ServerUnavailable):
+    """The last calls of the server failed, so this one was refused; `retry_after_s` says for how
+    long."""
 
 
 class CallTimeout(CallError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,14 @@ def with_a_missing_one(config: Path) -> Path:
     absent = {"command": str(config.parent / "missing")}
     config.write_text(json.dumps({"mcpServers": {**servers, "absent": absent}}))
     return config
+
+
+def install_the_missing_one(config: Path) -> None:
+    """Make the command of `with_a_missing_one`: it starts the same server as the other."""
+    numbers = json.loads(config.read_text())["mcpServers"]["numbers"]
+    command = config.parent / "missing"
+    command.write_text(f"#!/bin/sh\nexec {shlex.join([numbers['command'], *numbers['args']])}\n")
+    command.chmod(0o700)
 
 
 def words(told: Path) -> str:

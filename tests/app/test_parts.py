@@ -9,16 +9,16 @@ import pytest
 
 from plait.app import parts
 from plait.app.gateway import Gateway
-from plait.calls.cache import Cache
 from plait.config import load_config
 from plait.config.models import ToolSettings
-from plait.core.ports import CallTool, ToolCall
+from plait.core.ports import ToolCall
 from plait.core.scheduling.events import Notice
 from plait.core.tools.catalog import ServerState
-from plait.core.tools.server_notices import ServerChanged, SettingsReloaded
+from plait.core.tools.circuit import IN_A_ROW, CircuitState
+from plait.core.tools.server_notices import CircuitChanged, ServerChanged, SettingsReloaded
 from plait.core.values.strict import JsonObject
 
-from .conftest import with_a_missing_one
+from .conftest import install_the_missing_one, until, with_a_missing_one
 
 
 async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name_with_their_policy(
@@ -27,14 +27,14 @@ async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name_with_t
     seen: list[ToolCall] = []
     stack = parts.stack
 
-    def with_one_more(*given: Any) -> tuple[CallTool, Cache]:
-        call_tool, cache = stack(*given)
+    def with_one_more(*given: Any) -> parts.Stack:
+        stacked = stack(*given)
 
         async def outermost(call: ToolCall) -> JsonObject:
             seen.append(call)
-            return await call_tool(call)
+            return await stacked.call_tool(call)
 
-        return outermost, cache
+        return stacked._replace(call_tool=outermost)
 
     monkeypatch.setattr(parts, "stack", with_one_more)
     settings = load_config(config)
@@ -90,3 +90,29 @@ async def test_observers_get_notices_of_runs_servers_and_settings_in_one_stream(
     assert kinds.index("ServerChanged") < kinds.index("Started") < kinds.index("Finished")
     assert kinds.index("Finished") < kinds.index("SettingsReloaded")
     assert [notice.at for notice in seen] == sorted(notice.at for notice in seen)
+
+
+async def test_a_server_that_comes_back_is_called_again_at_once_though_its_circuit_is_open(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[Notice] = []
+    monkeypatch.setattr("plait.observers.logs.log_notices", seen.append)
+    dag = {"tasks": [{"id": "a", "tool": "absent:double", "arguments": {"n": 1}}]}
+    async with Gateway.from_config(load_config(with_a_missing_one(config))) as gateway:
+        for _ in range(IN_A_ROW + 1):
+            refused: Any = (await gateway.execute(dag)).document()
+        [error] = refused["errors"]
+        assert (error["code"], 0 < error["retry_after_s"] <= 6) == ("server_unavailable", True)
+        assert gateway.catalog().servers["absent"].open_until is not None
+        assert gateway.catalog().servers["numbers"].open_until is None
+        install_the_missing_one(config)
+        await until(lambda: gateway.catalog().servers["absent"].state is ServerState.READY)
+        assert (await gateway.execute(dag)).outputs == {"a": {"n": 2}}
+        assert gateway.catalog().servers["absent"].open_until is None
+    changes = [notice for notice in seen if isinstance(notice, CircuitChanged)]
+    assert [(change.server, change.state) for change in changes] == [
+        ("absent", CircuitState.OPEN),
+        ("absent", CircuitState.HALF_OPEN),
+        ("absent", CircuitState.HALF_OPEN),
+        ("absent", CircuitState.CLOSED),
+    ]

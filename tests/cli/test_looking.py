@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,20 @@ def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, server
         ("far", "ready"),
         ("down", "retrying"),
     ]
+
+
+def test_servers_shows_which_circuits_are_not_closed(plait: Plait, servers: FakeServers):
+    later = time.monotonic() + 1_000
+    servers.add_server(ServerInfo("sick", ServerState.READY, open_until=later))
+    servers.add_server(ServerInfo("tried", ServerState.READY, open_until=0.0))
+    shown = plait("servers").stdout
+    assert "circuit open: its last calls failed, the next may go in " in shown
+    assert "circuit half open: its last calls failed, the next one is a probe" in shown
+    listed = {s["name"]: s for s in json.loads(plait("servers", "--json").stdout)["servers"]}
+    assert listed["sick"]["circuit"] == "open"
+    assert 0 < listed["sick"]["retry_after_s"] <= 1_000
+    assert listed["tried"]["circuit"] == "half_open"
+    assert "circuit" not in listed["s"]
 
 
 def test_servers_notes_what_in_the_file_was_ignored(plait: Plait, tmp_path: Path):

@@ -23,8 +23,10 @@ from plait.errors import (
 from .tables import table
 
 DENIED: Json = {"code": "policy_denied", "denied_by": "s:*"}
+WAIT: Json = {"code": "server_unavailable", "retry_after_s": 7.0}
 ERRORS: list[tuple[CallError, int, Json]] = [
     (ServerUnavailable("x"), -32000, None),
+    (ServerUnavailable("x", retry_after_s=7.0), -32000, WAIT),
     (ConnectionLost("x"), -32000, None),
     (CallTimeout("x"), -32001, None),
     (InvalidArguments("x"), -32602, None),

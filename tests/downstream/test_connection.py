@@ -267,6 +267,23 @@ async def test_a_call_waits_for_a_server_that_was_there_until_just_now():
 
 
 @pytest.mark.virtual_time
+async def test_a_server_is_reported_each_time_that_it_was_connected_and_with_its_circuit():
+    ready: list[str] = []
+    server = ScriptedServer(script())
+    async with owned(server, on_ready=lambda: ready.append("ready")) as connection:
+        assert await look(connection) == {"content": []}
+        connection.show_circuit(7.0)
+        shown = [connection.info.open_until]
+        assert ready == ["ready"]
+        server.cut()
+        await anyio.wait_all_tasks_blocked()
+        assert await look(connection) == {"content": []}
+        connection.show_circuit(None)
+        shown.append(connection.info.open_until)
+    assert (ready, shown) == (["ready", "ready"], [7.0, None])
+
+
+@pytest.mark.virtual_time
 async def test_whoever_gives_up_a_call_does_not_wait_until_its_cancellation_is_read():
     server = ScriptedServer(script())
     async with owned(server) as connection:

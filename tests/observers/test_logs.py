@@ -12,7 +12,9 @@ import pytest
 
 from plait.core.scheduling.events import Notice
 from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.tools.circuit import CircuitState
 from plait.core.tools.server_notices import (
+    CircuitChanged,
     Drift,
     ServerChanged,
     SettingsReloaded,
@@ -321,3 +323,20 @@ def test_addresses_of_libraries_are_logged_without_what_may_be_a_secret(address:
     first, second = events(stream)
     assert first["event"] == f"HTTP Request: POST {logged}"
     assert second["url"] == logged
+
+
+def test_each_change_of_a_circuit_is_logged_with_its_reason():
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=True):
+        for tool, state, until, reason in (
+            ("", CircuitState.OPEN, 15.04, "s went away"),
+            ("", CircuitState.HALF_OPEN, 15.04, "s went away"),
+            ("read", CircuitState.CLOSED, None, ""),
+        ):
+            log_notices(CircuitChanged("s@2f", tool, state, 10.0, until, reason))
+    fields = ("level", "event", "server", "tool", "open_s", "reason")
+    assert [tuple(event.get(name) for name in fields) for event in events(stream)] == [
+        ("warning", "circuit.open", "s", None, 5.0, "s went away"),
+        ("info", "circuit.half_open", "s", None, None, None),
+        ("info", "circuit.closed", "s", "read", None, None),
+    ]

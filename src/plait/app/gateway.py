@@ -120,6 +120,7 @@ class Gateway(verbs.Gateway):
         self.change(_policy(config, parts), _limits(config, parts), _resolver(config, parts))
         changed = await pool.reload(config)
         parts.cache.forget(keys[name] for name in changed)
+        parts.breaker.forget(keys[name] for name in changed)
         pool.announce_reload()
         self._made = replace(self._made, config=config)
         return changed

@@ -3,8 +3,9 @@ passes between them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
 
@@ -16,19 +17,37 @@ from ..stores.in_memory import InMemoryRuns
 from ..stores.tool_stats import StatsFile
 
 if TYPE_CHECKING:
+    from ..calls.breaker import Breaker
     from ..calls.cache import Cache
     from ..core.ports import CallTool
+    from ..core.tools.server_notices import CircuitChanged
     from ..downstream.resources import Resources
     from ..downstream.server_keys import Keys
 
 
-def stack(call_tool: CallTool, resources: Resources, max_bytes: int) -> tuple[CallTool, Cache]:
-    """Stack the wrappers that each call passes on its way to *call_tool*, of a task or by name.
-    Returns the outermost `CallTool`, and the cache, which holds *max_bytes*."""
+class Stack(NamedTuple):
+    """The line of wrappers, of which *call_tool* is the outermost."""
+
+    call_tool: CallTool
+    cache: Cache
+    breaker: Breaker
+
+
+def stack(
+    call_tool: CallTool,
+    resources: Resources,
+    max_bytes: int,
+    on_circuit: Callable[[CircuitChanged], None],
+) -> Stack:
+    """Stack the wrappers that each call passes on its way to *call_tool*, of a task or by name: the
+    cache, which holds *max_bytes*, and the breaker, whose changes *on_circuit* takes. An answer
+    that is kept needs no server, so it is given also while the circuit is open."""
+    from ..calls.breaker import Breaker
     from ..calls.cache import Cache, fingerprints
 
-    cache = Cache(call_tool, fingerprints(resources.path), max_bytes=max_bytes)
-    return cache, cache
+    breaker = Breaker(call_tool, on_circuit)
+    cache = Cache(breaker, fingerprints(resources.path), max_bytes=max_bytes)
+    return Stack(cache, cache, breaker)
 
 
 class Parts:
@@ -59,7 +78,10 @@ class Parts:
             ListingCache(state_folder), notify=self.notify, are_shared=self.is_for_several
         )
         self.resources = Resources()
-        call_tool, self.cache = stack(self.connections, self.resources, limits.max_cache_bytes)
+        call_tool, self.cache, self.breaker = stack(
+            self.connections, self.resources, limits.max_cache_bytes, self._circuit_changed
+        )
+        self.connections.on_ready = self.breaker.server_is_back
         self.runs = InMemoryRuns(limits.max_runs, limits.max_kept_bytes)
         self.engine = Engine(
             call_tool, self.runs, learned=learned, resolver=self.resources, observers=observers
@@ -79,6 +101,10 @@ class Parts:
 
     def _adopt_servers(self) -> None:
         self.resources.adopt(self._configs.values(), self.keys)
+
+    def _circuit_changed(self, change: CircuitChanged) -> None:
+        self.notify(change)
+        self.connections.show_circuit(change)
 
     async def __aenter__(self) -> Self:
         if self._memory is not None:

@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+import anyio
+
 from ..config import Config
 from ..core.tools.catalog import ServerInfo, ServerState, Tool, shown
+from ..core.tools.circuit import circuit_document
 from ..core.values.problems import did_you_mean
 from ..core.values.strict import Json, JsonObject, present
 from ..engine.gateway import Gateway
@@ -204,6 +207,13 @@ def server_lines(servers: Sequence[JsonObject]) -> Iterator[Line]:
             rest + (f"  {title}" if title else ""),
         )
         yield from ((f"      {line}",) for line in str(server.get("error", "")).splitlines())
+        match server:
+            case {"circuit": "open", "retry_after_s": float(left_s)}:
+                circuit = f"circuit open: its last calls failed, the next may go in {left_s:g} s"
+                yield ("      ", Styled(circuit, Look.YELLOW))
+            case {"circuit": "half_open"}:
+                circuit = "circuit half open: its last calls failed, the next one is a probe"
+                yield ("      ", Styled(circuit, Look.YELLOW))
         warnings = server["warnings"]
         for warning in warnings if isinstance(warnings, list) else ():
             yield ("      ", Styled(str(warning), Look.YELLOW))
@@ -221,4 +231,5 @@ def server_document(info: ServerInfo) -> JsonObject:
         error=info.error,
         warnings=list[Json](info.warnings),
         pid=info.pid,
+        **circuit_document(info.open_until, anyio.current_time()),
     )

@@ -65,6 +65,8 @@ def as_rpc_error(error: CallError) -> RpcError:
     if error.rpc_error is not None:
         return error.rpc_error
     match error:
+        case ServerUnavailable(retry_after_s=float() as seconds):
+            return RpcError(-32000, error.message, {"code": error.code, "retry_after_s": seconds})
         case ServerUnavailable() | ConnectionLost():
             return RpcError(-32000, error.message)
         case CallTimeout():
@@ -119,6 +121,12 @@ class Caller(Protocol):
 
     @property
     def wants_progress(self) -> bool: ...
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the call was sent, and its time is over: if it is cancelled then, that is
+        why."""
+        return False
 
     def progress(self, params: JsonObject, /) -> None:
         """Take the progress of the request (`OnProgress`)."""

@@ -81,15 +81,17 @@ class Connection:
         remembered: CachedListing | None = None,
         open_transport: OpenTransport = open_transport,
         on_change: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], None] = lambda: None,
         observe: Callable[[ServerNotice], None] = lambda notice: None,
         on_stderr: Callable[[str], None] = lambda line: None,
         on_notification: OnNotification = lambda method, params: None,
         roots_caller: Caller | None = None,
         secrets: Secrets | None = None,
     ) -> None:
-        """*on_change* is called after each change of the state or of a list; *observe* takes the
-        notices for observers. *remembered* is what is known of the server from an earlier start.
-        *roots_caller* answers for roots outside of any request.
+        """*on_change* is called after each change of the state or of a list, *on_ready* each time
+        that a session was opened; *observe* takes the notices for observers. *remembered* is what
+        is known of the server from an earlier start. *roots_caller* answers for roots outside of
+        any request.
 
         *secrets* are redacted in every error that leaves the connection, whether its text is the
         server's, the system's or a library's. Results stay as they came.
@@ -101,6 +103,9 @@ class Connection:
         self._timings = timings = timings or ConnectTimings()
         self._texts = ErrorTexts(secrets or Secrets())
         self._on_change = on_change
+        self._on_ready = on_ready
+        self._open_until: float | None = None
+        """The time until which its circuit is open."""
         self._observe = observe
         self._availability = Availability(name, timings, self._report)
         remembered = remembered or CachedListing()
@@ -173,6 +178,7 @@ class Connection:
             error=self.error,
             warnings=tuple(map(self._texts.clean, warnings)),
             pid=transport.pid if transport is not None else None,
+            open_until=self._open_until,
             shared_as=self._shared_as,
         )
 
@@ -222,6 +228,11 @@ class Connection:
         self._settings = settings
         self._owner.way.adjust(settings)
         self.use.adjust(settings.idle_s)
+        self._availability.announce()
+
+    def show_circuit(self, open_until: float | None) -> None:
+        """List the server as one whose circuit is open until then; closed if None."""
+        self._open_until = open_until
         self._availability.announce()
 
     # Calls and requests, from any task.
@@ -354,5 +365,7 @@ class Connection:
     def _report(self, before: ServerState, retry_in_s: float | None, is_repeated: bool) -> None:
         """Report the server as it is now to observers, and to everything that reads its lists."""
         now = anyio.current_time()
+        if before is not ServerState.READY and self.state is ServerState.READY:
+            self._on_ready()
         self._observe(ServerChanged(self.info, before, now, retry_in_s, is_repeated))
         self._on_change()

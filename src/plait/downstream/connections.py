@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
 from ..core.ports import Listings, ToolCall
-from ..core.tools.server_notices import ServerNotice
+from ..core.tools.server_notices import CircuitChanged, ServerNotice
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject
 from ..errors import ServerUnavailable
@@ -124,6 +124,9 @@ class Connections:
         self._by_key: dict[str, Held] = {}
         self._tasks: TaskGroup | None = None
 
+        self.on_ready: Callable[[str], None] = lambda key: None
+        """Takes the key of a server each time that it was connected."""
+
     def __repr__(self) -> str:
         return f"<Connections: {', '.join(self._by_key)}>"
 
@@ -149,6 +152,11 @@ class Connections:
             raise ServerUnavailable(f"unknown server {call.tool.server}")
         held.begin.set()
         return await held.connection.call(call)
+
+    def show_circuit(self, change: CircuitChanged) -> None:
+        """List the server of a circuit as the *change* says."""
+        if not change.tool and (held := self._by_key.get(change.server)) is not None:
+            held.connection.show_circuit(change.open_until)
 
     def take(
         self,
@@ -178,6 +186,7 @@ class Connections:
             timings=self._timings,
             remembered=self._listings.of(identity_of(name, settings)),
             on_change=held.forget_lists,
+            on_ready=lambda: self.on_ready(key),
             observe=self._notify,
             open_transport=partial(
                 open_transport,

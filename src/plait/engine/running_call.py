@@ -100,6 +100,11 @@ class RunningCall(Caller):
         """Whether the client, or followers of the run, may want it."""
         return bool(self._key.run) or self._caller.wants_progress
 
+    @property
+    def is_out_of_time(self) -> bool:
+        is_over = self._scope is not None and self._scope.deadline <= anyio.current_time()
+        return is_over and self.unsent_reason is None
+
     def progress(self, params: JsonObject, /) -> None:
         self._notify(_progressed(self._key, params, anyio.current_time()))
         if self._caller.wants_progress:

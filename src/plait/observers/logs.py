@@ -16,7 +16,14 @@ from functools import cached_property, partial
 from typing import Any, TextIO
 
 from ..core.scheduling.events import FINAL, Changed, Finished, Notice, Started, Status
-from ..core.tools.server_notices import ServerChanged, SettingsReloaded, ToolsDrifted
+from ..core.tools.catalog import shown
+from ..core.tools.circuit import CircuitState
+from ..core.tools.server_notices import (
+    CircuitChanged,
+    ServerChanged,
+    SettingsReloaded,
+    ToolsDrifted,
+)
 from ..core.values.printable import printable
 from ..core.values.strict import present
 from ..redaction import Secrets
@@ -53,6 +60,16 @@ def log_notices(notice: Notice) -> None:
             )
         case ToolsDrifted(server=server, drift=drift):
             server_log.warning("server.drift", extra={"server": server, "tools": str(drift)})
+        case CircuitChanged(server, tool, state, at, until, reason):
+            is_open = state is CircuitState.OPEN
+            fields = present(
+                server=shown(server),
+                tool=tool or None,
+                open_s=round(until - at, 1) if is_open and until is not None else None,
+                reason=reason if is_open else None,
+            )
+            level = logging.WARNING if is_open else logging.INFO
+            server_log.log(level, f"circuit.{state}", extra=fields)
         case SettingsReloaded(source=source, later=later):
             server_log.info("config.reloaded", extra={"source": source})
             if later:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+import anyio
 import mcp_types as types
 
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
+from ..core.tools.circuit import circuit_document
 from ..core.values.problems import Problem, some_of
 from ..core.values.schema import Schema
 from ..core.values.strict import Json, JsonObject
@@ -112,7 +114,12 @@ def describe_answer(
 
 
 def _server(info: ServerInfo) -> JsonObject:
-    members: JsonObject = {"name": info.name, "state": str(info.state), "tools": info.tools}
+    members: JsonObject = {
+        "name": info.name,
+        "state": str(info.state),
+        **circuit_document(info.open_until, anyio.current_time()),
+        "tools": info.tools,
+    }
     return {**members, "error": _line(info.error)} if info.error else members
 
 

@@ -7,11 +7,13 @@ import re
 from functools import partial
 from importlib.resources import files
 
+import anyio
 import mcp_types as types
 from mcp import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..core.tools.addresses import OURS, unwrap
+from ..core.tools.circuit import circuit_document
 from ..core.values.principal import Principal
 from ..core.values.strict import JsonObject, dumps
 from ..engine.gateway import Gateway
@@ -192,6 +194,7 @@ class Resources:
                 {
                     "name": info.name,
                     "state": str(info.state),
+                    **circuit_document(info.open_until, anyio.current_time()),
                     "tools": [
                         tool.signature
                         for tool in catalog.offered(info.name)

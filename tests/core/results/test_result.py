@@ -228,6 +228,20 @@ def test_a_servers_own_error_code_is_kept() -> None:
     ]
 
 
+def test_the_seconds_after_which_a_call_may_succeed_are_kept() -> None:
+    error = ServerUnavailable("busy", retry_after_s=7.0)
+    document = Play(A).answer("a", 0.1, error).result.document()
+    assert document["errors"] == [
+        {
+            "id": "a",
+            "code": "server_unavailable",
+            "message": "busy",
+            "retryable": True,
+            "retry_after_s": 7.0,
+        }
+    ]
+
+
 def test_each_failed_item_is_one_error_and_null_in_the_output() -> None:
     play = Play({"id": "a", "for_each": [1, 2, 3]})
     play.answer("a", 0.1, "one", 0).answer("a", 0.2, ToolError("no"), 1).answer(

@@ -36,7 +36,7 @@ from plait.core.scheduling.events import (
 )
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
-from plait.errors import CallError, ServerUnavailable
+from plait.errors import CallError, CircuitOpen, ServerUnavailable
 
 ALMOST_NOTHING = 1e-4
 ANY_NUMBER = 2**31
@@ -567,10 +567,11 @@ class Oracle:
 
     def _went_wrong(self, key: Key, error: CallError) -> None:
         server = self.server(key)
-        if error.retry_after_s:
+        was_asked = not isinstance(error, CircuitOpen)
+        if error.retry_after_s and was_asked:
             self.quiet[server] = max(self.quiet.get(server, 0.0), self.now + error.retry_after_s)
         self.may_pass[key] += bool(key.run) and error.code in self.task(key).retried
-        if error.retryable and server in self.adaptive:
+        if was_asked and error.retryable and server in self.adaptive:
             self.adaptive[server].failed(self.sent[key][-1], self.now)
 
     def _changed(self, change: Changed) -> None:

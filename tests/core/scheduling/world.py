@@ -41,7 +41,14 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.principal import USER, Principal
-from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
+from plait.errors import (
+    CallError,
+    CallTimeout,
+    CircuitOpen,
+    ConnectionLost,
+    ServerUnavailable,
+    ToolError,
+)
 
 from ..runs import outputs_of
 from .documents import CATALOG, PATHS
@@ -52,6 +59,7 @@ FAILURES: dict[str, Callable[[], CallError]] = {
     "refused": lambda: ToolError("no"),
     "late": lambda: CallTimeout("late"),
     "lost": lambda: ConnectionLost("gone"),
+    "open": lambda: CircuitOpen("not yet", retry_after_s=QUIET_S),
     "not now": lambda: ServerUnavailable("busy", retry_after_s=QUIET_S),
 }
 ANSWERS = ("well",) * 5 + ("later", "asked", "sent", "cached", "call", "call", *FAILURES)

@@ -49,6 +49,7 @@ class TaskError:
     caused_by: str | None = None
     rpc_code: int | None = None
     index: int | None = None
+    retry_after_s: float | None = None
 
     def document(self) -> JsonObject:
         return present(
@@ -58,6 +59,7 @@ class TaskError:
             message=self.message,
             hint=self.hint,
             retryable=self.retryable,
+            retry_after_s=self.retry_after_s,
             caused_by=self.caused_by,
             rpc_code=self.rpc_code,
         )
@@ -321,7 +323,7 @@ def errors_of(task: TaskRecord, *, without_inner: bool = False) -> Iterator[Task
 def _error(id: str, error: Failure, index: int | None = None) -> TaskError:
     return TaskError(
         id, error.code, error.message, error.hint, error.retryable, error.caused_by, error.rpc_code,
-        index
+        index, error.retry_after_s,
     )  # fmt: skip
 
 

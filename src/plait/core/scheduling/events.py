@@ -88,10 +88,15 @@ class Failure:
     """The server's own JSON-RPC code."""
     caused_by: str | None = None
     """The task at the root, for a task that was skipped or stopped because of another."""
+    retry_after_s: float | None = None
+    """The seconds after which the same call may succeed, where they are known."""
 
     @classmethod
     def of(cls, error: CallError) -> Failure:
-        return cls(error.code, error.message, error.hint, error.retryable, error.rpc_code)
+        return cls(
+            error.code, error.message, error.hint, error.retryable, error.rpc_code,
+            retry_after_s=error.retry_after_s,
+        )  # fmt: skip
 
 
 class Key(NamedTuple):

@@ -54,6 +54,8 @@ class ServerInfo:
     warnings: tuple[str, ...] = ()
     """Problems of single tools, which were left out; and a warning if its tools have changed."""
     pid: int | None = None
+    open_until: float | None = None
+    """The time until which its circuit is open (`circuit.py`); None if it is closed."""
     shared_as: str = ""
     """Its unique name where several configurations share a process (`shown` gives the name in it);
     else empty."""

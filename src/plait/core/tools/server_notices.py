@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..values.printable import printable
 from .catalog import ServerInfo, ServerState
+from .circuit import CircuitState
 
 MAX_NAMES = 8
 """Names of each kind in the words for a drift; the others are counted."""
@@ -56,6 +57,21 @@ class ToolsDrifted(NamedTuple):
     at: float
 
 
+class CircuitChanged(NamedTuple):
+    """The circuit of a server, or of one tool of it, moved to another state."""
+
+    server: str
+    """The unique name of the server (`ServerInfo.shared_as`)."""
+    tool: str
+    """The tool that timed out again and again; empty for the circuit of the server."""
+    state: CircuitState
+    at: float
+    open_until: float | None
+    """None once it is closed."""
+    reason: str
+    """The failure that opened it."""
+
+
 class SettingsReloaded(NamedTuple):
     """The gateway has taken over new settings while it runs."""
 
@@ -68,7 +84,7 @@ class SettingsReloaded(NamedTuple):
     at: float
 
 
-ServerNotice: TypeAlias = ServerChanged | ToolsDrifted | SettingsReloaded
+ServerNotice: TypeAlias = ServerChanged | ToolsDrifted | CircuitChanged | SettingsReloaded
 
 
 def _some_of(names: tuple[str, ...]) -> str:
