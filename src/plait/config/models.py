@@ -218,6 +218,8 @@ class ServerSettings(_Section):
     scope: Scope | None = None
     """Whether all clients share it, or each has its own. None: as is known of its command."""
     enabled: bool = True
+    required: bool = False
+    """Whether the gateway is ready only while the server is up."""
     lazy: bool = False
     """Started at first use, stopped after `idle_timeout_s` without one."""
     idle_timeout_s: Seconds = 300

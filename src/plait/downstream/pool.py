@@ -126,7 +126,8 @@ class Pool:
                 settings, before = self._settings[name], len(tools)
                 for tool in held.connection.tools:
                     (tools if settings.includes(tool.name) else excluded).append(tool)
-                infos.append(replace(held.connection.info, tools=len(tools) - before))
+                info = replace(held.connection.info, tools=len(tools) - before)
+                infos.append(replace(info, is_required=settings.required))
             self._catalog = Catalog(tools, infos, excluded)
         return self._catalog
 

@@ -62,10 +62,12 @@ async def test_every_route_but_health_needs_the_token(servers: FakeServers, meth
         wrong = await http.request(method, path, headers={"authorization": "Bearer of-others"})
         health = await http.get("/healthz")
         mine = (await http.get("/healthz", headers=BEARER)).json()
+        ready = await http.get("/readyz")
     assert (without.status_code, wrong.status_code) == (401, 401)
     assert without.headers["www-authenticate"] == 'Bearer realm="plait"'
     assert wrong.headers["www-authenticate"] == 'Bearer realm="plait", error="invalid_token"'
     assert (health.status_code, health.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
     assert mine["servers"] == {"ready": ["s", "chat"]}
 
 

@@ -75,14 +75,6 @@ async def test_a_flaw_in_the_arguments_of_our_own_tools_is_an_answer_over_sse(
     assert (problem["path"], problem["code"]) == ("tasks[0].id", "invalid_json")
 
 
-async def test_health_gives_the_version_and_the_servers_by_state(servers: FakeServers):
-    async with served(servers) as gateway, httpx2.AsyncClient() as http:
-        answer = (await http.get(f"{gateway.base}/healthz")).json()
-    assert answer["status"] == "ok"
-    assert answer["servers"] == {"ready": ["s", "chat"]}
-    assert answer["version"]
-
-
 REFUSED = [
     (b"Host: localhost:8977/@evil", b"421"),
     (b"Host: evil.example", b"421"),
@@ -98,7 +90,7 @@ REFUSED = [
 
 async def test_every_route_refuses_unknown_hosts_and_origins(servers: FakeServers):
     async with served(servers) as gateway:
-        for path in (b"/mcp", b"/sse", b"/messages/", b"/healthz", b"/nowhere"):
+        for path in (b"/mcp", b"/sse", b"/messages/", b"/healthz", b"/readyz", b"/nowhere"):
             for headers, status in REFUSED:
                 sent = (
                     b"GET " + path + b" HTTP/1.1\r\n" + headers + b"\r\nConnection: close\r\n\r\n"

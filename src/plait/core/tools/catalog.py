@@ -54,6 +54,8 @@ class ServerInfo:
     warnings: tuple[str, ...] = ()
     """Problems of single tools, which were left out; and a warning if its tools have changed."""
     pid: int | None = None
+    is_required: bool = False
+    """Whether the gateway is ready only while it is up."""
     open_until: float | None = None
     """The time until which its circuit is open (`circuit.py`); None if it is closed."""
     shared_as: str = ""

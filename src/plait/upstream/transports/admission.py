@@ -23,6 +23,9 @@ from .hosts import is_loopback_name, parse_authority
 from .peers import Peer
 
 HEALTH = "/healthz"
+READINESS = "/readyz"
+FOR_ALL = frozenset({HEALTH, READINESS})
+"""The paths that are answered in any case, to those who may not come in with the status alone."""
 PEER = "plait.peer"
 """The key of the connection's `Peer` in the state of a request."""
 _ADMITTED = "plait.admitted"
@@ -92,7 +95,7 @@ class AdmissionGuard:
             return
         refusal = await self._admission.refusal(scope)
         scope[_ADMITTED] = refusal is None
-        if scope["path"] == HEALTH:
+        if scope["path"] in FOR_ALL:
             refusal = None
         await (refusal or self._app)(scope, receive, send)
 

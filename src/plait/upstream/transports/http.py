@@ -1,5 +1,5 @@
-"""The HTTP app: Streamable HTTP for both protocol eras, legacy SSE, and the health of the
-process."""
+"""The HTTP app: Streamable HTTP for both protocol eras, legacy SSE, and the health of the process
+(`health.py`)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from mcp.server import Server
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ... import __version__
 from ...engine.gateway import Gateway
 from ..calls import OpenCalls
 from ..mcp_sdk import SseServerTransport
-from .admission import HEALTH, Admission, AdmissionGuard, is_admitted
+from .admission import Admission, AdmissionGuard
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
+from .health import health_routes
 from .hosts import Allowed, HostGuard
 from .profiles import ByProfile, Profiles
 from .shares import ADDRESS_STREAMS, FairRequests, address_of, too_many
@@ -48,10 +46,6 @@ def build_app(
     endpoint = ByProfile(server, requests, profiles)
     sse = _LegacySse(endpoint, max_body_bytes)
 
-    async def healthz(request: Request) -> Response:
-        state = health(gateway, is_stopping=calls is not None and calls.is_closed)
-        return JSONResponse(state if is_admitted(request.scope) else {"status": state["status"]})
-
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with endpoint.running():
@@ -69,7 +63,7 @@ def build_app(
         guards.insert(1, _cross_origin(allowed))
     return Starlette(
         routes=[
-            Route(HEALTH, healthz, methods=["GET"]),
+            *health_routes(gateway, lambda: calls is not None and calls.is_closed),
             Route(PATH, endpoint),
             Route("/sse", sse, methods=["GET"]),
             Mount("/messages/", app=sse.post),
@@ -77,18 +71,6 @@ def build_app(
         middleware=guards,
         lifespan=lifespan,
     )
-
-
-def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
-    """Return the body of `/healthz`: whether we are stopping, and the servers by state."""
-    servers: dict[str, list[str]] = {}
-    for info in gateway.catalog().servers.values():
-        servers.setdefault(str(info.state), []).append(info.name)
-    return {
-        "status": "stopping" if is_stopping else "ok",
-        "version": __version__,
-        "servers": servers,
-    }
 
 
 class _Shortcut:

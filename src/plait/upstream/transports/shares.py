@@ -13,7 +13,7 @@ from collections import Counter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .admission import HEALTH, PEER
+from .admission import FOR_ALL, PEER
 from .peers import Peer
 
 MAX_CONNECTIONS = 1_000
@@ -47,7 +47,7 @@ class FairRequests:
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] == HEALTH:
+        if scope["type"] != "http" or scope["path"] in FOR_ALL:
             await self._app(scope, receive, send)
             return
         address = address_of(scope)
