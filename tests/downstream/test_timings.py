@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 
 from plait.downstream.timings import Backoff, ConnectTimings
@@ -18,6 +20,16 @@ def test_each_pause_is_twice_the_last_one_up_to_the_longest():
     backoff = Backoff(TIMINGS)
     pauses = [backoff.next_s(has_lasted=False) for _ in range(7)]
     assert pauses == [about(seconds) for seconds in (1, 2, 4, 8, 10, 10, 10)]
+
+
+def test_a_process_that_fails_again_and_again_is_started_at_most_five_times_a_minute():
+    for _ in range(50):
+        backoff = Backoff(ConnectTimings(), is_process=True)
+        starts = list(accumulate((backoff.next_s(has_lasted=False) for _ in range(9)), initial=0.0))
+        assert all(late - early >= 60 for early, late in zip(starts, starts[5:], strict=False))
+        assert starts[4] <= 18
+    assert backoff.next_s(has_lasted=True) == 0
+    assert backoff.next_s(has_lasted=False) == about(1)
 
 
 def test_after_a_connection_that_lasted_there_is_no_pause_and_the_next_ones_are_short_again():

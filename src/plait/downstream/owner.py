@@ -81,7 +81,8 @@ class Owner:
     _backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
-        self._backoff = Backoff(self.timings)
+        is_process = self.way.settings.kind == "stdio"
+        self._backoff = Backoff(self.timings, is_process=is_process)
 
     def __repr__(self) -> str:
         return f"<Owner of {self.name}: {self.availability.state}>"

@@ -38,12 +38,19 @@ class ConnectTimings:
     write_timeout_s: float = WRITE_TIMEOUT_S
 
 
+CRASHES = 5
+"""Starts of a process in a row that failed, after which it is started once in the longest pause."""
+
+
 class Backoff:
     """Pauses between the attempts to connect to one server: each is twice the last one, until a
-    connection lasts."""
+    connection lasts. A process, which costs each time what its start costs, gets the longest pause
+    after `CRASHES`."""
 
-    def __init__(self, timings: ConnectTimings) -> None:
+    def __init__(self, timings: ConnectTimings, *, is_process: bool = False) -> None:
         self._timings = timings
+        self._is_process = is_process
+        self._failures = 0
         self._last_s = 0.0
         self._asked_s = 0.0
 
@@ -54,12 +61,15 @@ class Backoff:
     def next_s(self, *, has_lasted: bool) -> float:
         """Return the pause before the next attempt, in seconds."""
         if has_lasted:
-            self._last_s = 0.0
+            self._last_s, self._failures = 0.0, 0
         else:
+            self._failures += 1
             self._last_s = min(
                 max(self._last_s * 2, self._timings.first_backoff_s),
                 self._timings.longest_backoff_s,
             )
         asked, self._asked_s = self._asked_s, 0.0
         jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, keeps no secret
-        return max(asked, self._last_s * jitter)
+        is_looping = self._is_process and self._failures >= CRASHES
+        least_s = self._timings.longest_backoff_s if is_looping else 0.0
+        return max(asked, least_s, self._last_s * jitter)
