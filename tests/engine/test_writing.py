@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import anyio
 import pytest
 
-from plait.core.history import RunQuery, TakenOver
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
-from plait.engine.gateway import Gateway
-from plait.stores.history.memory import MemoryHistory
-from plait.stores.in_memory import InMemoryRuns
 
 from .dying import World, task
 
@@ -67,6 +62,9 @@ async def test_what_is_said_about_a_call_in_doubt_decides_it(says: Any, sent: in
     assert result.status is RunStatus.SUCCESS
     assert result.outputs == {"one": output}
     assert world.writes == Counter({1: sent})
+    async with world.gateway() as (gateway, _):
+        later = await gateway.wait(result.run_id)
+    assert later.outputs == {"one": output}
 
 
 async def test_an_idempotent_write_in_doubt_is_sent_again():
@@ -155,25 +153,13 @@ async def test_a_cancelled_run_has_ended_and_nothing_goes_on_from_it_by_itself()
     assert world.writes == Counter([1])
 
 
-class LateHistory(MemoryHistory):
-    """A history that says that a run was taken over a moment after it was."""
-
-    async def go_on(self, *given: Any, **more: Any) -> TakenOver:
-        taken = await super().go_on(*given, **more)
-        await anyio.sleep(1)
-        return taken
-
-
-async def test_a_run_that_is_taken_over_for_a_caller_who_leaves_meanwhile_has_an_end():
+async def test_a_word_about_a_call_holds_for_the_calls_before_it_alone():
     world = World()
-    world.hangs = {("read", 1)}
-    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
-    world.hangs = {("read", 1)}
-    history = LateHistory(world.shelf)
-    async with Gateway(world.servers, world.servers, InMemoryRuns(), history=history) as gateway:
-        with anyio.move_on_after(0.5):
-            await gateway.execute({"tasks": [], "resume_from": run_id})
-        await anyio.sleep(5)
-        statuses = {run.id: run.status for run in await history.runs(RunQuery())}
-    assert statuses.pop(run_id) == "interrupted"
-    assert [*statuses.values()] == ["cancelled"]
+    world.hangs = {("write", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "write", 1)]})
+    world.hangs = {("write", 1)}
+    await world.interrupted({"tasks": [], "resume_from": run_id, "in_doubt": {"one": "retry"}})
+    result = await world.gone_on(run_id)
+    assert (result.status, world.writes) == (RunStatus.FAILED, Counter({1: 2}))
+    assert result.record.tasks["one"].error is not None
+    assert result.record.tasks["one"].error.code == "in_doubt"

@@ -77,7 +77,7 @@ class Gateway(verbs.Gateway):
             engine=parts.engine,
             desk=desk,
         )
-        made.notice = settings.notice
+        made.notice, made.origin = settings.notice, settings.source
         made._made = _Made(settings, pool, parts, own)
         return made
 

@@ -3,13 +3,16 @@ passes between them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
 
-from ..config import Config, GatewaySettings
+from ..config import Config, GatewaySettings, HistorySettings
+from ..core.history import History, Limits
 from ..core.tools.tool_stats import ToolStats
 from ..engine.engine import Engine
 from ..engine.runner import Observers
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from ..core.tools.server_notices import CircuitChanged
     from ..downstream.resources import Resources
     from ..downstream.server_keys import Keys
+
+
+TRIM_S = 600.0
+"""Seconds between two looks at what the history keeps."""
 
 
 class Stack(NamedTuple):
@@ -82,6 +89,7 @@ class Parts:
             self.connections, self.resources, limits.max_cache_bytes, self._circuit_changed
         )
         self.connections.on_ready = self.breaker.server_is_back
+        self._state_folder = state_folder
         self.runs = InMemoryRuns(limits.max_runs, limits.max_kept_bytes)
         self.engine = Engine(
             call_tool, self.runs, learned=learned, resolver=self.resources, observers=observers
@@ -109,17 +117,56 @@ class Parts:
     async def __aenter__(self) -> Self:
         if self._memory is not None:
             await self._memory.load()
+        history = await self._open_history()
         await self.connections.__aenter__()
         await self.engine.__aenter__()
         if self._memory is not None:
             self.engine.start_soon(self._memory.keep)
+        if history is not None:
+            self.engine.start_soon(partial(self._trim, history))
         return self
+
+    async def _open_history(self) -> History | None:
+        """Open the history, unless all configurations do without."""
+        if self._configs and not any(one.history.enabled for one in self._configs.values()):
+            return None
+        from ..stores.history.opening import open_history
+
+        history = await open_history(self._state_folder, runtime_folder(self._state_folder))
+        if history.lease is not None:
+            self.connections.guard.kept_open = (history.lease,)
+        self.engine.write_to(history)
+        return history
+
+    async def _trim(self, history: History) -> None:
+        """Delete the oldest runs above the bounds, from time to time."""
+        while True:
+            await anyio.sleep(TRIM_S)
+            settings = [one.history for one in self._configs.values()] or [HistorySettings()]
+            bounds = Limits(
+                max(one.keep_days for one in settings),
+                max(one.keep_runs for one in settings),
+                max(one.keep_calls for one in settings),
+                max(one.keep_bytes for one in settings),
+            )
+            await history.trim(bounds)
 
     async def __aexit__(self, *exc: object) -> None:
         try:
             await self.engine.__aexit__(*exc)
         finally:
             await self.connections.__aexit__(None, None, None)
-            if self._memory is not None:
-                with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True):
+                if self._memory is not None:
                     await self._memory.save()
+                if self.engine.history is not None:
+                    await self.engine.history.close()
+
+
+def runtime_folder(state_folder: Path | None) -> Path:
+    """Return the folder for notes that do not outlive the machine: the same for all gateways of a
+    user, whatever their environment."""
+    folder = Path(f"/run/user/{os.getuid()}")
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return folder / "plait"
+    return state_folder or folder

@@ -4,6 +4,7 @@ files and the environment."""
 from .models import (
     Config,
     GatewaySettings,
+    HistorySettings,
     LimitSettings,
     PolicySettings,
     ServerSettings,
@@ -15,6 +16,7 @@ from .trust import Untrusted
 __all__ = [
     "Config",
     "GatewaySettings",
+    "HistorySettings",
     "LimitSettings",
     "PolicySettings",
     "ServerSettings",

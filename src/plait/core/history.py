@@ -96,8 +96,6 @@ class Beginning:
     """The digest of the definitions of the tools that it calls."""
     deadline: float | None = None
     """In seconds since 1970."""
-    is_taken_in: bool = False
-    """Whether it ran elsewhere, and its lines were taken in: no run goes on from it here."""
 
 
 class Admission(NamedTuple):
@@ -160,11 +158,10 @@ class Settled(NamedTuple):
 class Ending(NamedTuple):
     """The run ended."""
 
-    at: float | None
-    """None if it ran elsewhere, and was interrupted there."""
+    at: float
     status: str
-    record: JsonObject | None
-    """The document of its `RunRecord`; None as well then."""
+    record: JsonObject
+    """The document of its `RunRecord`."""
     calls: int = 0
     """The number of attempts."""
     failed: int = 0
@@ -204,8 +201,6 @@ class RunEntry:
     """Whether something of it could not be written in time: it cannot be resumed."""
     has_values: bool
     """Whether outputs and arguments were kept: it cannot be resumed without."""
-    is_taken_in: bool = False
-    """Whether it ran elsewhere."""
 
     @property
     def why_final(self) -> str | None:
@@ -214,8 +209,6 @@ class RunEntry:
             return f"{self.id} cannot be resumed: not all that it did was written in time."
         if not self.has_values:
             return f"{self.id} cannot be resumed: its outputs were not kept."
-        if self.is_taken_in:
-            return f"{self.id} cannot be resumed here: it ran elsewhere, and could go on there too."
         return None
 
 

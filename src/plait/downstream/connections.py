@@ -120,7 +120,7 @@ class Connections:
         self._timings = timings
         self._notify = notify
         self._are_shared = are_shared
-        self._guard = Guard()
+        self.guard = Guard()
         self._by_key: dict[str, Held] = {}
         self._tasks: TaskGroup | None = None
 
@@ -143,7 +143,7 @@ class Connections:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
-            await self._guard.close()
+            await self.guard.close()
             await self._listings.save()
 
     async def __call__(self, call: ToolCall) -> JsonObject:
@@ -190,7 +190,7 @@ class Connections:
             observe=self._notify,
             open_transport=partial(
                 open_transport,
-                guard=self._guard,
+                guard=self.guard,
                 environment=config.environment,
                 folder=config.folder,
             ),

@@ -5,10 +5,12 @@ call at its server, and releases its slots and resources.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import anyio
 
+from ..core.history import Beginning, Effect, Journal, Kind
 from ..core.ports import Caller, CallId, CallTool, ToolCall
 from ..core.scheduling.events import (
     Aborted,
@@ -20,10 +22,11 @@ from ..core.scheduling.events import (
     Notice,
     Succeeded,
 )
-from ..core.tools.output import tool_error
+from ..core.tools.output import Output, tool_error
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidOutput
 from .running_call import RunningCall, internal_error, out_of_time
+from .writing import Writing, effect_of, new_id
 
 
 class DirectCalls:
@@ -41,6 +44,8 @@ class DirectCalls:
         self._feed = feed
         self._notify = notify
         self._now = now
+        self.history: Journal | None = None
+        """Takes the calls that are made from now on."""
         self._admissions: dict[Key, _Admission] = {}
 
     def __repr__(self) -> str:
@@ -54,18 +59,24 @@ class DirectCalls:
         """Refuse the call of *key*."""
         self._admissions[key].grant(error)
 
-    async def call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
-        """Make the call: send *params* for *caller*. Returns the server's result unchanged. Raises
-        `CallError`."""
+    async def call(
+        self, request: CallRequested, params: JsonObject, caller: Caller, *, is_kept: bool = True
+    ) -> JsonObject:
+        """Make the call: send *params* for *caller*. Returns the server's result unchanged. If it
+        *is_kept*, it is written to the history, and where it changes something the result is there
+        before it is returned. Raises `CallError`."""
         key, tool = request.key, request.tool
         end: Event = Aborted(key)
+        writing = self._begin(request, caller) if is_kept and self.history is not None else None
         try:
             with anyio.CancelScope(deadline=self._now() + request.timeout_s) as scope:
-                running = RunningCall(key, caller, scope, self._feed, self._notify)
+                running = RunningCall(key, caller, scope, self._feed, self._notify, writing)
                 running.not_sent("other calls have its slots or its resources")
                 try:
                     command = await self._admitted(request)
                     running.unsent_reason = None
+                    if writing is not None:
+                        writing.admit(command, self._now())
                     call = ToolCall(
                         CallId(*key[:3]),
                         tool,
@@ -78,7 +89,12 @@ class DirectCalls:
                     result = await self._call_tool(call)
                 finally:
                     running.end()
-                end = _end(request, result, cached=running.was_cached)
+                end, size = _end(request, result, cached=running.was_cached)
+                if writing is not None:
+                    self._write_end(writing, end, Output(result, size_bytes=size))
+                    if effect_of(tool, request.policy) is not Effect.READ:
+                        await writing.log.committed()
+                    writing = None
                 return result
             raise out_of_time(tool.full_name, request.timeout_s, running.unsent_reason)
         except CallError as error:
@@ -89,7 +105,36 @@ class DirectCalls:
             end = Failed(key, failure)
             raise failure from error
         finally:
+            if writing is not None:
+                self._write_end(writing, end)
             self._feed(end)
+
+    def _begin(self, request: CallRequested, caller: Caller) -> Writing:
+        """Write that a call begins."""
+        assert self.history is not None
+        beginning = Beginning(
+            new_id("c_"),
+            time.time(),
+            {},
+            Kind.CALL,
+            principal=caller.principal,
+            client=caller.connection,
+            name=request.tool.full_name,
+        )
+        return Writing(self.history.begin(beginning), self._now())
+
+    def _write_end(self, writing: Writing, end: Event, output: Output | None = None) -> None:
+        """Write the end of a call, which gave *output*."""
+        match end:
+            case Succeeded(key, _, cached):
+                status, end = "success", Succeeded(key, output, cached)
+            case Failed():
+                status = "failed"
+            case _:
+                status = "cancelled"
+        now = self._now()
+        writing.write(end, now)
+        writing.end_call(status, now)
 
     async def _admitted(self, request: CallRequested) -> Call:
         """Wait until the call may be sent. Raises `CallError` if it cannot be made."""
@@ -126,16 +171,17 @@ class _Admission:
         return self.answer
 
 
-def _end(request: CallRequested, result: JsonObject, *, cached: bool) -> Event:
-    """Make the event for *result*. Raises `InvalidOutput` if it cannot be passed on."""
+def _end(request: CallRequested, result: JsonObject, *, cached: bool) -> tuple[Event, int]:
+    """Make the event for *result*, and measure it. Raises `InvalidOutput` if it cannot be passed
+    on."""
     try:
-        measure(result)
+        size = measure(result)
     except NotStrict as error:
         raise InvalidOutput(
             f"{request.tool.full_name} gave an answer that cannot be passed on: {error}"
         ) from None
     if result.get("resultType") == "input_required":
-        return Aborted(request.key, "input_required")
+        return Aborted(request.key, "input_required"), size
     if result.get("isError") is True:
-        return Failed(request.key, tool_error(result))
-    return Succeeded(request.key, None, cached)
+        return Failed(request.key, tool_error(result)), size
+    return Succeeded(request.key, None, cached), size

@@ -96,8 +96,8 @@ class Engine:
     ) -> None:
         """*limits* and *max_output_bytes* are for what belongs to no desk. Runs are written to
         *history*, if there is one."""
-        self.history = history
-        self._recalling = None if history is None else Recalling(history, runs)
+        self.history: History | None = None
+        self._recalling: Recalling | None = None
         self.learned = ToolStats(enabled=False) if learned is None else learned
         self.lookups = Lookups(resolver or AS_WRITTEN)
         self._call_tool = call_tool
@@ -110,11 +110,19 @@ class Engine:
         """The runs that have ended, and whose end is being committed."""
         self._numbers = 0
         self._tasks: TaskGroup | None = None
+        if history is not None:
+            self.write_to(history)
         self._stops_at: float | None = None
         """The time at which runs have to have ended, once the engine stops."""
 
     def __repr__(self) -> str:
         return f"<Engine with {self._scheduler!r}>"
+
+    def write_to(self, history: History) -> None:
+        """Write the runs that begin from now on to *history*."""
+        self.history, self._recalling = history, Recalling(history, self._runs)
+        if self._tasks is not None:
+            self.direct_calls.history = history
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -128,6 +136,7 @@ class Engine:
             max_output_bytes=self._max_output_bytes,
         )
         self.direct_calls = self._runner.direct_calls
+        self.direct_calls.history = self.history
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import random
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +34,7 @@ from .checking import Checking
 from .engine import STOP_S, Engine
 from .lookups import AS_WRITTEN
 from .preparing import Preparing
-from .writing import Writing, begin
+from .writing import Writing, begin, new_id
 
 if (
     TYPE_CHECKING
@@ -105,6 +103,8 @@ class Gateway:
         *runs*, *learned*, *observers* and *history* are the engine's then."""
         self.notice = ""
         """A message to clients about the settings as a whole; empty if there is none."""
+        self.origin = ""
+        """The settings that it was made from; empty if none."""
         self._servers = servers
         self._policy = policy or Policy()
         self._limits = limits or GatewayLimits()
@@ -170,7 +170,8 @@ class Gateway:
             params,
             caller.connection or caller.principal,
         )
-        return await self.engine.direct_calls.call(request, params, caller)
+        is_kept = self._limits.keeps_history
+        return await self.engine.direct_calls.call(request, params, caller, is_kept=is_kept)
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the pattern of the policy that denies a tool; None if it is allowed."""
@@ -241,7 +242,7 @@ class Gateway:
             raise InvalidDag([Problem("dry_run", "not_run", message, "Gateway.plan answers it.")])
         self._check_share(caller.principal, len(plan.tasks))
         run = Run(
-            _new_id(),
+            new_id("r_"),
             plan,
             principal=caller.principal,
             client=caller.connection,
@@ -260,7 +261,7 @@ class Gateway:
         writing: Writing | None = None
         history = self.engine.history
         if history is not None and self._limits.keeps_history:
-            beginning = prepared.beginning(run, self._limits.durable)
+            beginning = prepared.beginning(run, self._limits.durable, self.origin)
             says = cast("dict[str, Json]", reading.dag.in_doubt or {})
             begun = await begin(history, beginning, prepared.chain, prepared.line, says)
             if isinstance(begun, str):  # another caller was faster
@@ -353,6 +354,7 @@ class Gateway:
             max_tasks=self._limits.max_tasks,
             max_bytes=self._limits.max_document_bytes,
             detects_conflicts=self._resolver is not None,
+            origin=self.origin,
         )
 
     def _checking_now(self) -> Checking:
@@ -388,8 +390,3 @@ class Gateway:
         if self._index is not None:
             self._index[1].close()
         self._index = None
-
-
-def _new_id() -> str:
-    """Make an id of 128 random bits: whoever knows the id of a run of `ANYONE` may see it."""
-    return "r_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

@@ -51,7 +51,7 @@ class Prepared(NamedTuple):
     left_s: float | None = None
     """The time that is left of its `timeout_s`, if some has passed."""
 
-    def beginning(self, run: Run, durable: Durable) -> Beginning:
+    def beginning(self, run: Run, durable: Durable, origin: str) -> Beginning:
         """Return the first row of *run* in the history."""
         began = time.time() if run.began is None else run.began
         timeout_s = run.limits.timeout_s
@@ -66,7 +66,7 @@ class Prepared(NamedTuple):
             durable=Durable(self.plan.dag.durable or durable),
             principal=run.principal,
             client=run.client,
-            desk=run.desk,
+            desk=origin,
             name=self.plan.dag.name,
             document_digest=digest_of_document(self.sent),
             catalog_digest=run.digest,
@@ -77,7 +77,8 @@ class Prepared(NamedTuple):
 class Preparing:
     """Prepares documents for one configuration of *engine*: over *catalog*, with *checking*,
     *policy* and the bounds of documents. *reach* waits for the servers of tools. Without
-    *detects_conflicts*, calls claim nothing."""
+    *detects_conflicts*, calls claim nothing. *origin* names the settings, which only those runs go
+    on with that began with them."""
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Preparing:
         max_tasks: int,
         max_bytes: int,
         detects_conflicts: bool,
+        origin: str,
     ) -> None:
         self._engine = engine
         self._catalog = catalog
@@ -98,6 +100,7 @@ class Preparing:
         self._reach = reach
         self._max_tasks, self._max_bytes = max_tasks, max_bytes
         self._detects_conflicts = detects_conflicts
+        self._origin = origin
 
     def read(self, document: object) -> Reading:
         """Read *document*. Raises `InvalidDag`."""
@@ -139,7 +142,11 @@ class Preparing:
             raise InvalidDag([Problem("resume_from", "history_lost", reason)], reading.notes)
         if dag.tasks and digest_of_document(dag) != head.document_digest:
             raise InvalidDag([_first_as_it_was(head.id)], reading.notes)
-        sent = self.read(Dag.model_validate(chain.head.document["sent"]))
+        if head.desk != self._origin:
+            raise InvalidDag([_other_settings(head.id, head.desk)], reading.notes)
+        asked = {name: getattr(dag, name) for name in ("wait_s", "detail", "return_")}
+        new = {name: value for name, value in asked.items() if name in dag.model_fields_set}
+        sent = self.read(Dag.model_validate(chain.head.document["sent"]).model_copy(update=new))
         before = sent.dag.resume_from
         earlier = None if before is None else await self._record(sent, before, principal)
         prepared = await self._laid_out(sent, earlier, chain)
@@ -216,6 +223,15 @@ def _first_as_it_was(run_id: str) -> Problem:
         "again, changed, with resume_from.",
         None,
         Fix(Op.REMOVE, None, "tasks"),
+    )
+
+
+def _other_settings(run_id: str, origin: str) -> Problem:
+    return Problem(
+        "resume_from",
+        "plan_changed",
+        f"{run_id} began with other settings: {origin}.",
+        "Go on with it from there: with plait resume --config FILE, or from a client with them.",
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import anyio
 
-from ..core.history import INTERRUPTED, RUNNING, Effect, History, KeptCall, RunQuery, Settled
+from ..core.history import INTERRUPTED, RUNNING, Effect, History, KeptCall, Kind, RunQuery, Settled
 from ..core.ports import RunStore
 from ..core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord
 from ..core.scheduling.events import Failure, Status
@@ -40,7 +40,7 @@ class Recalling:
         if self._is_known(run_id, principal):
             return
         kept = await self._history.run(run_id, principal)
-        if kept is None:
+        if kept is None or kept.entry.kind is Kind.CALL:
             return
         if kept.record is not None:
             record = RunRecord.from_document(kept.record)
@@ -137,7 +137,7 @@ def _with_calls(task: TaskRecord, calls: list[KeptCall], *, is_interrupted: bool
     last = {call.key.item: call for call in calls}
     attempts = sum(not _is_undone(call, is_interrupted) for call in calls)
     started = min(call.admitted_at for call in calls)
-    ended = max(call.ended_at or 0.0 for call in calls)
+    ended = max(call.admitted_at if call.ended_at is None else call.ended_at for call in calls)
     task = replace(task, attempts=attempts, due_s=started, start_s=started)
     if None not in last:
         count = 1 + max(item for item in last if item is not None)

@@ -8,12 +8,16 @@ changes nothing, else it is in doubt.
 
 from __future__ import annotations
 
+import base64
+import math
+import secrets
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 import anyio
 
 from ..core.history import (
+    SAID,
     Admission,
     Beginning,
     CallKey,
@@ -72,23 +76,34 @@ class Earlier:
     ) -> None:
         self._chain = chain
         self._line = frozenset(line)
-        self._says = {**chain.said, **(says or {})}
+        self._says: dict[str, tuple[Json, float]] = {
+            kept.event.key.task: (kept.event.detail, kept.number)
+            for kept in chain.events
+            if kept.event.kind == SAID and kept.event.key is not None
+        } | {task: (word, math.inf) for task, word in (says or {}).items()}
+        """By task, with its place among the events of the chain: a word is about the calls before
+        it."""
 
     def __repr__(self) -> str:
         return f"<Earlier: {len(self._chain.calls)} calls>"
 
-    def answer(self, call: Call, key: CallKey) -> Answer | None:
-        """Return the answer that *call* had, or that it gets in place of being sent again; None if
-        it is to be sent."""
-        kept = self._chain.calls.get(key)
-        if kept is not None and kept.run not in self._line:
-            kept = None
-        if kept is not None and kept.ended is not None:
-            return _as_then(call.key, kept) if call.attempt <= kept.attempt else None
-        effect = effect_of(call.tool, call.policy)
+    def kept(self, call: Call, key: CallKey) -> Answer | None:
+        """Return the answer that *call* had; None if it had none."""
+        kept = self._of(key)
+        if kept is None or kept.ended is None or call.attempt > kept.attempt:
+            return None
+        return _as_then(call.key, kept)
+
+    def decided(self, call: Call, key: CallKey) -> Answer | None:
+        """Return the answer of *call* if it is in doubt and is not sent again; None if it is to be
+        sent."""
+        kept, effect = self._of(key), effect_of(call.tool, call.policy)
         if effect is Effect.READ or (kept is None and not self._chain.has_restarted):
             return None
-        match self._says.get(key.task, self._says.get("*")):
+        if kept is not None and kept.ended is not None:
+            return None
+        word, said_at = self._says.get(key.task) or self._says.get("*") or (None, math.inf)
+        match word if kept is None or kept.admitted < said_at else None:
             case "retry":
                 return None
             case "done":
@@ -111,6 +126,10 @@ class Earlier:
         )
         return Failed(call.key, InDoubt(f"{call.tool.full_name} {why}", hint=hint))
 
+    def _of(self, key: CallKey) -> KeptCall | None:
+        kept = self._chain.calls.get(key)
+        return kept if kept is not None and kept.run in self._line else None
+
 
 async def begin(
     history: Journal,
@@ -126,8 +145,7 @@ async def begin(
     if chain is None:
         return Writing(history.begin(beginning), now)
     try:
-        with anyio.CancelScope(shield=True):  # a run that was taken over is there, and must end
-            taken = await history.go_on(chain, beginning, says, anew=not line)
+        taken = await history.go_on(chain, beginning, says, anew=not line)
     except HistoryLost as error:
         problem = Problem("resume_from", error.code, str(error))
         raise InvalidDag([problem]) from error
@@ -176,10 +194,13 @@ class Writing:
         """Write that *call* may start; returns the answer that it has without being sent, None if
         it is to be sent."""
         key = call.key
-        named = CallKey(key.task, key.item, key.at, call.round)
-        if self._earlier is not None and (answer := self._earlier.answer(call, named)) is not None:
-            self._note(answer)
-            return answer
+        named = CallKey(key.task, key.item if key.run else None, key.at, call.round)
+        if self._earlier is not None:
+            if (answer := self._earlier.kept(call, named)) is not None:
+                self._note(answer)
+                return answer
+            if (answer := self._earlier.decided(call, named)) is not None:
+                return answer
         effect = effect_of(call.tool, call.policy)
         self._open[key] = named, call.attempt, effect
         self.log.put(
@@ -208,6 +229,8 @@ class Writing:
         """Write *event*, before it is handled."""
         at = now - self._began
         match event:
+            case Succeeded() | Failed() | Aborted() if event.key not in self._open:
+                return  # it was not admitted
             case Succeeded(key, output, cached):
                 self._end(key, at, output, cached=cached)
                 self._note(event)
@@ -216,9 +239,9 @@ class Writing:
                 output = None if left is None else Output.of(left)
                 self._end(key, at, output, Failure.of(error))
                 self._note(event)
-            case Aborted(key) if key in self._open:
+            case Aborted(key):
                 self._end(key, at, None, Failure(CANCELLED, "the call was cancelled"))
-            case Woke(key) | Aborted(key) | Paused(key) | Resumed(key) | Sent(key):
+            case Woke(key) | Paused(key) | Resumed(key) | Sent(key):
                 self.log.put(Happened(at, type(event).__name__.lower(), _named(key)))
             case Located(key, places):
                 found: list[Json] = [[*name, place] for name, place in places.items()]
@@ -242,6 +265,10 @@ class Writing:
         failed = sum(task.status.is_final and not task.is_well for task in record.tasks.values())
         at = record.elapsed_s
         self.log.put(Ending(at, record.status.value, record.document(), calls, failed))
+
+    def end_call(self, status: str, now: float) -> None:
+        """Write the end of a call by name."""
+        self.log.put(Ending(now - self._began, status, {}, 1, int(status == "failed")))
 
     def _end(
         self,
@@ -267,6 +294,11 @@ class Writing:
 def is_end_of_task(change: Changed) -> bool:
     """Whether *change* is the end of a task that stands in no group."""
     return change.after.is_final and change.key.item is None and not change.key.at
+
+
+def new_id(prefix: str) -> str:
+    """Make an id of 128 random bits: whoever knows the id of a run of `ANYONE` may see it."""
+    return prefix + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
 def _named(key: Key) -> CallKey:

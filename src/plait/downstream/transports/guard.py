@@ -61,6 +61,8 @@ class Guard:
     the steps. It starts before the first of them."""
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
+        self.kept_open: tuple[int, ...] = ()
+        """Descriptors that it keeps open, once it starts, until it has ended the groups."""
         self._grace_s = grace_s
         self._groups: set[int] = set()
         self._process: asyncio.subprocess.Process | None = None
@@ -101,6 +103,7 @@ class Guard:
                         env={"PATH": "/usr/bin:/bin"},
                         cwd="/",
                         start_new_session=True,
+                        pass_fds=self.kept_open,
                     )
             except OSError as error:
                 log.warning("servers.unguarded", extra={"error": error.strerror or str(error)})

@@ -174,7 +174,7 @@ class MemoryHistory:
                 tallies.setdefault(key, Tally(0, 0.0, ms, ms)).add_one(ms)
             case Ending(at, status, record, calls, failed):
                 run.status, run.record, run.calls, run.failed = status, record, calls, failed
-                run.ended = None if at is None else run.beginning.began + at
+                run.ended = run.beginning.began + at
         run.entries.append(entry)
         if run.status != RUNNING and self._bounds is not None:
             self._trim(self._bounds)
@@ -318,7 +318,6 @@ class MemoryHistory:
             run.failed,
             run.is_lost,
             run.has_values,
-            began.is_taken_in,
         )
 
     # Housekeeping.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 from ...core.history import (
@@ -113,8 +112,7 @@ class Writing:
                     text = encode(detail).decode()
                     happened.append((chain, number, run, at, kind, text_of_key(event_key), text))
                 case Ending(at, status_, record, calls, failed):
-                    blob = None if record is None else self._blob(encode(record))
-                    endings.append((status_, at, blob, calls, failed, run))
+                    endings.append((status_, at, self._blob(encode(record)), calls, failed, run))
                 case Beginning():
                     pass
         for name, rows in (
@@ -156,7 +154,6 @@ class Writing:
             "began": beginning.began,
             "deadline": beginning.deadline,
             "has_values": self._keeps_values,
-            "taken_in": beginning.is_taken_in,
         }
 
     def _own_gateway(self) -> int:
@@ -231,7 +228,7 @@ class Writing:
         head = self._db.one("head", (chain.root,))
         if head is None:
             raise HistoryLost(f"{chain.root} is not kept any more")
-        number, id, root, status, durable, lost, uncertain, _, _, lease, boot = head
+        number, id, root, status, durable, lost, uncertain, has_values, lease, boot = head
         is_going = status == "running"
         if id != chain.head.entry.id or (is_going and self._others.is_alive(lease)):
             return TakenOver(id, None)
@@ -240,9 +237,9 @@ class Writing:
         if is_going:
             self._db.run("interrupt", (number,))
             lost = lost or id in self._others.losses_of(lease)
-        entry = replace(chain.head.entry, is_lost=bool(lost))
-        if (why := entry.why_final) is not None:
-            raise HistoryLost(why)
+        if lost or not has_values:
+            why = "not all that it did was written in time" if lost else "its outputs were not kept"
+            raise HistoryLost(f"{id} cannot be resumed: {why}.")
         is_cut = (
             status in ("running", "interrupted") and durable != Durable.POWER and boot != self.boot
         )
