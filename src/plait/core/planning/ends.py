@@ -21,6 +21,8 @@ CODES = (
     "dependency_failed",
     "condition",
     "fail_fast",
+    "in_doubt",
+    "history_unavailable",
     "internal",
 )
 """The codes that the error of a task can have."""
