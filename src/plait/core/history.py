@@ -96,6 +96,10 @@ class Beginning:
     """The digest of the definitions of the tools that it calls."""
     deadline: float | None = None
     """In seconds since 1970."""
+    keeps_values: bool = True
+    """Whether arguments and outputs are kept. No run goes on from it without."""
+    is_taken_in: bool = False
+    """Whether it ran elsewhere, and its lines were taken in: no run goes on from it here."""
 
 
 class Admission(NamedTuple):
@@ -108,6 +112,8 @@ class Admission(NamedTuple):
     """Its full name."""
     effect: Effect
     arguments: JsonObject
+    arguments_digest: str | None = None
+    """The digest of the arguments, if these themselves are unknown: it ran elsewhere."""
 
 
 class Intent(NamedTuple):
@@ -158,10 +164,11 @@ class Settled(NamedTuple):
 class Ending(NamedTuple):
     """The run ended."""
 
-    at: float
+    at: float | None
+    """None if it ran elsewhere, and was interrupted there."""
     status: str
-    record: JsonObject
-    """The document of its `RunRecord`."""
+    record: JsonObject | None
+    """The document of its `RunRecord`; None as well then."""
     calls: int = 0
     """The number of attempts."""
     failed: int = 0
@@ -201,6 +208,8 @@ class RunEntry:
     """Whether something of it could not be written in time: it cannot be resumed."""
     has_values: bool
     """Whether outputs and arguments were kept: it cannot be resumed without."""
+    is_taken_in: bool = False
+    """Whether it ran elsewhere."""
 
     @property
     def why_final(self) -> str | None:
@@ -209,6 +218,8 @@ class RunEntry:
             return f"{self.id} cannot be resumed: not all that it did was written in time."
         if not self.has_values:
             return f"{self.id} cannot be resumed: its outputs were not kept."
+        if self.is_taken_in:
+            return f"{self.id} cannot be resumed here: it ran elsewhere, and could go on there too."
         return None
 
 

@@ -178,6 +178,7 @@ class Story:
     def __init__(self, folder: Path, seed: int) -> None:
         self.counts: Counter[str] = Counter()
         self._folder = folder
+        self._path = folder / "state" / "history.db"
         self._random = random.Random(seed)
         self._begun = 0
         self._current: list[str] = []
@@ -226,13 +227,13 @@ class Story:
         self.counts["kills"] += wait(self._start(work, dies_at), kill_after)
 
     def _reading(self) -> tuple[Database, Reading]:
-        db = Database(self._folder / "state" / "history.db")
+        db = Database(self._path)
         others = Others(self._folder / "state" / "leases", self._folder / "runtime")
         return db, Reading(db, others, boot_id())
 
     def _interrupted(self) -> list[str]:
         """List the chains that can go on, by their first runs."""
-        if not (self._folder / "state" / "history.db").exists():
+        if not self._path.exists():
             return []
         db, reading = self._reading()
         chains = [(root, reading.chain(root, USER)) for root in self._current]
@@ -247,6 +248,8 @@ class Story:
 
     def check(self) -> None:
         """Check the laws. Raises `Broken`."""
+        if not self._path.exists():
+            return  # the first process died before it made the file
         db, reading = self._reading()
         sent: Counter[tuple[str, str]] = Counter()
         takers: Counter[str] = Counter()

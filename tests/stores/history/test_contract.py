@@ -358,8 +358,8 @@ async def test_a_run_that_went_on_has_the_outputs_of_the_runs_before_it(world: W
 
 
 async def test_without_values_all_else_is_kept_and_nothing_goes_on_from_it(world: World):
-    first = await world.open(keeps_values=False)
-    log = world.begin(first)
+    first = await world.open()
+    log = world.begin(first, keeps_values=False)
     call(log, "a", "secret", arguments={"x": "secret"})
     log.put(Settled("s", 0.5, Status.SUCCESS, None, Output.of("secret")))
     await log.committed()

@@ -40,7 +40,7 @@ class World(ABC):
         self.histories: list[Any] = []
 
     @abstractmethod
-    async def open(self, *, keeps_values: bool = True) -> History:
+    async def open(self) -> History:
         """Open the history in another process."""
 
     @abstractmethod
@@ -93,8 +93,8 @@ class MemoryWorld(World):
         super().__init__()
         self.shelf = Shelf()
 
-    async def open(self, *, keeps_values: bool = True) -> MemoryHistory:
-        history = MemoryHistory(self.shelf, keeps_values=keeps_values, now=lambda: self.now)
+    async def open(self) -> MemoryHistory:
+        history = MemoryHistory(self.shelf, now=lambda: self.now)
         self.histories.append(history)
         return history
 
@@ -121,9 +121,9 @@ class SqliteWorld(World):
         self.folder = folder
         self.boot = "first"
 
-    async def open(self, *, keeps_values: bool = True) -> SqliteHistory:
+    async def open(self) -> SqliteHistory:
         files = Files(self.folder / "state", self.folder / "runtime", boot=self.boot)
-        history = SqliteHistory(files, keeps_values=keeps_values, now=lambda: self.now)
+        history = SqliteHistory(files, now=lambda: self.now)
         self.histories.append(history)
         return history
 

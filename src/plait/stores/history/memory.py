@@ -55,7 +55,6 @@ class _Run:
     """The id of its first run."""
     owner: MemoryHistory
     boot: str
-    has_values: bool
     resumed_from: str | None = None
     entries: list[Entry] = field(default_factory=list)
     status: str = RUNNING
@@ -66,6 +65,10 @@ class _Run:
     record: JsonObject | None = None
     is_uncertain: bool = False
     """Whether the machine had started anew within its chain before it began."""
+
+    @property
+    def has_values(self) -> bool:
+        return self.beginning.keeps_values
 
     @property
     def size_bytes(self) -> int:
@@ -104,7 +107,6 @@ class MemoryHistory:
         self,
         shelf: Shelf | None = None,
         *,
-        keeps_values: bool = True,
         bounds: Limits | None = None,
         lasts: bool = True,
         now: Callable[[], float] = time.time,
@@ -117,7 +119,6 @@ class MemoryHistory:
         """Clear it, and losses cannot be noted."""
         self.lasts = lasts
         self._boot = self.shelf.boot
-        self._keeps_values = keeps_values
         self._bounds = bounds
         self._now = now
         self._waiting: list[Entry] = []
@@ -161,7 +162,7 @@ class MemoryHistory:
     def _write(self, entry: Entry) -> None:
         log, runs = entry.log, self.shelf.runs
         if log.id not in runs:
-            runs[log.id] = _Run(log.beginning, log.root, self, self._boot, self._keeps_values)
+            runs[log.id] = _Run(log.beginning, log.root, self, self._boot)
         run = runs[log.id]
         run.is_lost = run.is_lost or log.is_lost
         match entry.row:
@@ -174,7 +175,7 @@ class MemoryHistory:
                 tallies.setdefault(key, Tally(0, 0.0, ms, ms)).add_one(ms)
             case Ending(at, status, record, calls, failed):
                 run.status, run.record, run.calls, run.failed = status, record, calls, failed
-                run.ended = run.beginning.began + at
+                run.ended = None if at is None else run.beginning.began + at
         run.entries.append(entry)
         if run.status != RUNNING and self._bounds is not None:
             self._trim(self._bounds)
@@ -207,7 +208,6 @@ class MemoryHistory:
             chain.root,
             self,
             self._boot,
-            self._keeps_values,
             head.beginning.id,
             is_uncertain=self._is_uncertain(head),
         )
@@ -318,6 +318,7 @@ class MemoryHistory:
             run.failed,
             run.is_lost,
             run.has_values,
+            began.is_taken_in,
         )
 
     # Housekeeping.
@@ -407,7 +408,7 @@ def _calls(run: _Run, *, values: bool) -> list[KeptCall]:
             admitted.sent_at,
             None,
             None,
-            hashlib.sha256(encode(admission.arguments)).hexdigest(),
+            admission.arguments_digest or hashlib.sha256(encode(admission.arguments)).hexdigest(),
             admission.arguments if keeps else None,
         )
         if isinstance(row, Outcome):

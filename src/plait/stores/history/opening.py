@@ -58,12 +58,12 @@ class _Opening:
             return self._files
 
 
-async def open_history(folder: Path | None, runtime: Path, *, keeps_values: bool = True) -> History:
+async def open_history(folder: Path | None, runtime: Path) -> History:
     """Open the history in *folder*, with notes about losses in *runtime*. With None, and on a
     network file system, it is in memory alone; so it is where the file cannot be used, and then all
     runs lose their history."""
     if folder is None:
-        return MemoryHistory(keeps_values=keeps_values, bounds=BOUNDS, lasts=False)
+        return MemoryHistory(bounds=BOUNDS, lasts=False)
     opening = _Opening(folder, runtime)
     with move_on_after(PATIENCE_S):
         await to_thread.run_sync(opening.run, abandon_on_cancel=True)
@@ -71,8 +71,8 @@ async def open_history(folder: Path | None, runtime: Path, *, keeps_values: bool
     if files is not None:
         from .store import SqliteHistory
 
-        return SqliteHistory(files, keeps_values=keeps_values)
-    history = MemoryHistory(keeps_values=keeps_values, bounds=BOUNDS, lasts=False)
+        return SqliteHistory(files)
+    history = MemoryHistory(bounds=BOUNDS, lasts=False)
     if opening.is_on_network:
         log.warning("history.on_network", extra={"folder": str(folder)})
         return history

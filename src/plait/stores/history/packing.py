@@ -52,6 +52,11 @@ def unpack(text: str | None, codec: int | None, data: bytes | None) -> Json:
 
 
 def text_of_output(output: Output) -> bytes:
+    return encode(members_of_output(output))
+
+
+def members_of_output(output: Output) -> JsonObject:
+    """Return an output as JSON, without members that have their default."""
     members: JsonObject = {"value": output.value, "size_bytes": output.size_bytes}
     if output.overhead_bytes:
         members["overhead_bytes"] = output.overhead_bytes
@@ -61,7 +66,7 @@ def text_of_output(output: Output) -> bytes:
         members["attachments"] = list(output.attachments)
     if output.attachments_by_item:
         members["attachments_by_item"] = list(output.attachments_by_item)
-    return encode(members)
+    return members
 
 
 def output_of(members: Json) -> Output | None:

@@ -19,23 +19,26 @@ INSERT INTO blobs(digest, codec, size, bytes) VALUES(?, ?, ?, ?) RETURNING id;
 
 -- name: begin
 INSERT INTO runs(number, id, chain, step, gateway, kind, durable, principal, client, desk, name,
-  document_digest, catalog_digest, document, status, began, deadline, has_values)
+  document_digest, catalog_digest, document, status, began, deadline, has_values,
+  taken_in)
 SELECT number, :id, number, 1, :gateway, :kind, :durable, :principal, :client, :desk, :name,
-  :document_digest, :catalog_digest, :document, 'running', :began, :deadline, :has_values
+  :document_digest, :catalog_digest, :document, 'running', :began, :deadline, :has_values,
+  :taken_in
 FROM (SELECT ifnull(max(number), 0) + 1 AS number FROM runs) RETURNING number;
 
 -- name: go_on
 INSERT INTO runs(number, id, chain, step, gateway, kind, durable, principal, client, desk, name,
-  document_digest, catalog_digest, document, status, began, deadline, has_values, uncertain)
+  document_digest, catalog_digest, document, status, began, deadline, has_values, taken_in,
+  uncertain)
 SELECT (SELECT max(number) + 1 FROM runs), :id, chain, step + 1, :gateway, :kind, :durable,
   :principal, :client, :desk, :name, :document_digest, :catalog_digest, :document, 'running',
-  :began, :deadline, :has_values, :uncertain
+  :began, :deadline, :has_values, :taken_in, :uncertain
 FROM runs WHERE number = :head RETURNING number;
 
 -- name: head
 -- The last run of the chain of a run, with its gateway.
-SELECT r.number, r.id, r.chain, r.status, r.durable, r.lost, r.uncertain, r.has_values, g.lease,
-  g.boot
+SELECT r.number, r.id, r.chain, r.status, r.durable, r.lost, r.uncertain, r.has_values, r.taken_in,
+  g.lease, g.boot
 FROM runs r JOIN gateways g ON g.id = r.gateway
 WHERE r.chain = (SELECT chain FROM runs WHERE id = ? AND gone = 0) ORDER BY r.step DESC LIMIT 1;
 
@@ -103,11 +106,13 @@ WITH listed AS (
       THEN 'interrupted' ELSE r.status END AS status,
     r.began, r.ended, r.durable, r.principal, r.client, r.desk, r.name, r.document_digest,
     r.catalog_digest, r.deadline,
-    (SELECT p.id FROM runs p WHERE p.chain = r.chain AND p.step = r.step - 1) AS resumed_from,
-    r.calls, r.failed, r.lost, r.has_values, r.chain
+    CASE WHEN r.step > 1 THEN
+      (SELECT p.id FROM runs p WHERE p.chain = r.chain AND p.step = r.step - 1)
+    END AS resumed_from,
+    r.calls, r.failed, r.lost, r.has_values, r.taken_in, r.chain
   FROM runs r WHERE r.gone = 0)
 SELECT id, kind, status, began, ended, durable, principal, client, desk, name, document_digest,
-  catalog_digest, deadline, resumed_from, calls, failed, lost, has_values
+  catalog_digest, deadline, resumed_from, calls, failed, lost, has_values, taken_in
 FROM listed
 WHERE (:principal IS NULL OR principal = :principal)
   AND (:kind IS NULL OR kind = :kind)
@@ -127,7 +132,7 @@ SELECT r.id, r.kind,
   r.began, r.ended, r.durable, r.principal, r.client, r.desk, r.name, r.document_digest,
   r.catalog_digest, r.deadline,
   (SELECT p.id FROM runs p WHERE p.chain = r.chain AND p.step = r.step - 1),
-  r.calls, r.failed, r.lost, r.has_values,
+  r.calls, r.failed, r.lost, r.has_values, r.taken_in,
   r.number, r.chain, r.document, r.record
 FROM runs r WHERE r.gone = 0 AND r.id = :id;
 

@@ -93,7 +93,7 @@ class Reading:
                 return None
             found = self._db.one("head", (run_id,))
             assert found is not None
-            _, head_id, chain, status, durable, lost, uncertain, _, lease, boot = found
+            _, head_id, chain, status, durable, lost, uncertain, _, _, lease, boot = found
             root = self._db.one("root", (chain,))
             head = self.run(head_id, None)
             assert root is not None
@@ -166,7 +166,7 @@ class Reading:
 
 def _entry(cells: Cells) -> RunEntry:
     fields = list(cells)
-    for index, kind in ((1, Kind), (5, Durable), (16, bool), (17, bool)):
+    for index, kind in ((1, Kind), (5, Durable), (16, bool), (17, bool), (18, bool)):
         fields[index] = kind(fields[index])
     return RunEntry(*fields)
 

@@ -29,6 +29,7 @@ CREATE TABLE runs(
   lost INTEGER NOT NULL DEFAULT 0,      -- not all of it was written in time
   uncertain INTEGER NOT NULL DEFAULT 0, -- the machine had started anew within the chain
   has_values INTEGER NOT NULL,
+  taken_in INTEGER NOT NULL,            -- it ran elsewhere: no run goes on from it here
   gone INTEGER NOT NULL DEFAULT 0,      -- it is being deleted
   UNIQUE(chain, step)
 ) STRICT;

@@ -60,14 +60,10 @@ class SqliteHistory:
 
     lasts = True
 
-    def __init__(
-        self, files: Files, *, keeps_values: bool = True, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, files: Files, *, now: Callable[[], float] = time.time) -> None:
         self._files = files
         self._now = now
-        writing = Writing(
-            files.db, files.lease, files.others, keeps_values=keeps_values, boot=files.boot
-        )
+        writing = Writing(files.db, files.lease, files.others, files.boot)
         self._writing = writing
         self._writer = Writer(
             files.db, writing, checkpoint=self._start_checkpoint, suspect=files.suspect
@@ -103,7 +99,8 @@ class SqliteHistory:
     def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
         row = entry.row
         output = row.output if isinstance(row, (Outcome, Settled)) else None
-        if output is None or output.memory_bytes <= LARGE_BYTES:
+        is_kept = entry.log.beginning.keeps_values
+        if output is None or output.memory_bytes <= LARGE_BYTES or not is_kept:
             self._writer.add(entry, is_urgent=is_urgent)
             return
         entry.log.late += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from ...core.history import (
@@ -46,13 +47,10 @@ class Writing:
     """Writes entries of one process into *db*. What it remembers of the tables holds only as long
     as its transactions succeed: call `forget` when one fails."""
 
-    def __init__(
-        self, db: Database, lease: Lease, others: Others, *, keeps_values: bool, boot: str
-    ) -> None:
+    def __init__(self, db: Database, lease: Lease, others: Others, boot: str) -> None:
         self._db = db
         self._lease = lease
         self._others = others
-        self._keeps_values = keeps_values
         self.boot = boot
         self._gateway = 0
         self._tools: dict[str, int] = {}
@@ -95,7 +93,7 @@ class Writing:
                 case Outcome(at=at):
                     assert admitted is not None
                     cells = self._call(log, row, admitted)
-                    output = self._output(row.output, packed)
+                    output = self._output(log, row.output, packed)
                     error = text_of_error(row.error)
                     outcomes.append((*cells, number, at, row.cached, *output, error))
                     if (sent_at := admitted.sent_at) is not None:
@@ -106,13 +104,14 @@ class Writing:
                         else:
                             tally.add_one(ms)
                 case Settled(task, at, status, error_, output_):
-                    error, output = text_of_error(error_), self._output(output_, packed)
+                    error, output = text_of_error(error_), self._output(log, output_, packed)
                     settled.append((chain, task, run, number, at, str(status), error, *output))
                 case Happened(at, kind, event_key, detail):
                     text = encode(detail).decode()
                     happened.append((chain, number, run, at, kind, text_of_key(event_key), text))
                 case Ending(at, status_, record, calls, failed):
-                    endings.append((status_, at, self._blob(encode(record)), calls, failed, run))
+                    blob = None if record is None else self._blob(encode(record))
+                    endings.append((status_, at, blob, calls, failed, run))
                 case Beginning():
                     pass
         for name, rows in (
@@ -153,7 +152,8 @@ class Writing:
             "document": self._blob(encode(beginning.document)),
             "began": beginning.began,
             "deadline": beginning.deadline,
-            "has_values": self._keeps_values,
+            "has_values": beginning.keeps_values,
+            "taken_in": beginning.is_taken_in,
         }
 
     def _own_gateway(self) -> int:
@@ -169,7 +169,10 @@ class Writing:
         admission = admitted.admission
         task, item, at, round = row.key
         text = encode(admission.arguments)
-        kept = self._value(text) if self._keeps_values else NOTHING
+        keeps, digest = log.beginning.keeps_values, None
+        if not keeps:
+            known = admission.arguments_digest
+            digest = hashlib.sha256(text).digest() if known is None else bytes.fromhex(known)
         return (
             log.chain,
             task,
@@ -183,8 +186,8 @@ class Writing:
             admitted.number,
             admission.at,
             admitted.sent_at,
-            *kept,
-            None if self._keeps_values else hashlib.sha256(text).digest(),
+            *(self._value(text) if keeps else NOTHING),
+            digest,
         )
 
     def _tool(self, name: str) -> int:
@@ -194,8 +197,8 @@ class Writing:
             id = self._tools[name] = int(found[0])
         return id
 
-    def _output(self, output: Output | None, packed: Packed | None) -> Kept:
-        if output is None or not self._keeps_values:
+    def _output(self, log: Log, output: Output | None, packed: Packed | None) -> Kept:
+        if output is None or not log.beginning.keeps_values:
             return NOTHING
         return (None, self._add(packed)) if packed else self._value(text_of_output(output))
 
@@ -228,7 +231,7 @@ class Writing:
         head = self._db.one("head", (chain.root,))
         if head is None:
             raise HistoryLost(f"{chain.root} is not kept any more")
-        number, id, root, status, durable, lost, uncertain, has_values, lease, boot = head
+        number, id, root, status, durable, lost, uncertain, _, _, lease, boot = head
         is_going = status == "running"
         if id != chain.head.entry.id or (is_going and self._others.is_alive(lease)):
             return TakenOver(id, None)
@@ -237,9 +240,9 @@ class Writing:
         if is_going:
             self._db.run("interrupt", (number,))
             lost = lost or id in self._others.losses_of(lease)
-        if lost or not has_values:
-            why = "not all that it did was written in time" if lost else "its outputs were not kept"
-            raise HistoryLost(f"{id} cannot be resumed: {why}.")
+        entry = replace(chain.head.entry, is_lost=bool(lost))
+        if (why := entry.why_final) is not None:
+            raise HistoryLost(why)
         is_cut = (
             status in ("running", "interrupted") and durable != Durable.POWER and boot != self.boot
         )
