@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from plait.stores.history import opening, store, writer
+
 from .worlds import MemoryWorld, SqliteWorld, World
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no slow machine lose a run, where a test does not want it."""
+    for module in (opening, store, writer):
+        monkeypatch.setattr(module, "PATIENCE_S", 30.0)
 
 
 @pytest.fixture(params=["sqlite", "memory"])

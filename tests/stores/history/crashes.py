@@ -39,6 +39,7 @@ from plait.core.history import (
 )
 from plait.core.tools.output import Output
 from plait.core.values.principal import USER
+from plait.stores.history import writer
 from plait.stores.history.database import Database
 from plait.stores.history.files import Files
 from plait.stores.history.leases import Others, boot_id
@@ -97,6 +98,7 @@ class Gateway:
 
     def _open(self) -> SqliteHistory:
         history = SqliteHistory(Files(self._folder / "state", self._folder / "runtime"))
+        writer.PATIENCE_S = writer.LONGEST_WORK_S = 60.0  # no slow machine loses a run here
         history._writer.before_commit = lambda: self.pass_by("before commit")
         return history
 
