@@ -158,7 +158,7 @@ def test_only_the_first_wrong_references_into_a_wide_schema_cost_more_the_wider_
     catalog = Catalog([tool("s:wide", output=wide), *TYPED.tools.values()], TYPED.servers.values())
     tasks = [
         {"id": f"t{n}", "tool": "s:read", "arguments": {"path": f"$OUTPUT[w].f{n}"}}
-        for n in range(35)
+        for n in range(24)
     ]
 
     def refuse(count: int) -> None:
@@ -167,7 +167,8 @@ def test_only_the_first_wrong_references_into_a_wide_schema_cost_more_the_wider_
             check(read_dag(document), catalog, Policy())
         assert len(error.value.problems) == count
 
-    assert steps(lambda: refuse(35)) - steps(lambda: refuse(25)) < 10 * 1_000
+    refuse(24)  # so that what is kept for later documents is there
+    assert steps(lambda: refuse(24)) - steps(lambda: refuse(21)) < 3 * 1_000
 
 
 @table(

@@ -81,7 +81,7 @@ def test_the_sentences_of_any_document_are_bounded() -> None:
             "arguments": {f"a{k}": "x" * 50 for k in range(9)} if n % 5 else {},
             "depends_on": [f"t{k}" for k in range(n - n % 7, n)],
         }
-        for n in range(300)
+        for n in range(100)
     ]
     lines = explained({"tasks": tasks})
     assert len(lines) <= MAX_LINES + 6

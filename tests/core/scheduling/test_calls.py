@@ -227,17 +227,17 @@ small = pytest.mark.usefixtures("small_limits")
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"x": ["$OUTPUT[a]"] * 120},
-        {"x": ["$OUTPUT[a].text"] * 120},
-        {"x": ["$OUTPUT[a].rows[*].text"] * 120},
-        {"x": ["seen: $OUTPUT[a]"] * 120},
-        {"x": ["${OUTPUT[a].text ?? 1}"] * 120},
-        {f"x{n}": "$OUTPUT[a].text" for n in range(120)},
+        {"x": ["$OUTPUT[a]"] * 60},
+        {"x": ["$OUTPUT[a].text"] * 60},
+        {"x": ["$OUTPUT[a].rows[*].text"] * 60},
+        {"x": ["seen: $OUTPUT[a]"] * 60},
+        {"x": ["${OUTPUT[a].text ?? 1}"] * 60},
+        {f"x{n}": "$OUTPUT[a].text" for n in range(60)},
     ],
 )
 @small
 def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(arguments: Any):
-    """120 times 9 kB: it would be 1.1 MB."""
+    """60 times 9 kB: it would be 540 kB."""
     output = Output.of({"text": LARGE, "rows": ROWS})
     large = planned(arguments=arguments)
     tracemalloc.start()
@@ -246,7 +246,7 @@ def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(a
             OutputTooLarge, match=r"the arguments hold more than (8\d|9\d|1\d\d),\d+ bytes"
         ):
             calls_of(KEY, large, Scope({"a": output}))
-        assert tracemalloc.get_traced_memory()[1] < 2**19
+        assert tracemalloc.get_traced_memory()[1] < 2**18
     finally:
         tracemalloc.stop()
 
@@ -254,15 +254,15 @@ def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(a
 @small
 def test_many_small_parts_of_one_large_output_are_sent():
     output = Output.of({"text": LARGE, "rows": ROWS})
-    many = planned(arguments={"x": ["$OUTPUT[a].rows[1].n"] * 400, "all": "$OUTPUT[a]"})
+    many = planned(arguments={"x": ["$OUTPUT[a].rows[1].n"] * 100, "all": "$OUTPUT[a]"})
     [call], _ = calls_of(KEY, many, Scope({"a": output}))
-    assert call.arguments == {"x": [1] * 400, "all": output.value}
+    assert call.arguments == {"x": [1] * 100, "all": output.value}
 
 
 @pytest.mark.parametrize("whole", ["$ITEM", "$ITEM.text", "$OUTPUT[a].text"])
 @small
 def test_items_are_added_up_too(whole: str):
-    each = planned(for_each="$OUTPUT[a].rows", arguments={"x": [whole] * 400, "n": "$ITEM.n"})
+    each = planned(for_each="$OUTPUT[a].rows", arguments={"x": [whole] * 40, "n": "$ITEM.n"})
     calls, items = calls_of(KEY, each, Scope({"a": Output.of({"text": LARGE, "rows": ROWS})}))
     assert not calls
     assert items is not None

@@ -591,7 +591,7 @@ def test_values_count_for_what_a_run_may_keep():
 
 
 def test_a_value_that_multiplies_an_output_is_not_put_together():
-    played = Played({"id": "a"}, {"id": "v", "value": ["$OUTPUT[a]"] * 900})
+    played = Played({"id": "a"}, {"id": "v", "value": ["$OUTPUT[a]"] * 12})
     played.start()
     played.run.succeed(Key("r", "a"), Output.of("x" * 1_000_000), 1.0)
     assert played.codes == {"v": "output_too_large"}
