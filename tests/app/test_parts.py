@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from plait.app import parts
 from plait.app.gateway import Gateway
 from plait.config import load_config
 from plait.config.models import ToolSettings
-from plait.core.ports import ToolCall
+from plait.core.history import RunQuery
+from plait.core.ports import Caller, ToolCall
 from plait.core.scheduling.events import Notice
+from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import ServerState
 from plait.core.tools.circuit import IN_A_ROW, CircuitState
 from plait.core.tools.server_notices import CircuitChanged, ServerChanged, SettingsReloaded
-from plait.core.values.strict import JsonObject
+from plait.core.values.strict import Json, JsonObject
+from plait.downstream.resources import Resources
+from plait.engine.gateway import GatewayLimits
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.in_memory import InMemoryRuns
 
+from ..fakes import FakeCaller, FakeServers, structured, text, tool
 from .conftest import install_the_missing_one, until, with_a_missing_one
 
 
@@ -116,3 +128,112 @@ async def test_a_server_that_comes_back_is_called_again_at_once_though_its_circu
         ("absent", CircuitState.HALF_OPEN),
         ("absent", CircuitState.CLOSED),
     ]
+
+
+TASKS: list[Json] = [
+    {"id": "list", "tool": "s:read", "arguments": {"n": 1}},
+    {"id": "one", "tool": "s:write", "arguments": {"path": "/a", "n": "$OUTPUT[list].n"}},
+    {"id": "two", "tool": "s:write", "arguments": {"path": "/a", "n": 2}},
+    {"id": "each", "tool": "s:read", "for_each": [1, 2, 3], "arguments": {"n": "$ITEM"}},
+    {"id": "ask", "tool": "s:ask", "depends_on": ["list"]},
+    {"id": "last", "tool": "s:read", "depends_on": ["one"], "trigger_rule": "always"},
+]
+AGAIN = {"id": "again", "tool": "s:fail", "retries": {"max": 1, "on": ["tool_error"]}}
+PARAMS: JsonObject = {"name": "ask", "arguments": {"path": "/a"}}
+WAYS: dict[str, Callable[[Gateway, Caller], Awaitable[object]]] = {
+    "run": lambda gateway, caller: gateway.execute({"tasks": TASKS}, caller),
+    "run with a retry": lambda gateway, caller: gateway.execute({"tasks": [*TASKS, AGAIN]}, caller),
+    "name": lambda gateway, caller: gateway.call("s", "ask", PARAMS, caller),
+}
+
+
+class Steps:
+    """Tools whose calls, and a client whose answers, take three steps, each as long as *step*."""
+
+    def __init__(self, step: Callable[[], Awaitable[None]]) -> None:
+        self._step = step
+        self.servers = FakeServers()
+        self.client = FakeCaller(self._answer)
+        path = {"path": {"type": "string"}, "n": {}}
+        self.servers.add(tool("s:read", closed=False, readOnlyHint=True), self._called)
+        self.servers.add(tool("s:write", path), self._called)
+        self.servers.add(tool("s:ask", path), self._asking)
+        self.servers.add(tool("s:fail", readOnlyHint=True), self._failing)
+
+    async def _wait(self) -> None:
+        for _ in range(3):
+            await self._step()
+
+    async def _called(self, n: Any = None, path: str = "") -> Any:
+        await self._wait()
+        return {"n": n}
+
+    async def _failing(self) -> Any:
+        await self._wait()
+        return text("no", is_error=True)
+
+    async def _asking(self, caller: Caller, path: str = "") -> Any:
+        with caller.waiting():
+            await self._wait()
+        return await caller.ask("elicitation/create", {})
+
+    async def _answer(self, method: str, params: JsonObject) -> JsonObject:
+        await self._wait()
+        return structured({"action": "accept"})
+
+    async def ended_by(self, work: Awaitable[object], steps: int) -> bool:
+        """Whether *work* has ended after so many *steps*; else it is cancelled then."""
+        ended = False
+
+        async def run() -> None:
+            nonlocal ended
+            await work
+            ended = True
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            for _ in range(steps):
+                await self._step()
+            is_over = ended
+            tasks.cancel_scope.cancel()
+        return is_over
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("way", "step"),
+    [
+        ("run", anyio.lowlevel.checkpoint),
+        ("run with a retry", partial(anyio.sleep, 0.125)),
+        ("name", anyio.lowlevel.checkpoint),
+        ("name", partial(anyio.sleep, 0.125)),
+    ],
+)
+async def test_a_caller_that_is_cancelled_at_any_moment_leaves_nothing_behind(
+    way: str, step: Callable[[], Awaitable[None]]
+):
+    world, history, count = Steps(step), MemoryHistory(), 0
+    stacked = parts.stack(world.servers, Resources(), 2**20, lambda change: None)
+    limits = GatewayLimits(Limits(gateway=3))
+    async with Gateway(
+        world.servers, stacked.call_tool, InMemoryRuns(), history=history, limits=limits
+    ) as gateway:
+        await anyio.wait_all_tasks_blocked()
+        tasks, scheduler = len(asyncio.all_tasks()), gateway.engine.scheduler
+        is_over = False
+        while not is_over:
+            is_over = await world.ended_by(WAYS[way](gateway, world.client), count)
+            count += 1
+            with anyio.fail_after(10):  # the tasks that clean up, and the pauses of retries
+                while scheduler.runs or scheduler.in_flight:
+                    await anyio.sleep(0.1)
+            await anyio.wait_all_tasks_blocked()
+            assert (scheduler.direct, scheduler.locks.is_free) == ({}, True)
+            assert scheduler.locating.is_free
+            assert [limit.taken for limit in scheduler.limits.gateways.values()] == [0]
+            lanes = [lane for lanes in scheduler.limits.lanes.values() for lane in lanes.values()]
+            assert not any(lane.calls for lane in lanes)
+            assert scheduler.limits.runs == {}
+            assert len(asyncio.all_tasks()) == tasks
+            assert "running" not in {run.status for run in await history.runs(RunQuery())}
+    assert count > 6
