@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import anyio
 import pytest
 
+from plait.core.history import RunQuery, TakenOver
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
+from plait.engine.gateway import Gateway
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.in_memory import InMemoryRuns
 
 from .dying import World, task
 
@@ -163,3 +168,26 @@ async def test_a_word_about_a_call_holds_for_the_calls_before_it_alone():
     assert (result.status, world.writes) == (RunStatus.FAILED, Counter({1: 2}))
     assert result.record.tasks["one"].error is not None
     assert result.record.tasks["one"].error.code == "in_doubt"
+
+
+class LateHistory(MemoryHistory):
+    """A history that says that a run was taken over a moment after it was."""
+
+    async def go_on(self, *given: Any, **more: Any) -> TakenOver:
+        taken = await super().go_on(*given, **more)
+        await anyio.sleep(1)
+        return taken
+
+
+async def test_a_run_that_is_taken_over_for_a_caller_who_leaves_meanwhile_has_an_end():
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    history = LateHistory(world.shelf)
+    async with Gateway(world.servers, world.servers, InMemoryRuns(), history=history) as gateway:
+        with anyio.move_on_after(0.5):
+            await gateway.execute({"tasks": [], "resume_from": run_id})
+        await anyio.sleep(5)
+        statuses = {run.id: run.status for run in await history.runs(RunQuery())}
+    assert statuses.pop(run_id) == "interrupted"
+    assert [*statuses.values()] == ["cancelled"]

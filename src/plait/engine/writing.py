@@ -145,7 +145,8 @@ async def begin(
     if chain is None:
         return Writing(history.begin(beginning), now)
     try:
-        taken = await history.go_on(chain, beginning, says, anew=not line)
+        with anyio.CancelScope(shield=True):  # a run that was taken over is there, and must end
+            taken = await history.go_on(chain, beginning, says, anew=not line)
     except HistoryLost as error:
         problem = Problem("resume_from", error.code, str(error))
         raise InvalidDag([problem]) from error
