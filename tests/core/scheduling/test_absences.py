@@ -225,6 +225,8 @@ def test_pages_are_noted_as_they_come() -> None:
          "a[0] has no nme; it has name. Did you mean a[0].name? "),
         ("a.rows[-1].nme == 'y'", {"rows": [{"name": "y"}]}, "skipped",
          "a.rows[-1] has no nme; it has name. Did you mean a.rows[-1].name? "),
+        ("a.verson && a.ok", {"version": 1, "ok": True}, "skipped",
+         "a has no verson; it has version, ok. Did you mean a.version? "),
     ],
 )  # fmt: skip
 def test_a_when_over_a_name_that_is_not_there_is_noted(
@@ -248,7 +250,9 @@ def test_a_when_over_a_name_that_is_not_there_is_noted(
         ("a.error == null", {}),
         ("a.items || a.results", {"results": []}),
         ("not_null(a.x, null)", {}),
-        ("a.x && a.y", {"x": 1}),
+        ("a.x && a.y", {"x": 0}),
+        ("a.kind == 'x' && a.y", {"kind": "z"}),
+        ("a.x && a.error == null", {"x": 1}),
         ("a.result.x", Output({"result": {"x": 1}}, is_wrapped=True)),
         ("length(a.groups[].items[].x) > 0", {"groups": [{"items": [{"y": 1}, {"x": 1}]}]}),
         ("$STATUS[a] == 'failed' && a.x", {}),
@@ -258,6 +262,25 @@ def test_a_name_that_may_be_missing_is_not_noted(when: str, output: Any) -> None
     played = Played({"id": "a"}, {"id": "b", "when": when, "trigger_rule": "all_done"})
     played.answer("a", output)
     assert played.run.notes == []
+
+
+@table(
+    ("when", "status"),
+    [
+        ("a.ok && a.verson", "skipped"),
+        ("a.ok && !a.verson", "ready"),
+        ("a.version > 1 && a.ok && a.verson > 0", "skipped"),
+        ("$STATUS[a] == 'success' && a.verson", "skipped"),
+        ("!(a.ok && a.verson)", "ready"),
+    ],
+)
+def test_a_name_behind_what_is_true_is_noted_like_one_before_it(when: str, status: str) -> None:
+    played = Played({"id": "a"}, {"id": "b", "when": when})
+    played.answer("a", {"version": 2, "ok": True})
+    assert played.statuses["b"] == status
+    said = "a has no verson; it has version, ok. Did you mean a.version? "
+    said += "If it may be missing, write not_null(a.verson, null)"
+    assert played.run.notes == [f"tasks.b.when: {said}"]
 
 
 def test_a_task_without_an_output_lacks_no_name() -> None:

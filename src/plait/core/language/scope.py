@@ -11,10 +11,11 @@ from ..tools.output import Output
 from ..values.strict import Json
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
-    from ..expressions.absences import Absence, Missing
+    from ..expressions.absences import Absence
     from ..expressions.budget import Work
     from ..expressions.evaluation import Expression
     from ..expressions.frame import Operand
+    from ..expressions.missing import Missing
     from ..expressions.nodes import Key
 
 
@@ -129,7 +130,7 @@ def look_for_names(
 ) -> None:
     """Add to *scope* the names that *expression*, in *where*, looks up in *value* and that are not
     there. The value is the answer of the task *own*. It is for what gave nothing, or a null."""
-    from ..expressions.absences import missing_in
+    from ..expressions.missing import missing_in
 
     if is_wrapped and not expression.reads_result and isinstance(value, dict):
         value = value["result"]

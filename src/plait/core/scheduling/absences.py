@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from ...errors import ExpressionFailed
-from ..language.scope import Lacking, Scope
+from ...errors import CallError, ExpressionFailed
+from ..language.scope import Lacking, Scope, evaluated
 from ..planning.plan import PlannedTask
 from ..values.strict import Json
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
-    from ..expressions.absences import Missing
     from ..expressions.evaluation import Expression
+    from ..expressions.missing import Holds, Missing
+    from ..expressions.nodes import Node
 
 CONDITIONS = frozenset(("when", "repeat.while", "repeat.until"))
 """The places of expressions that decide and make no value."""
@@ -47,13 +48,16 @@ def missing(
     *,
     of_tasks: bool = False,
     wrapped: Collection[str] = (),
+    holds: Holds | None = None,
 ) -> list[Missing]:
     """List the names that *expression*, the `when` of *planned* or one of its `repeat`, looks up in
-    *value* and that are neither there nor known to be optional."""
-    from ..expressions.absences import missing_in
+    *value* and that are neither there nor known to be optional. *holds* is as in `missing_in`."""
+    from ..expressions.missing import missing_in
 
     own = planned.task.id
-    found = missing_in(expression.tree, value, of_tasks=of_tasks, own=own, wrapped=wrapped)
+    found = missing_in(
+        expression.tree, value, of_tasks=of_tasks, own=own, wrapped=wrapped, holds=holds
+    )
     known = planned.known_names
     return [one for one in found if (expression.text, one.position) not in known]
 
@@ -68,8 +72,26 @@ def look_for(
     of_tasks: bool = False,
     wrapped: Collection[str] = (),
 ) -> None:
-    """Add to *scope* what `missing` finds for the *expression* in *field*."""
-    found = missing(planned, expression, value, of_tasks=of_tasks, wrapped=wrapped)
+    """Add to *scope* what `missing` finds for the *expression* in *field*. In a `when`, which is
+    *of_tasks*, what stands behind an `&&` counts too, if all before it is true."""
+
+    def holds(part: Node) -> bool:
+        from ..expressions.evaluation import Expression
+
+        alone = Expression(expression.text, part, of_tasks=True, is_test=True)
+        try:
+            return bool(evaluated(alone, value, scope, where=field))
+        except CallError:
+            return False
+
+    found = missing(
+        planned,
+        expression,
+        value,
+        of_tasks=of_tasks,
+        wrapped=wrapped,
+        holds=holds if of_tasks else None,
+    )
     scope.add({Lacking(field, (expression.text, one.position)): one for one in found})
 
 
