@@ -183,6 +183,7 @@ async def test_a_run_that_is_taken_over_for_a_caller_who_leaves_meanwhile_has_an
     world = World()
     world.hangs = {("read", 1)}
     run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    world.hangs = {("read", 1)}
     history = LateHistory(world.shelf)
     async with Gateway(world.servers, world.servers, InMemoryRuns(), history=history) as gateway:
         with anyio.move_on_after(0.5):
