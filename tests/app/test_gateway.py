@@ -48,7 +48,7 @@ async def test_entering_waits_for_no_server(config: Path):
         asyncio.timeout(20),
         Gateway.from_config(load_config(with_a_silent_one(config))) as gateway,
     ):
-        assert gateway.catalog().servers["quiet"].state is ServerState.CONNECTING
+        assert gateway.catalog().servers["quiet"].state is ServerState.NOT_STARTED
 
 
 async def test_the_settings_of_limits_and_policy_hold(config: Path):

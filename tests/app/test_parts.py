@@ -82,7 +82,10 @@ async def test_observers_get_notices_of_runs_servers_and_settings_in_one_stream(
         for notice in seen
         if isinstance(notice, ServerChanged)
     ]
-    assert states[0] == ("numbers", ServerState.CONNECTING, ServerState.READY)
+    assert states[:2] == [
+        ("numbers", ServerState.NOT_STARTED, ServerState.CONNECTING),
+        ("numbers", ServerState.CONNECTING, ServerState.READY),
+    ]
     assert ("absent", ServerState.CONNECTING, ServerState.RETRYING) in states
     lost = next(
         notice

@@ -121,9 +121,11 @@ def test_tools_of_a_server_that_there_is_not_is_a_wrong_command_line(plait: Plai
 
 def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, servers: FakeServers):
     servers.add_server(ServerInfo("down", ServerState.RETRYING, "http", error="connection refused"))
+    servers.add_server(ServerInfo("held", ServerState.NOT_STARTED))
     result = plait("servers")
     assert result.exit_code == 0
     assert "✗ down" in result.stdout
+    assert "○ held              not started" in result.stdout
     assert "connection refused" in result.stdout
     assert "down is retrying: connection refused" in plait("tools").stderr
     document = json.loads(plait("servers", "--json").stdout)
@@ -131,6 +133,7 @@ def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, server
         ("s", "ready"),
         ("far", "ready"),
         ("down", "retrying"),
+        ("held", "not started"),
     ]
 
 

@@ -53,7 +53,7 @@ def test_the_gateway_is_shown_with_its_servers_and_clients(plait: Plait, running
     assert f"test 7                    process {os.getpid()}  {running.folder}" in shown
 
     listed = plait("servers", "--all").stdout
-    assert listed.startswith(f"{running.settings}\n✓ w                 ready       stdio")
+    assert listed.startswith(f"{running.settings}\n✓ w                 ready        stdio")
     desks = json.loads(plait("servers", "--all", "--json").stdout)["desks"]
     assert desks == [{"config": str(running.settings), "servers": [server]}]
     assert server["tools"] > 5

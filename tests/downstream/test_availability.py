@@ -14,6 +14,7 @@ from plait.errors import ServerUnavailable
 
 pytestmark = pytest.mark.virtual_time
 C, R, T = ServerState.CONNECTING, ServerState.READY, ServerState.RETRYING
+NOT_STARTED = ServerState.NOT_STARTED
 IDLE, STOPPED = ServerState.IDLE, ServerState.STOPPED
 
 
@@ -45,12 +46,14 @@ async def ends_after(wait: Callable[[], Awaitable[None]], *changes: Callable[[],
 
 async def test_each_change_is_reported_with_the_state_before_and_a_failure_that_came_again():
     server, reports = made()
+    server.become(C, None)
     server.become(T, "no route", 1.0)
     server.become(C, "no route")
     server.become(T, "no route", 2.0)
     server.become(R, None)
     server.announce()
     assert reports == [
+        (NOT_STARTED, None, False),
         (C, 1.0, False),
         (T, None, False),
         (C, 2.0, True),
@@ -87,6 +90,7 @@ async def test_a_failed_attempt_ends_the_wait_for_a_start_too():
 
 async def test_a_call_waits_for_a_change_until_its_deadline():
     server, _ = made()
+    server.become(C, None)
     deadline = anyio.current_time() + 5
     assert await ends_after(lambda: server.wait_changed(deadline), server.announce) == 1
     await anyio.sleep_until(deadline)

@@ -35,7 +35,6 @@ from ..fakes import FakeCaller, a_call
 from .contract import SOON, Way
 from .scripted import (
     NOT_NOW,
-    SETTINGS,
     ScriptedServer,
     about,
     given_up,
@@ -321,21 +320,3 @@ async def test_details_of_an_error_that_are_too_long_to_search_are_left_out(
         with pytest.raises(RpcError) as refusal:
             await connection.request(RelayRequest("s", "prompts/get"))
     assert (refusal.value.data is not None) is is_kept
-
-
-@pytest.mark.parametrize(
-    ("change", "fits"),
-    [
-        ({"exclude": ("x",)}, True),
-        ({"startup_timeout_s": 3}, True),
-        ({"command": "y"}, False),
-        ({"args": ("1",)}, False),
-        ({"env": {"A": "1"}}, False),
-        ({"protocol": "modern"}, False),
-    ],
-)
-def test_settings_that_lead_to_the_same_process_need_no_new_connection(
-    change: dict[str, Any], fits: bool
-):
-    connection = Connection("s", SETTINGS)
-    assert connection.fits(SETTINGS.model_copy(update=change)) is fits

@@ -44,7 +44,8 @@ async def test_two_pools_share_one_process_until_the_last_has_left():
         async with pool_over(connections, settings, "a@1") as one:
             await settled(one)
             pid = pid_of(one)
-            async with pool_over(connections, settings, "a@1") as other:
+            written_otherwise = settings.model_copy(update={"cwd": Path.cwd()})
+            async with pool_over(connections, written_otherwise, "a@1") as other:
                 await settled(other)
                 assert pid_of(other) == pid
                 assert other.catalog().tools.keys() == one.catalog().tools.keys() != set()

@@ -46,6 +46,7 @@ def test_equal_servers_of_two_configurations_are_one(settings: dict[str, Any]):
         (WEB, {"url": "https://h.example/mcp?a=1"}),
         (WEB, {"headers": {"A": "2"}}),
         (WEB, {"transport": "sse"}),
+        (WEB, {"transport": "http"}),
         (WEB, {"protocol": "modern"}),
     ],
 )

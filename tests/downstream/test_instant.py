@@ -47,7 +47,7 @@ async def test_the_catalog_of_the_last_start_is_known_before_the_server_is_ready
     async with pool_of(kept, s=changing.settings()) as pool:
         assert list(pool.catalog().tools) == ["s:change", "s:look", "s:wait"]
         assert pool.catalog().tools["s:look"].listed
-        assert (info(pool).state, info(pool).title) == (ServerState.CONNECTING, "changing 1")
+        assert (info(pool).state, info(pool).title) == (ServerState.NOT_STARTED, "changing 1")
         before = pool.catalog().tools["s:look"]
         changing.open()
         await settled(pool)

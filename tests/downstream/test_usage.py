@@ -146,7 +146,14 @@ class TestUse:
             tasks.start_soon(use.wait_unwanted)
             await anyio.sleep(1)
             use.adjust(10)
-        assert anyio.current_time() == pytest.approx(11)
+        assert anyio.current_time() == pytest.approx(10)
+
+    async def test_new_settings_do_not_start_what_is_not_wanted(self):
+        use = UsageTracker(10)
+        use.touch()
+        await anyio.sleep(20)
+        use.adjust(300)
+        assert not use.is_wanted
 
     async def test_the_wait_for_the_end_of_all_uses_is_bounded(self):
         use = UsageTracker()

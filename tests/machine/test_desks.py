@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,10 +16,14 @@ import pytest
 
 from plait.app.parts import Parts
 from plait.config import GatewaySettings
-from plait.machine.desks import Desks, server_keys, variables_of
+from plait.core.tools.catalog import ServerState
+from plait.machine.desks import Desk, Desks, server_keys, variables_of
 from plait.redaction import Secrets
 from plait.upstream.transports.served import Hello, Refused
 
+from ..downstream.changing import SERVER, ChangingServer, until
+
+VALUES = {"PATH": os.environ["PATH"]}
 SETTINGS = """\
 [gateway]
 learn = false
@@ -183,6 +189,68 @@ async def test_equal_servers_of_two_desks_are_one_unless_each_client_has_its_own
             pids.add(desk.gateway.catalog().servers["w"].pid)
         assert None not in pids
         assert len(pids) == count
+
+
+SHARED = """\
+[gateway]
+learn = false
+
+[servers.s]
+command = "{command}"
+args = {args}
+cwd = "/"
+protocol = "legacy"
+{more}
+"""
+
+
+def two_settings(folder: Path, command: str, args: list[str], *more: str) -> list[Path]:
+    """Settings files of one server, each with *more* settings of it."""
+    files = [folder / "one.toml", folder / "other.toml"]
+    for file, own in zip(files, more, strict=True):
+        write_text(file, SHARED.format(command=command, args=args, more=own))
+    return files
+
+
+def state_at(desk: Desk) -> ServerState:
+    return desk.gateway.catalog().servers["s"].state
+
+
+async def test_a_server_that_one_desk_keeps_running_is_stopped_once_only_lazy_ones_are_left(
+    tmp_path: Path,
+):
+    changing = ChangingServer(tmp_path / "server")
+    args = [SERVER, str(changing.folder)]
+    lazy, eager = two_settings(
+        tmp_path, sys.executable, args, "lazy = true\nidle_timeout_s = 0.05", "lazy = false"
+    )
+    async with desks() as made, made.open(hello(lazy), VALUES) as one:
+        assert state_at(one) is ServerState.NOT_STARTED
+        await one.gateway.settled()
+        await until(lambda: state_at(one) is ServerState.IDLE)
+        async with made.open(hello(eager), VALUES) as other:
+            assert state_at(other) is ServerState.IDLE
+            other.start_servers()
+            await until(lambda: state_at(one) is ServerState.READY)
+        other.close()
+        await until(lambda: state_at(one) is ServerState.IDLE)
+    assert changing.asked.count("initialize") == 2
+
+
+async def test_each_desk_waits_for_a_start_as_long_as_its_own_settings_say(tmp_path: Path):
+    short, long = two_settings(
+        tmp_path, "sleep", ["1000"], "startup_timeout_s = 0.2", "startup_timeout_s = 60"
+    )
+    async with (
+        desks() as made,
+        made.open(hello(short), VALUES) as one,
+        made.open(hello(long), VALUES) as other,
+    ):
+        other.start_servers()
+        ended = await one.gateway.execute({"tasks": [{"id": "a", "tool": "s:look"}]})
+        [error] = ended.errors
+        assert error.code == "server_unavailable"
+        assert state_at(other) is ServerState.CONNECTING
 
 
 async def test_a_client_with_a_server_of_its_own_has_a_desk_that_is_closed_when_it_leaves(

@@ -245,8 +245,9 @@ def _policy(config: Config, parts: Parts | None = None) -> Policy:
         for name, server in config.servers.items()
         if server.timeout_s is not None
     }
+    startups = {name: server.startup_timeout_s for name, server in config.servers.items()}
     realm = config.source if parts is not None and parts.is_for_several else ""
-    return Policy((*bundled, *rules), config.policy.deny, timeouts, realm)
+    return Policy((*bundled, *rules), config.policy.deny, timeouts, startups, realm)
 
 
 def _in_profile(config: Config, name: str) -> Config:

@@ -25,8 +25,9 @@ from .style import Line, Look, Styled, counted, one_line
 MAX_FOUND = 20
 DISABLED = "disabled"
 
-_STATE_MARKS = {
+STATE_MARKS = {
     ServerState.READY: Styled("✓", Look.GREEN),
+    ServerState.NOT_STARTED: Styled("○", Look.DIM),
     ServerState.CONNECTING: Styled("●", Look.BLUE),
     ServerState.RETRYING: Styled("✗", Look.RED),
     ServerState.IDLE: Styled("○", Look.DIM),
@@ -192,14 +193,14 @@ def server_lines(servers: Sequence[JsonObject]) -> Iterator[Line]:
             yield (Styled("-", Look.DIM), f" {name}  {state}")
             continue
         facts = (
-            state.ljust(10),
+            state.ljust(11),
             str(server["transport"]).ljust(longest),
             str(server.get("protocol", "")).ljust(10),
         )
         tools, title = server["tools"], server.get("title")
         rest = f"  {counted(tools if isinstance(tools, int) else 0, 'tool')}"
         yield (
-            _STATE_MARKS[ServerState(state)],
+            STATE_MARKS[ServerState(state)],
             " ",
             Styled(name, Look.BOLD),
             "  ",

@@ -18,12 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from ..core.tools.catalog import ServerState
 from ..core.values.strict import Json, JsonObject, loads
 from ..door.frames import CONTROL, Frames, frame
 from ..door.place import NoPlace, NotOurs, Place, peer, state_folder
 from ..errors import ConfigError
 from .exits import Exit
-from .looking import server_lines
+from .looking import STATE_MARKS, server_lines
 from .session import Session
 from .style import Line, Look, Styled, counted
 
@@ -33,7 +34,6 @@ END_S = 20.0
 """Longest wait for its end: it lets the calls end that are open, and stops its servers."""
 LOOK_S = 0.05
 _NONE = "No shared gateway runs."
-_READY = {"ready": Styled("✓", Look.GREEN), "idle": Styled("○", Look.DIM)}
 
 
 class Running:
@@ -198,7 +198,7 @@ def _status_lines(status: JsonObject) -> Iterator[Line]:
     for desk in desks:
         yield (Styled(str(desk["settings"]), Look.BOLD), f"  {_count(desk['clients'], 'client')}")
         for server in _members(desk, "servers"):
-            mark = _READY.get(str(server["state"]), Styled("●", Look.BLUE))
+            mark = STATE_MARKS[ServerState(str(server["state"]))]
             pid = f"  process {server['pid']}" if "pid" in server else ""
             yield ("  ", mark, f" {str(server['name']).ljust(16)}  {server['state']}{pid}")
             for line in str(server.get("error", "")).splitlines():

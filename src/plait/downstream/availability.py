@@ -16,9 +16,11 @@ from ..errors import ServerUnavailable
 from ..waiting import Signal
 from .timings import ConnectTimings
 
+_BEFORE_READY = frozenset({ServerState.NOT_STARTED, ServerState.CONNECTING})
+
 
 class Availability:
-    """The state of the server *name*, which begins as connecting. *report* is called for each
+    """The state of the server *name*, which begins as not started. *report* is called for each
     change with the state before, the pause until the next attempt if there is one, and whether the
     same failure was reported last time; then everything that waits is woken."""
 
@@ -28,10 +30,10 @@ class Availability:
         timings: ConnectTimings,
         report: Callable[[ServerState, float | None, bool], None],
     ) -> None:
-        self.state = ServerState.CONNECTING
+        self.state = ServerState.NOT_STARTED
         self.error: str | None = None
         self.is_fresh_start = True
-        """Whether the first attempt since the last start, or idle time, is under way."""
+        """Whether the first attempt since the last start, or idle time, is under way or to come."""
         self.changed = Signal()
         self._name = name
         self._timings = timings
@@ -50,7 +52,7 @@ class Availability:
 
     @property
     def is_in_first_attempt(self) -> bool:
-        return self.is_fresh_start and self.state is ServerState.CONNECTING
+        return self.is_fresh_start and self.state in _BEFORE_READY
 
     def become(
         self, state: ServerState, error: str | None, retry_in_s: float | None = None

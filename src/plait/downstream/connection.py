@@ -51,21 +51,6 @@ from .transports.transport import OpenTransport, open_transport
 from .transports.url import TransportGuess
 from .usage import UsageTracker
 
-OF_THE_PROCESS = (
-    "command",
-    "args",
-    "env",
-    "cwd",
-    "builtin",
-    "root",
-    "allow_commands",
-    "read_only",
-    "tools",
-    "protect",
-)
-OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
-"""The settings that need a new connection if they change."""
-
 
 class Connection:
     """The server *name*. Run `run()` in a task of its own; any task may use everything else."""
@@ -100,6 +85,7 @@ class Connection:
         self.use = UsageTracker(settings.idle_s)
         self._shared_as = shared_as
         self._settings = settings
+        self._max_message_bytes = max_message_bytes
         self._timings = timings = timings or ConnectTimings()
         self._texts = ErrorTexts(secrets or Secrets())
         self._on_change = on_change
@@ -131,7 +117,7 @@ class Connection:
             texts=self._texts,
             timings=timings,
             open_transport=lambda given: open_transport(
-                name, given, max_message_bytes, on_stderr, timings
+                name, given, self._max_message_bytes, on_stderr, timings
             ),
             open_session=partial(
                 open_session,
@@ -214,20 +200,23 @@ class Connection:
             self._lists.recall()
             self._availability.announce()
 
-    def fits(self, settings: ServerSettings) -> bool:
-        """Whether *settings* lead to the same server, in the same process."""
-        return all(getattr(settings, key) == getattr(self._settings, key) for key in OF_THE_SERVER)
+    @property
+    def startup_s(self) -> float:
+        """The longest time that its start may take."""
+        return self._settings.startup_timeout_s
 
-    def adjust(self, settings: ServerSettings) -> None:
-        """Apply *settings* of the same server. How it is started, which they may say in other
-        words, stays as it was."""
-        same = {key: getattr(self._settings, key) for key in OF_THE_PROCESS}
-        settings = settings.model_copy(update=same)
+    def adjust(self, settings: ServerSettings, max_message_bytes: int) -> None:
+        """Apply *settings* of the same server, to a start that is under way too; the size of
+        messages from the next start on."""
+        self._max_message_bytes = max_message_bytes
         if settings == self._settings:
             return
+        was_wanted = not self._settings.lazy and self.state is not ServerState.NOT_STARTED
         self._settings = settings
-        self._owner.way.adjust(settings)
+        self._owner.adjust(settings)
         self.use.adjust(settings.idle_s)
+        if was_wanted:
+            self.use.touch()
         self._availability.announce()
 
     def show_circuit(self, open_until: float | None) -> None:
@@ -245,15 +234,16 @@ class Connection:
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         send = partial(call_tool, self.name, call=call)
-        return self._texts.cleaned_result(await self._with_session(call.caller, send))
+        startup_s = call.policy.startup_timeout_s
+        return self._texts.cleaned_result(await self._with_session(call.caller, startup_s, send))
 
-    async def request(self, request: RelayRequest) -> JsonObject:
-        """Send one request as it is. Raises `RpcError`: the server's own, or one from
-        `as_rpc_error`."""
+    async def request(self, request: RelayRequest, startup_s: float | None = None) -> JsonObject:
+        """Send one request as it is. A start may take its client *startup_s*. Raises `RpcError`:
+        the server's own, or one from `as_rpc_error`."""
         try:
             measure([request.params, request.meta, request.caller.capabilities])
             send = partial(relay, self.name, request=request)
-            return await self._with_session(request.caller, send)
+            return await self._with_session(request.caller, startup_s, send)
         except NotStrict as error:
             raise RpcError(
                 types.INVALID_PARAMS, f"the params are not strict JSON: {error}"
@@ -261,9 +251,10 @@ class Connection:
         except CallError as error:
             raise as_rpc_error(error) from error
 
-    async def watch(self, uri: str) -> None:
+    async def watch(self, uri: str, startup_s: float | None = None) -> None:
         """Let the server send updates of the resource *uri*, until `unwatch`; any number of watches
-        may be open. Raises `RpcError`, and then it is not watched."""
+        may be open. A start may take its client *startup_s*. Raises `RpcError`, and then it is not
+        watched."""
 
         async def send(session: ProtocolSession) -> JsonObject:
             name = f"{self.name}: resources/subscribe"
@@ -281,7 +272,7 @@ class Connection:
         self._subscriptions.watch(uri)
         self._count_watched()
         try:
-            await self._with_session(NO_CLIENT, send)
+            await self._with_session(NO_CLIENT, startup_s, send)
         except BaseException as error:
             self.unwatch(uri)
             if isinstance(error, CallError):
@@ -318,7 +309,10 @@ class Connection:
         self._is_watched = is_watched
 
     async def _with_session(
-        self, caller: Caller, send: Callable[[ProtocolSession], Awaitable[JsonObject]]
+        self,
+        caller: Caller,
+        startup_s: float | None,
+        send: Callable[[ProtocolSession], Awaitable[JsonObject]],
     ) -> JsonObject:
         """Run *send*, retrying once if nothing reached the server. Raises `CallError` and
         `RpcError`, with clean texts."""
@@ -327,7 +321,8 @@ class Connection:
         try:
             while True:
                 try:
-                    return await send(self._usable_session or await self._wait_usable(caller))
+                    session = self._usable_session or await self._wait_usable(caller, startup_s)
+                    return await send(session)
                 except Unsent as error:  # the server just ended, or had forgotten our session
                     if is_retry:
                         raise ServerUnavailable(
@@ -347,12 +342,15 @@ class Connection:
         session = self._owner.session
         return session if session is not None and session.is_usable else None
 
-    async def _wait_usable(self, caller: Caller) -> ProtocolSession:
+    async def _wait_usable(self, caller: Caller, startup_s: float | None) -> ProtocolSession:
         """Wait for a session on which calls can be sent, from an attempt that is under way or due
-        soon. Raises `ServerUnavailable`."""
+        soon. In the configuration of the caller a start may take *startup_s*; None: as long as
+        anywhere. Raises `ServerUnavailable`."""
         longest_s = self._timings.call_wait_s
         if self._availability.is_fresh_start and self.is_known:
-            longest_s = max(longest_s, self._settings.startup_timeout_s)
+            longest_s = max(longest_s, startup_s or self.startup_s)
+        if startup_s is not None and startup_s < self.startup_s:  # others let it take longer
+            longest_s = min(longest_s, startup_s)
         deadline = anyio.current_time() + longest_s
         with caller.waiting():
             while (session := self._usable_session) is None:

@@ -27,7 +27,9 @@ from ..errors import ServerUnavailable
 from ..redaction import Secrets
 from .connection import Connection
 from .listings.identity import identity_of
+from .server_keys import identity_in
 from .server_requests.roots import NO_ROOTS, OnlyClient, Roots
+from .shared_settings import joined
 from .subscriptions import lowest
 from .timings import ConnectTimings
 from .transports.guard import Guard
@@ -56,23 +58,60 @@ class Holder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The settings of a connection that one holder wants."""
+
+    settings: ServerSettings
+    max_message_bytes: int
+
+
 @dataclass(slots=True, eq=False)
 class Held:
     """A connection, its holders, and the events that start and end it."""
 
     name: str
     key: str
-    holders: list[Holder]
+    identity: str
+    settings: ServerSettings
+    """The settings that it was made with."""
+    holders: dict[Holder, Terms] = field(default_factory=dict)
+    starters: set[Holder] = field(default_factory=set)
+    """The holders that have let it start."""
+    secrets: Secrets = field(default_factory=Secrets)
+    """The secrets of all that have held it."""
     begin: anyio.Event = field(default_factory=anyio.Event)
     end: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
     connection: Connection = field(init=False)
 
-    def leads_to(self, key: str, settings: ServerSettings) -> bool:
-        """Whether its server is the one of that *key* and those *settings*. A unique name stands
-        for all that reaches the server, in whatever words the settings have it."""
-        is_unique = key != self.name
-        return key == self.key and (is_unique or self.connection.fits(settings))
+    def hold(self, holder: Holder, terms: Terms, secrets: Secrets) -> None:
+        """Let *holder* hold it, with *terms*, which may be new ones."""
+        self.holders[holder] = terms
+        self.secrets.take_in(secrets)
+        self._apply_terms()
+        self.settle_level()
+
+    def start(self, holder: Holder) -> None:
+        """Let it start, for *holder*."""
+        if holder in self.holders and holder not in self.starters:
+            self.starters.add(holder)
+            self._apply_terms()
+        self.begin.set()
+
+    def leave(self, holder: Holder) -> None:
+        """Let *holder* not hold it any more."""
+        del self.holders[holder]
+        self.starters.discard(holder)
+        self.settle_level()
+        if self.holders:
+            self._apply_terms()
+
+    def _apply_terms(self) -> None:
+        everyone = [terms.settings for terms in self.holders.values()]
+        starters = [self.holders[holder].settings for holder in self.starters]
+        most = max(terms.max_message_bytes for terms in self.holders.values())
+        self.connection.adjust(joined(self.settings, everyone, starters), most)
 
     def forget_lists(self) -> None:
         for holder in self.holders:
@@ -169,20 +208,19 @@ class Connections:
         max_message_bytes: int,
     ) -> Held:
         """Return the connection of *key* to the server *name* of *config*, held by *holder* too; a
-        new one if there is none that fits its settings."""
-        settings = config.servers[name]
+        new one if there is none to that very server."""
+        settings, identity = config.servers[name], identity_in(config, name, key)
+        terms = Terms(settings, max_message_bytes)
         known = self._by_key.get(key)
-        if known is not None and known.leads_to(key, settings):
-            known.holders.append(holder)
-            known.settle_level()
+        if known is not None and known.identity == identity:
+            known.hold(holder, terms, secrets)
             return known
-        held = self._by_key[key] = Held(name, key, [holder])
+        held = self._by_key[key] = Held(name, key, identity, settings)
         is_shared = self._are_shared and settings.kept_for == "machine"
         held.connection = Connection(
             name,
             settings,
             shared_as=key if key != name else "",
-            max_message_bytes=max_message_bytes,
             timings=self._timings,
             remembered=self._listings.of(identity_of(name, settings)),
             on_change=held.forget_lists,
@@ -197,9 +235,9 @@ class Connections:
             on_stderr=stderr_logger(name),
             on_notification=held.broadcast,
             roots_caller=NO_ROOTS if is_shared else OnlyClient(name, held.all_roots),
-            secrets=secrets,
+            secrets=held.secrets,
         )
-        held.settle_level()
+        held.hold(holder, terms, secrets)
         if self._tasks is not None:
             self._tasks.start_soon(held.run, name=f"server {name}")
         return held
@@ -213,25 +251,24 @@ class Connections:
     def give_back(self, held: Held, holder: Holder, successor: Held | None = None) -> None:
         """Let *holder* not hold the connection any more. If it was the last one, the connection
         ends, and *successor* starts: after it if no call is in flight, else next to it."""
-        held.holders.remove(holder)
-        held.settle_level()
+        held.leave(holder)
         if held.holders:
             if successor is not None:
-                successor.begin.set()
+                successor.start(holder)
             return
         if self._by_key.get(held.key) is held:
             del self._by_key[held.key]
         assert self._tasks is not None
-        self._tasks.start_soon(self._end, held, successor)
+        self._tasks.start_soon(self._end, held, holder, successor)
 
-    async def _end(self, held: Held, successor: Held | None) -> None:
+    async def _end(self, held: Held, holder: Holder, successor: Held | None) -> None:
         if successor is not None and held.connection.use.count:
-            successor.begin.set()
+            successor.start(holder)
         await held.connection.use.wait_unused(DRAIN_S)
         held.end.set()
         await held.ended.wait()
         if successor is not None:
-            successor.begin.set()
+            successor.start(holder)
 
 
 def stderr_logger(server: str, lines_per_s: int = STDERR_LINES_PER_S) -> Callable[[str], None]:

@@ -28,6 +28,7 @@ def process_identity(name: str, settings: ServerSettings, config: Config) -> str
     if settings.url is not None:
         reaching |= {
             "url": settings.url,
+            "transport": settings.transport,  # else it is found out
             "headers": settings.headers,
             "proxy": proxy_for(settings.url, config.environment),
             "certificates": [config.environment.get(variable) for variable in CERTIFICATES],

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -79,6 +79,9 @@ class Owner:
     transport: Transport | None = field(default=None, init=False)
     """The transport of the latest attempt."""
     _backoff: Backoff = field(init=False)
+    _starting: anyio.CancelScope | None = field(default=None, init=False)
+    """The scope that bounds the start that is under way."""
+    _start_began: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         is_process = self.way.settings.kind == "stdio"
@@ -86,6 +89,16 @@ class Owner:
 
     def __repr__(self) -> str:
         return f"<Owner of {self.name}: {self.availability.state}>"
+
+    def adjust(self, settings: ServerSettings) -> None:
+        """Use *settings* of the same server, also for the time of a start that is under way."""
+        self.way.adjust(settings)
+        if self._starting is not None and not self._starting.cancel_called:
+            self._starting.deadline = self._deadline
+
+    @property
+    def _deadline(self) -> float:
+        return self._start_began + self.way.settings.startup_timeout_s
 
     async def run(self, begin: anyio.Event | None = None) -> None:
         """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
@@ -105,6 +118,7 @@ class Owner:
             if self.lists.are_known and not self.use.is_wanted:
                 self.availability.become(ServerState.IDLE, error)
                 await self.use.wait_wanted()
+            if self.availability.state is not ServerState.CONNECTING:
                 self.availability.become(ServerState.CONNECTING, error)
             began = anyio.current_time()
             attempt = _Attempt()
@@ -126,26 +140,25 @@ class Owner:
             pause = self._backoff.next_s(has_lasted=attempt.was_ready and is_healthy)
             self.availability.become(ServerState.RETRYING, error, pause)
             await anyio.sleep(pause)
-            self.availability.become(ServerState.CONNECTING, error)
 
     async def _try(self, attempt: _Attempt) -> None:
         """Connect, and stay connected until the end, whose reason is that of *attempt*."""
-        known, startup_s = self.era.era, self.way.settings.startup_timeout_s
+        known = self.era.era
         is_tried_again = False
         try:
             try:
-                deadline = anyio.current_time() + startup_s
-                await self._connect_and_stay(attempt, self.era.guess(), deadline)
+                self._start_began = anyio.current_time()
+                await self._connect_and_stay(attempt, self.era.guess())
             except* DiedOnProbe:
                 log.info("server.ended_on_probe", extra={"server": self.name})
                 is_tried_again = self.era.died_on_probe()
             if is_tried_again:
-                deadline = anyio.current_time() + startup_s
-                await self._connect_and_stay(attempt, Era.LEGACY, deadline)
+                self._start_began = anyio.current_time()
+                await self._connect_and_stay(attempt, Era.LEGACY)
         except Exception as error:  # whatever ends a server ends this attempt alone
             if attempt.was_ready or not self.way.guess_sse(error):
                 self._failed(attempt, error)
-            elif not await self._is_sse(attempt, deadline):
+            elif not await self._is_sse(attempt):
                 self.way.was_no_sse()
                 self._failed(attempt, error)
         finally:
@@ -153,10 +166,10 @@ class Owner:
                 self.era.failed(known)
             attempt.leave(attempt.reason or self._exit_reason())
 
-    async def _is_sse(self, attempt: _Attempt, deadline: float) -> bool:
+    async def _is_sse(self, attempt: _Attempt) -> bool:
         """Connect to a server that may speak SSE, and stay. Returns whether it did."""
         try:
-            await self._connect_and_stay(attempt, Era.LEGACY, deadline)
+            await self._connect_and_stay(attempt, Era.LEGACY)
         except Exception as error:
             if attempt.was_ready:
                 self._failed(attempt, error)
@@ -169,22 +182,35 @@ class Owner:
         hint = "" if attempt.was_ready else self.way.hint(error)
         attempt.reason = f"{self._explained(error)} ({hint})" if hint else self._explained(error)
 
-    async def _connect_and_stay(self, attempt: _Attempt, era: Era | None, deadline: float) -> None:
-        """Open a session until *deadline*, and keep it until its end."""
+    async def _connect_and_stay(self, attempt: _Attempt, era: Era | None) -> None:
+        """Open a session within the time of a start, and keep it until its end."""
         self.transport = self.open_transport(self.way.settings)
-        with anyio.fail_after(deadline - anyio.current_time()) as opened:
+        with self._bounded() as opened:
             async with self.open_session(self.transport) as session:
-                opened.deadline = math.inf  # closing has bounds of its own
-                with anyio.fail_after(deadline - anyio.current_time()) as starting:
+                self._unbound(opened)  # closing has bounds of its own
+                with self._bounded() as starting:
                     probe_s = self.way.settings.probe_timeout_s
                     greeting = await negotiate(session, era, probe_s)
                     async with session.following_changes():
                         session.take_stale()
                         await self.lists.read(session)
-                        starting.deadline = math.inf
+                        self._unbound(starting)
                         self.era.met(greeting)
                         await self._stay(attempt, session)
         attempt.leave(self._exit_reason())
+
+    @contextmanager
+    def _bounded(self) -> Iterator[anyio.CancelScope]:
+        """Bound the block by the time of a start, until `_unbound`."""
+        with anyio.fail_after(self._deadline - anyio.current_time()) as scope:
+            self._starting = scope
+            try:
+                yield scope
+            finally:
+                self._starting = None
+
+    def _unbound(self, scope: anyio.CancelScope) -> None:
+        scope.deadline, self._starting = math.inf, None
 
     async def _stay(self, attempt: _Attempt, session: ProtocolSession) -> None:
         """Publish *session* until it can take no more calls, and wait for those in flight."""

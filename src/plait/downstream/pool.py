@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -136,15 +136,24 @@ class Pool:
         if names is None:
             if self._first is not None:
                 self._first.set()
-            for held in list(self._held.values()):
-                await held.connection.wait_settled()
-            return
-        chosen = [held for name, held in self._held.items() if name in set(names)]
-        for held in chosen:
-            held.begin.set()
-            held.connection.use.touch()
-        for held in chosen:
-            await held.connection.wait_started()
+            waits = [(name, held.connection.wait_settled) for name, held in self._held.items()]
+        else:
+            chosen = {name: held for name, held in self._held.items() if name in set(names)}
+            for held in chosen.values():
+                held.start(self)
+                held.connection.use.touch()
+            waits = [(name, held.connection.wait_started) for name, held in chosen.items()]
+        async with anyio.create_task_group() as tasks:
+            for name, wait in waits:
+                tasks.start_soon(self._within_start, name, wait)
+
+    async def _within_start(self, name: str, wait: Callable[[], Awaitable[None]]) -> None:
+        """Do *wait* for the server *name*. Where others let its start take longer than the own
+        settings, it ends after the time of these."""
+        startup_s = self._settings[name].startup_timeout_s
+        is_longer = startup_s < self._held[name].connection.startup_s
+        with anyio.move_on_after(startup_s if is_longer else None):
+            await wait()
 
     async def __call__(self, call: ToolCall) -> JsonObject:
         return await self._connections(call)
@@ -184,7 +193,9 @@ class Pool:
         be reached or went away, INVALID_PARAMS (-32602) for params that cannot be sent,
         INTERNAL_ERROR (-32603) for an answer that cannot be used. Only the wait for a starting
         server is bounded here."""
-        return await self._started(request.server).request(request)
+        connection = self._started(request.server)
+        startup_s = self._settings[request.server].startup_timeout_s
+        return await connection.request(request, startup_s)
 
     async def notify(self, server: str, method: str, params: JsonObject) -> None:
         """As `Downstream.notify`; does nothing if *server* is not connected. Raises `RpcError` if
@@ -195,13 +206,13 @@ class Pool:
         """The connection to *server*, which may start now. Raises `RpcError` if it is unknown."""
         if (held := self._held.get(server)) is None:
             raise RpcError(types.CONNECTION_CLOSED, f"unknown server {server[:100]}")
-        held.begin.set()
+        held.start(self)
         return held.connection
 
     async def watch(self, server: str, uri: str) -> Callable[[], None]:
         """As `Downstream.watch`. It lasts over new settings, also where they replace the server."""
         connection = self._started(server)
-        await connection.watch(uri)
+        await connection.watch(uri, self._settings[server].startup_timeout_s)
         watch = _Watch(server, uri, connection)
         self._watches.add(watch)
         self._follow(watch)  # settings may have changed meanwhile
@@ -267,9 +278,7 @@ class Pool:
         assert self._tasks is not None
         self._secrets.take_in(config.secrets)
         before, self._settings, self._chosen = self._held, _enabled(config), {}
-        self._held = self._take(config, before)
-        for name, held in self._held.items():
-            held.connection.adjust(self._settings[name])
+        self._held = self._take(config)
         for watch in self._watches:
             self._follow(watch)
         self.forget_lists()
@@ -304,24 +313,23 @@ class Pool:
             if held.connection.is_process:
                 await starting.acquire()
                 self._tasks.start_soon(release, held)
-            held.begin.set()
+            held.start(self)
 
-    def _take(self, config: Config, before: Mapping[str, Held] | None = None) -> dict[str, Held]:
-        """Hold a connection to each server of *config*: the one of *before*, if it fits."""
-        keys, taken = self._keys(config), dict[str, Held]()
-        for name, settings in _enabled(config).items():
-            held = (before or {}).get(name)
-            if held is None or not held.leads_to(keys[name], settings):
-                held = self._connections.take(
-                    keys[name],
-                    name,
-                    config,
-                    self,
-                    secrets=self._secrets,
-                    max_message_bytes=self._max_message_bytes,
-                )
-            taken[name] = held
-        return taken
+    def _take(self, config: Config) -> dict[str, Held]:
+        """Hold a connection to each server of *config*: the one that is held, if it is the same
+        server."""
+        keys = self._keys(config)
+        return {
+            name: self._connections.take(
+                keys[name],
+                name,
+                config,
+                self,
+                secrets=self._secrets,
+                max_message_bytes=self._max_message_bytes,
+            )
+            for name in _enabled(config)
+        }
 
     def forget_lists(self) -> None:
         """Note that the state or a list of a server has changed."""

@@ -3,6 +3,8 @@ while."""
 
 from __future__ import annotations
 
+import math
+
 import anyio
 
 from ..waiting import Signal
@@ -16,7 +18,8 @@ class UsageTracker:
         self._idle_s = idle_s
         self.count = 0
         """Number of uses under way."""
-        self._until = 0.0
+        self._used_at = -math.inf
+        """The time at which the last use ended."""
         self._changed = Signal()
         """Notified when a lazy server may have to start or stop; never for other servers."""
         self._unused = Signal()
@@ -29,14 +32,21 @@ class UsageTracker:
         return self._idle_s is None or self.count > 0 or anyio.current_time() < self._until
 
     def adjust(self, idle_s: float | None) -> None:
-        """Let the server be idle for *idle_s* from now on; for None it always runs."""
+        """Let the server be idle for *idle_s* after a use; for None it always runs. A longer time
+        does not make it wanted again."""
+        if not self.is_wanted:
+            self._used_at = -math.inf
         self._idle_s = idle_s
-        self.touch()
+        self._changed.notify()
 
     def touch(self) -> None:
         """Want the server now, and for a while."""
-        self._until = anyio.current_time() + (self._idle_s or 0.0)
+        self._used_at = anyio.current_time()
         self._changed.notify()
+
+    @property
+    def _until(self) -> float:
+        return self._used_at + (self._idle_s or 0.0)
 
     def begin(self) -> None:
         """Count one more use, until `end`."""

@@ -18,6 +18,7 @@ POLICY = Policy(
     ),
     deny=("*:delete_*", "shell:*"),
     server_timeouts={"slow": 300, "files": 7},
+    server_startups={"slow": 90},
 )
 
 
@@ -52,6 +53,11 @@ def test_without_a_rule_the_annotations_say_whether_a_call_may_be_repeated(
     hints: Any, may_repeat: bool
 ) -> None:
     assert Policy().of(tool("s:t", **hints)).may_repeat is may_repeat
+
+
+def test_the_time_of_a_start_is_that_of_the_server() -> None:
+    said = [POLICY.of(tool(name)).startup_timeout_s for name in ("slow:anything", "files:read")]
+    assert said == [90, None]
 
 
 def test_a_rule_is_stronger_than_an_annotation() -> None:

@@ -27,10 +27,11 @@ _DEPRECATED = re.compile(
 class ServerState(StrEnum):
     """The state of a downstream server."""
 
+    NOT_STARTED = "not started"  # it starts with the others of its settings, or when it is needed
     CONNECTING = "connecting"
     READY = "ready"
     RETRYING = "retrying"  # the last attempt failed, or the server went away; another follows
-    IDLE = "idle"  # started when it is used
+    IDLE = "idle"  # a lazy server: started when it is used
     STOPPED = "stopped"
 
 

@@ -38,6 +38,8 @@ class ToolPolicy:
 
     timeout_s: float = DEFAULT_TIMEOUT_S
     weight: int = 1
+    startup_timeout_s: float | None = None
+    """Seconds that a start of its server may take; None: as long as in any configuration."""
     may_repeat: bool = False
     """Whether a call that may have taken effect may be sent again."""
     denied_by: str | None = None
@@ -59,6 +61,8 @@ class Policy:
     rules: tuple[Rule, ...] = ()
     deny: tuple[str, ...] = ()
     server_timeouts: Mapping[str, float] = field(default_factory=dict)
+    server_startups: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that a start of each server may take."""
     realm: str = ""
     """Where several configurations share a process: those with the same realm mean the same by a
     resource that is not a file."""
@@ -68,6 +72,7 @@ class Policy:
         return ToolPolicy(
             timeout_s=_last(rules, lambda rule: rule.timeout_s, self._server_timeout(tool)),
             weight=_last(rules, lambda rule: rule.weight, 1),
+            startup_timeout_s=self.server_startups.get(tool.server),
             may_repeat=_last(rules, lambda rule: rule.idempotent, tool.is_idempotent),
             denied_by=self.denied_by(tool.full_name),
             limit=_last(rules, _limit, None),
