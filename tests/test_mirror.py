@@ -24,6 +24,7 @@ OTHER_FOLDERS = {
 }
 
 OF_THE_WHOLE = {
+    "app/test_flapping.py": "a gateway over processes that die again and again",
     "app/test_sharing.py": "what clients have in common at the servers that they share",
     "cli/test_processes.py": "the command as people start it: processes, pipes and signals",
     "core/planning/test_cases.py": "whole documents, each with every problem or its plan",
