@@ -152,14 +152,14 @@ def test_all_items_are_noted_once_and_their_notices_give_the_record() -> None:
 def test_an_item_that_is_left_to_a_later_step_is_noted_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace, "MAX_CALLS_AT_ONCE", pace.MAX_CALLS_AT_ONCE // 10)
+    monkeypatch.setattr(pace, "MAX_CALLS_AT_ONCE", pace.MAX_CALLS_AT_ONCE // 100)
     costly = "${OUTPUT[big] | group_by(@, &to_string(@)) | length(@)}"
     text = "${ITEM.rows | [?archvied]}"
     items = [{"rows": [{"archvied": True}]}] * 8 + [{"rows": ROWS}]
     each = {"id": "b", "for_each": "$OUTPUT[list]", "arguments": {"x": costly, "y": text}}
     played = Played({"id": "big"}, {"id": "list"}, each)
     played.answer("list", items)
-    played.answer("big", [*range(50)] * 40)
+    played.answer("big", [*range(50)] * 4)
     assert played.run.notes == []
     while len(played.run.ready) < 9:
         played.run.wake(Key("r", "", 0), played.now)
