@@ -7,7 +7,7 @@ import re
 import pytest
 
 from plait import __version__
-from plait.cli.commands import EXITS, INSTEAD
+from plait.cli.commands import EXITS
 from plait.cli.exits import Exit
 
 from .conftest import Plait, task
@@ -70,17 +70,6 @@ def test_runs_are_logged_at_the_level_that_is_asked_for(
 ):
     result = plait.run([task("a")], "--json", *words, **environ)
     assert ("run.started" in result.stderr) is is_logged
-
-
-@pytest.mark.parametrize("name", sorted(INSTEAD))
-def test_a_command_of_other_programs_is_answered_with_ours(plait: Plait, name: str):
-    result = plait(name, "x")
-    assert (result.exit_code, result.stdout) == (2, "")
-    said = " ".join(result.stderr.split())
-    assert f'Unknown command "{name}"' in said
-    assert INSTEAD[name] in said
-    ours = set(re.findall(r"plait ([a-z]+)", INSTEAD[name]))
-    assert ours <= set(COMMANDS)
 
 
 def test_the_first_lines_of_help_are_whole_at_80_columns(plait: Plait):

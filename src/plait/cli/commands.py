@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from .. import __version__
+from .instead import Commands
 from .options import (
     ConfigOption,
     DagArgument,
@@ -35,32 +35,6 @@ refused, and nothing
 ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed \
 out; 130 it was
 interrupted; 143 it was ended by SIGTERM."""
-
-INSTEAD = {
-    "graph": "plait plan DAG shows layers, conflicts and the critical path",
-    "check": "plait plan DAG checks it, and runs nothing",
-    "validate": "plait plan DAG checks it, and runs nothing",
-    "list": "plait tools lists tools, plait servers lists servers",
-    "ls": "plait tools lists tools, plait servers lists servers",
-    "search": "plait tools WORDS finds tools",
-    "describe": "plait tools WORDS shows tools with their arguments",
-    "status": "plait servers shows the state of each server",
-    "doctor": "plait servers shows why a server does not start",
-    "install": "docs/clients.md shows how each client starts plait serve",
-    "start": "plait serve starts the gateway",
-    "exec": "plait run DAG runs a DAG, plait call TOOL one tool",
-}
-"""The commands that people of other programs look for."""
-
-
-class Commands(TyperGroup):
-    """Answers the names that other programs have for a command with ours."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] in INSTEAD and args[0] not in self.commands:
-            ctx.fail(f'Unknown command "{args[0]}": {INSTEAD[args[0]]}.')
-        return super().resolve_command(ctx, args)
-
 
 program = typer.Typer(
     cls=Commands,
