@@ -219,6 +219,18 @@ async def test_a_tool_that_times_out_is_refused_and_the_others_of_its_server_are
     assert line.states == ["read open"]
 
 
+async def test_calls_of_a_tool_that_time_out_together_count_as_one():
+    line = Line()
+    line.seconds = 60.0
+    slow = {"id": "a", "tool": "s:read", "timeout_s": 2}
+    each = {**slow, "for_each": [1, 2, 3, 4, 5, 6, 7, 8]}
+    async with line.gateway() as gateway:
+        await gateway.execute({"tasks": [each]})
+        for states in ([], [], [], ["read open"]):
+            await gateway.execute({"tasks": [slow]})
+            assert line.states == states
+
+
 async def test_a_server_whose_tools_time_out_is_refused_as_a_whole():
     line = Line()
     line.seconds = 60.0

@@ -18,6 +18,7 @@ wait some seconds for its end: else the first call after a restart would fail th
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
@@ -58,6 +59,10 @@ class _End(Enum):
     SAYS_NOTHING = auto()
 
 
+_ANSWERED, _NOTHING = _End.ANSWERED, _End.SAYS_NOTHING
+"""Names of their own for what is asked at every call."""
+
+
 class Breaker:
     """A `CallTool` around a `CallTool`. *on_change* takes each change of a circuit; *chance* gives
     random numbers from 0 to 1. Servers are known by their keys."""
@@ -85,46 +90,41 @@ class Breaker:
         if (server := self._servers.get(key)) is None:
             server = self._servers[key] = _Guard(key, "", self._on_change, self._chance)
         tool = self._tools[key].get(call.tool.name) if key in self._tools else None
-        end, reason = _End.SAYS_NOTHING, ""
-        of_server, of_tool = await server.admitted(call), None
-        began = anyio.current_time()
+        end, reason = _NOTHING, ""
+        of_server = server.admitted_at_once() or await server.admitted(call)
+        of_tool, began = None, of_server.at
         try:
             if tool is not None:
                 of_tool = await tool.admitted(call)
-                began = anyio.current_time()
+                began = of_tool.at
             result = await self._call_tool(call)
-            end = _End.ANSWERED
+            end = _ANSWERED
             return result
         except CallError as error:
             end, reason = _end_of(error), error.message
             raise
         except anyio.get_cancelled_exc_class():
-            lasted_s = anyio.current_time() - began
+            lasted_s = _now() - began
             if call.caller.is_out_of_time and lasted_s >= SHORTEST_S:
                 end, reason = _End.SLOW, f"{call.tool.full_name} gave no answer in {lasted_s:.3g} s"
             raise
         finally:
-            if end is _End.ANSWERED and self._last_slow:
-                self._last_slow.pop(key, None)
-            is_slow_server = False
-            if end is _End.SLOW:
-                if tool is None:
-                    tool = _Guard(key, call.tool.name, self._on_change, self._chance)
-                    self._tools.setdefault(key, {})[call.tool.name] = tool
-                    of_tool = Pass(began, 0)
-                before = self._last_slow.get(key, call.tool.name)
-                self._last_slow[key] = call.tool.name
-                is_slow_server = before != call.tool.name or server.is_probed_by(of_server)
-            is_repeated = call.id.attempt > 1
-            server.ended(
-                of_server,
-                end if end is not _End.SLOW or is_slow_server else _End.SAYS_NOTHING,
-                reason,
-                is_repeated,
-            )
+            is_repeated, of_server_too = call.id.attempt > 1, end
+            if end is _ANSWERED:
+                if self._last_slow:
+                    self._last_slow.pop(key, None)
+            elif end is _End.SLOW:
+                tools, name = self._tools.setdefault(key, {}), call.tool.name
+                if (tool := tools.get(name)) is None:
+                    tool = tools[name] = _Guard(key, name, self._on_change, self._chance)
+                of_tool = of_tool or Pass(began, 0)  # as of before its first change
+                is_of_another = self._last_slow.get(key, name) != name
+                self._last_slow[key] = name
+                if not is_of_another and not server.is_probed_by(of_server):
+                    of_server_too = _NOTHING
+            server.ended(of_server, of_server_too, reason, is_repeated)
             if tool is not None and of_tool is not None:
-                says = _End.SAYS_NOTHING if end is _End.LOST else end
-                tool.ended(of_tool, says, reason, is_repeated)
+                tool.ended(of_tool, _NOTHING if end is _End.LOST else end, reason, is_repeated)
 
     def server_is_back(self, key: str) -> None:
         """Note that the server of *key* was connected anew: its next call is a probe."""
@@ -162,19 +162,21 @@ class _Guard:
     async def admitted(self, call: ToolCall) -> Pass:
         """Return the pass of *call*, maybe after the end of a probe. Raises `CircuitOpen`."""
         circuit = self._circuit
-        if (admitted := self._admit()) is not None:
+        if (admitted := self.admitted_at_once()) is not None:
             return admitted
-        if circuit.state(anyio.current_time()) is CircuitState.HALF_OPEN:
+        if circuit.state(_now()) is CircuitState.HALF_OPEN:
             with call.caller.waiting(), anyio.move_on_after(PROBE_WAIT_S):
                 while circuit.is_probing:
                     await self._changed.wait()
-                    if (admitted := self._admit()) is not None:
+                    if (admitted := self.admitted_at_once()) is not None:
                         return admitted
         raise self._refusal()
 
-    def _admit(self) -> Pass | None:
-        was_open = self._circuit.open_until is not None
-        admitted = self._circuit.admit(anyio.current_time())
+    def admitted_at_once(self) -> Pass | None:
+        """Return the pass of a call; None if it has to wait, or is refused."""
+        circuit = self._circuit
+        was_open = circuit.open_until is not None
+        admitted = circuit.admit(_now())
         if was_open and admitted is not None:
             self._report(CircuitState.HALF_OPEN)
         return admitted
@@ -185,8 +187,11 @@ class _Guard:
 
     def ended(self, admitted: Pass, end: _End, reason: str, is_repeated: bool) -> None:
         """Note the *end* of a call, and what it was like."""
-        circuit, now = self._circuit, anyio.current_time()
+        circuit, now = self._circuit, _now()
         before = circuit.open_until
+        if end is _ANSWERED and before is None:  # nearly always
+            circuit.answered(admitted, now)
+            return
         match end:
             case _End.ANSWERED:
                 circuit.answered(admitted, now)
@@ -201,17 +206,17 @@ class _Guard:
             self._changed.notify()
 
     def server_is_back(self) -> None:
-        now = anyio.current_time()
+        now = _now()
         if self._circuit.state(now) is CircuitState.OPEN:
             self._circuit.server_is_back(now)
             self._report(CircuitState.HALF_OPEN)
 
     def _report(self, state: CircuitState) -> None:
-        now, until = anyio.current_time(), self._circuit.open_until
+        now, until = _now(), self._circuit.open_until
         self._on_change(CircuitChanged(self._key, self._tool, state, now, until, self._reason))
 
     def _refusal(self) -> CircuitOpen:
-        left_s = (self._circuit.open_until or 0.0) - anyio.current_time()
+        left_s = (self._circuit.open_until or 0.0) - _now()
         name = shown(self._key) + (f":{self._tool}" if self._tool else "")
         if left_s <= 0:
             message = f"{name} gets one call at a time until one succeeds, and another is under way"
@@ -223,6 +228,11 @@ class _Guard:
             hint=f"Try again in {left_s:.1f} s, or do without it.",
             retry_after_s=round(left_s, 1),
         )
+
+
+def _now() -> float:
+    """Return the time as `anyio.current_time` does, without its lookups at each call."""
+    return asyncio.get_running_loop().time()
 
 
 def _end_of(error: CallError) -> _End:
