@@ -19,11 +19,13 @@ from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_acces
 from ..core.scheduling.earlier_items import EarlierItems
 from ..core.scheduling.locating import PROMPT_S
 from ..core.scheduling.run import Run
-from ..core.tools.catalog import Catalog, digest_of
+from ..core.tools.catalog import Catalog
+from ..core.tools.catalog import digest_of as digest_of_tools
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.values.principal import Principal
 from ..core.values.problems import Fix, Op, Problem
+from ..core.values.strict import JsonObject
 from ..errors import InvalidDag, UnknownRun
 from .checking import Checking, names_of_tools
 from .engine import NO_SUCH_RUN, Engine
@@ -54,21 +56,25 @@ class Prepared(NamedTuple):
     def beginning(self, run: Run, durable: Durable, origin: str) -> Beginning:
         """Return the first row of *run* in the history."""
         began = time.time() if run.began is None else run.began
-        timeout_s = run.limits.timeout_s
+        timeout_s, dag = run.limits.timeout_s, run.plan.dag
+        sent = document_of_dag(self.sent)
+        document: JsonObject = {
+            "sent": sent,
+            "line": [*self.line, run.id],
+            "record": record_of(run, run.started_at).document(with_dag=False),
+        }
+        if dag is not self.sent:
+            document["dag"] = document_of_dag(dag)
         return Beginning(
             run.id,
             began,
-            {
-                "sent": self.sent.model_dump(mode="json", by_alias=True, exclude_unset=True),
-                "line": [*self.line, run.id],
-                "record": record_of(run, run.started_at).document(),
-            },
+            document,
             durable=Durable(self.plan.dag.durable or durable),
             principal=run.principal,
             client=run.client,
             desk=origin,
             name=self.plan.dag.name,
-            document_digest=digest_of_document(self.sent),
+            document_digest=digest_of(sent),
             catalog_digest=run.digest,
             deadline=None if timeout_s is None else began + timeout_s,
         )
@@ -115,7 +121,7 @@ class Preparing:
         if dag.resume_from is None:
             if dag.again or not (ids := await self._engine.interrupted(principal, AGAIN_S)):
                 return None
-            run_id = ids.get(digest_of_document(dag))
+            run_id = ids.get(digest_of(document_of_dag(dag)))
             return None if run_id is None else await self._engine.recall(run_id, principal)
         chain = await self._engine.chain(dag.resume_from, principal)
         if chain is None or dag.tasks or dag.in_doubt:
@@ -140,7 +146,7 @@ class Preparing:
             )
         if (reason := head.why_final) is not None:
             raise InvalidDag([Problem("resume_from", "history_lost", reason)], reading.notes)
-        if dag.tasks and digest_of_document(dag) != head.document_digest:
+        if dag.tasks and digest_of(document_of_dag(dag)) != head.document_digest:
             raise InvalidDag([_first_as_it_was(head.id)], reading.notes)
         if head.desk != self._origin:
             raise InvalidDag([_other_settings(head.id, head.desk)], reading.notes)
@@ -151,7 +157,7 @@ class Preparing:
         earlier = None if before is None else await self._record(sent, before, principal)
         prepared = await self._laid_out(sent, earlier, chain)
         tools = [task.tool for task in prepared.plan.all_tasks() if task.makes_calls]
-        if digest_of(tools) != head.catalog_digest:
+        if digest_of_tools(tools) != head.catalog_digest:
             raise InvalidDag([_plan_changed(head.id)], reading.notes)
         left_s = None if head.deadline is None else max(head.deadline - time.time(), LEAST_LEFT_S)
         line = chain.head.document["line"]
@@ -204,13 +210,17 @@ class Preparing:
         return found is not None and self._policy.of(found).may_repeat
 
 
-def digest_of_document(dag: Dag) -> str:
-    """Return a digest of what *dag* does: equal for equal documents, whatever is asked of the
+def document_of_dag(dag: Dag) -> JsonObject:
+    """Return *dag* as JSON, with the members that were sent."""
+    document: JsonObject = dag.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return document
+
+
+def digest_of(document: JsonObject) -> str:
+    """Return a digest of what a DAG does: equal for equal documents, whatever is asked of the
     answer."""
-    document = dag.model_dump(
-        mode="json", by_alias=True, exclude_unset=True, exclude=_ABOUT_THE_ANSWER
-    )
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    work = {name: value for name, value in document.items() if name not in _ABOUT_THE_ANSWER}
+    text = json.dumps(work, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

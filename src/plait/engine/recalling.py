@@ -10,11 +10,22 @@ from dataclasses import replace
 
 import anyio
 
-from ..core.history import INTERRUPTED, RUNNING, Effect, History, KeptCall, Kind, RunQuery, Settled
+from ..core.history import (
+    INTERRUPTED,
+    RUNNING,
+    Effect,
+    History,
+    KeptCall,
+    KeptRun,
+    Kind,
+    RunQuery,
+    Settled,
+)
 from ..core.ports import RunStore
 from ..core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord
 from ..core.scheduling.events import Failure, Status
 from ..core.values.principal import ANYONE, Principal
+from ..core.values.strict import Json
 
 LOOK_S = 0.25
 """Pause between two looks at a run of another process that is awaited."""
@@ -43,7 +54,7 @@ class Recalling:
         if kept is None or kept.entry.kind is Kind.CALL:
             return
         if kept.record is not None:
-            record = RunRecord.from_document(kept.record)
+            record = kept_record(kept, kept.record)
             outputs = {
                 id: output
                 for id, task in record.tasks.items()
@@ -63,7 +74,7 @@ class Recalling:
             outputs.pop(one.task, None)
             if one.output is not None:
                 outputs[one.task] = one.output
-        begun = RunRecord.from_document(kept.document["record"])
+        begun = kept_record(kept, kept.document["record"])
         is_interrupted = kept.entry.status == INTERRUPTED
         record = record_so_far(begun, calls, settled, is_interrupted=is_interrupted)
         self._runs.put(record, outputs)
@@ -99,6 +110,13 @@ class Recalling:
             found = {run.document_digest: run.id for run in reversed(runs)}
             self._interrupted = {principal: (now, found)}
         return found
+
+
+def kept_record(kept: KeptRun, record: Json) -> RunRecord:
+    """Return the *record* of the run *kept*, which the history keeps without the DAG."""
+    assert isinstance(record, dict)
+    dag = kept.document.get("dag", kept.document["sent"])
+    return RunRecord.from_document({**record, "dag": dag})
 
 
 def record_so_far(

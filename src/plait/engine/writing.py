@@ -265,7 +265,9 @@ class Writing:
         calls = sum(task.attempts for task in record.tasks.values())
         failed = sum(task.status.is_final and not task.is_well for task in record.tasks.values())
         at = record.elapsed_s
-        self.log.put(Ending(at, record.status.value, record.document(), calls, failed))
+        self.log.put(
+            Ending(at, record.status.value, record.document(with_dag=False), calls, failed)
+        )
 
     def end_call(self, status: str, now: float) -> None:
         """Write the end of a call by name."""

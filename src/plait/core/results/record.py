@@ -225,10 +225,14 @@ class RunRecord:
         counts = Counter([task.status for task in self.tasks.values()])
         return {status.value: count for status, count in counts.items()}
 
-    def document(self) -> JsonObject:
+    def document(self, *, with_dag: bool = True) -> JsonObject:
         """Return the record as JSON, without members that have their default."""
         document: JsonObject = _records().dump_python(
-            self, mode="json", by_alias=True, exclude_defaults=True
+            self,
+            mode="json",
+            by_alias=True,
+            exclude_defaults=True,
+            exclude=None if with_dag else {"dag"},
         )
         return document
 
