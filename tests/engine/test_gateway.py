@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
+from .dying import World, task
 
 pytestmark = pytest.mark.virtual_time
 
@@ -425,3 +427,19 @@ async def test_a_principal_with_too_much_under_way_is_refused_and_no_other(
         await gateway.submit(document, Other())
         await gateway.wait(first.run_id)
         await gateway.submit(document)
+
+
+async def test_a_gateway_goes_on_by_itself_with_interrupted_runs_without_doubt():
+    world = World()
+    world.hangs = {("read", 1), ("write", 2), ("put", 3)}
+    safe = await world.interrupted({"tasks": [task("a", "write", 0), task("b", "read", 1)]})
+    await world.interrupted({"tasks": [task("a", "write", 2)]})
+    world.hangs = {("put", 3)}
+    await world.interrupted({"tasks": [task("a", "put", 3)]})
+    async with world.gateway() as (gateway, _):
+        [begun] = await gateway.go_on_with_interrupted()
+        result = await gateway.wait(begun)
+        assert (result.status, begun != safe) == (RunStatus.SUCCESS, True)
+        assert await gateway.go_on_with_interrupted() == []
+    assert world.writes == Counter([0, 2])
+    assert world.log.count(("put", 3)) == 1

@@ -117,6 +117,8 @@ async def _serving(
     ):
         if reloading is not None:
             tasks.start_soon(reloading.follow, config, gateway.reload)
+        if config.history.resume == "safe":
+            tasks.start_soon(gateway.go_on_with_interrupted)
         yield gateway
         tasks.cancel_scope.cancel()
 

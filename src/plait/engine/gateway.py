@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import anyio
 
-from ..core.history import Durable, History
+from ..core.history import INTERRUPTED, Durable, History, Kind, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
@@ -34,12 +35,14 @@ from .checking import Checking
 from .engine import STOP_S, Engine
 from .lookups import AS_WRITTEN
 from .preparing import Preparing
-from .writing import Writing, begin, new_id
+from .writing import Writing, begin, has_doubt, new_id
 
 if (
     TYPE_CHECKING
 ):  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
     from ..core.tools.search import SearchIndex, SearchResult
+
+log = logging.getLogger(__name__)
 
 LONGEST_START_S = 35.0
 """Seconds that a DAG waits for servers that are still being connected to."""
@@ -270,6 +273,26 @@ class Gateway:
             writing = begun
         self.engine.submit(run, caller, writing)
         return Submitted(run.id, plan.dag, plan.notes)
+
+    async def go_on_with_interrupted(self) -> list[str]:
+        """Go on with the interrupted runs of the user that began with these settings and have
+        nothing in doubt; gives the ids of the runs that go on from them."""
+        if (history := self.engine.history) is None:
+            return []
+        begun: list[str] = []
+        query = RunQuery(MAX_LIVE_RUNS, USER, Kind.DAG, INTERRUPTED)
+        for entry in reversed(await history.runs(query)):
+            chain = await history.chain(entry.id, USER) if entry.desk == self.origin else None
+            if chain is None or chain.head.entry.id != entry.id or has_doubt(chain):
+                continue
+            try:
+                submitted = await self.submit({"tasks": [], "resume_from": entry.id})
+            except InvalidDag as error:
+                log.warning("run.not_resumed", extra={"run": entry.id, "error": str(error)})
+            else:
+                log.info("run.resumed", extra={"run": submitted.run_id, "from": entry.id})
+                begun.append(submitted.run_id)
+        return begun
 
     def _check_share(self, principal: Principal, tasks: int) -> None:
         """Raise `InvalidDag` if *principal* has so much under way that others would suffer."""

@@ -131,6 +131,13 @@ class Earlier:
         return kept if kept is not None and kept.run in self._line else None
 
 
+def has_doubt(chain: Chain) -> bool:
+    """Whether a call of *chain*, idempotent or not, may have been sent and has no answer."""
+    return chain.has_restarted or any(
+        call.ended is None and call.effect is not Effect.READ for call in chain.calls.values()
+    )
+
+
 async def begin(
     history: Journal,
     beginning: Beginning,

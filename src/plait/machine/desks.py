@@ -118,6 +118,8 @@ class Desk:
         log_notes(self.config)
         async with self.gateway, anyio.create_task_group() as tasks:
             tasks.start_soon(reloading.follow, self.config, self._change)
+            if self.config.history.resume == "safe":
+                tasks.start_soon(self.gateway.go_on_with_interrupted)
             self.opened.set()
             await self._closing.wait()
             tasks.cancel_scope.cancel()
