@@ -8,10 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.history import RunQuery, TakenOver
+from plait.core.history import CallKey, Effect, Kind, RunQuery, TakenOver
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
-from plait.engine.gateway import Gateway
+from plait.engine.gateway import Gateway, GatewayLimits
+from plait.engine.writing import Kept
+from plait.errors import InvalidDag
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 
@@ -192,3 +194,82 @@ async def test_a_run_that_is_taken_over_for_a_caller_who_leaves_meanwhile_has_an
         statuses = {run.id: run.status for run in await history.runs(RunQuery())}
     assert statuses.pop(run_id) == "interrupted"
     assert [*statuses.values()] == ["cancelled"]
+
+
+async def test_a_run_that_could_not_be_written_says_so_and_nothing_goes_on_from_it():
+    world = World()
+    world.hangs = {("read", 1), ("write", 2)}
+    after = {"depends_on": ["one"], "trigger_rule": "all_done"}
+    async with world.gateway() as (gateway, history):
+        tasks = [task("one", "read", 1, timeout_s=2), task("two", "write", 2, **after)]
+        submitted = await gateway.submit({"tasks": tasks})
+        await gateway.wait(submitted.run_id, 1)
+        history.trouble = "the disk is full"
+        result = await gateway.wait(submitted.run_id, 2)
+        assert result.document()["history_lost"] is True
+        history.trouble = None
+        history.die()
+    with pytest.raises(InvalidDag, match="not all that it did was written"):
+        await world.gone_on(submitted.run_id)
+    assert world.writes == Counter([2])
+
+
+async def test_a_run_for_power_cuts_is_refused_before_anything_is_sent_where_it_cannot_be_written():
+    world = World()
+    async with world.gateway() as (gateway, history):
+        history.trouble = "the disk is full"
+        with pytest.raises(InvalidDag, match="the disk is full") as caught:
+            await gateway.execute({"tasks": [task("one", "write", 1)], "durable": "power"})
+        assert caught.value.problems[0].code == "history_unavailable"
+        result = await gateway.execute({"tasks": [task("one", "write", 2)]})
+    assert (result.status, world.log) == (RunStatus.SUCCESS, [("write", 2)])
+
+
+async def test_without_values_the_history_has_neither_arguments_nor_outputs():
+    world = World()
+    history = MemoryHistory(world.shelf)
+    limits = GatewayLimits(kept=Kept.WITHOUT_VALUES)
+    servers = world.servers
+    async with Gateway(servers, servers, InMemoryRuns(), history=history, limits=limits) as gateway:
+        tasks = [task("one", "write", "secret"), {"id": "two", "value": {"of": "$OUTPUT[one].n"}}]
+        result = await gateway.execute({"tasks": tasks, "return": ["*"]})
+    assert "secret" in str(result.outputs)
+    kept = await history.run(result.run_id)
+    assert kept is not None
+    assert "secret" not in str(kept)
+    assert "secret" not in str(await history.calls(result.run_id, values=True))
+    assert "secret" not in str(await history.settled(result.run_id))
+    async with world.gateway() as (gateway, _):
+        later = await gateway.wait(result.run_id)
+    assert (later.status, later.outputs) == (RunStatus.SUCCESS, {})
+
+
+async def test_a_desk_without_history_writes_nothing():
+    world = World()
+    history = MemoryHistory(world.shelf)
+    limits = GatewayLimits(kept=Kept.NOT)
+    servers = world.servers
+    async with Gateway(servers, servers, InMemoryRuns(), history=history, limits=limits) as gateway:
+        await gateway.execute({"tasks": [task("one", "write", 1)]})
+        await gateway.call("s", "write", {"name": "write", "arguments": {"n": 2}})
+    assert world.shelf.runs == {}
+
+
+async def test_a_call_by_name_is_an_entry_of_its_own():
+    world = World()
+    async with world.gateway() as (gateway, history):
+        await gateway.call("s", "write", {"name": "write", "arguments": {"n": 1}})
+        await gateway.call("s", "fail", {"name": "fail", "arguments": {"n": 2}})
+        entries = await history.runs(RunQuery(kind=Kind.CALL))
+        assert [(entry.name, entry.status) for entry in entries] == [
+            ("s:fail", "failed"),
+            ("s:write", "success"),
+        ]
+        [call] = await history.calls(entries[1].id, values=True)
+        assert (call.key, call.effect, call.arguments) == (
+            CallKey("s:write"),
+            Effect.WRITE,
+            {"n": 1},
+        )
+        assert call.output is not None
+        assert call.sent_at is not None

@@ -22,6 +22,7 @@ from ..core.scheduling.rates import Rate
 from ..core.tools.policy import Policy, Rule
 from ..core.tools.server_notices import SettingsReloaded
 from ..engine import gateway as verbs
+from ..engine.writing import Kept
 from .parts import Parts
 
 if TYPE_CHECKING:
@@ -261,6 +262,12 @@ def _resolver(config: Config, parts: Parts) -> ResourceResolver | None:
     return parts.resources if config.gateway.detect_conflicts else None
 
 
+def _kept(config: Config) -> Kept:
+    if not config.history.enabled:
+        return Kept.NOT
+    return Kept.WHOLE if config.history.outputs else Kept.WITHOUT_VALUES
+
+
 def _limits(config: Config, parts: Parts) -> verbs.GatewayLimits:
     settings, limits, keys = config.gateway, config.gateway.limits, parts.keys(config)
     servers = tuple(
@@ -283,5 +290,5 @@ def _limits(config: Config, parts: Parts) -> verbs.GatewayLimits:
         max_run_bytes=limits.max_run_bytes,
         max_calls=limits.max_calls,
         durable=Durable(config.history.durable),
-        keeps_history=config.history.enabled,
+        kept=_kept(config),
     )

@@ -26,7 +26,7 @@ from ..core.tools.output import Output, tool_error
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidOutput
 from .running_call import RunningCall, internal_error, out_of_time
-from .writing import Writing, effect_of, new_id
+from .writing import Kept, Writing, effect_of, new_id
 
 
 class DirectCalls:
@@ -60,14 +60,14 @@ class DirectCalls:
         self._admissions[key].grant(error)
 
     async def call(
-        self, request: CallRequested, params: JsonObject, caller: Caller, *, is_kept: bool = True
+        self, request: CallRequested, params: JsonObject, caller: Caller, kept: Kept = Kept.WHOLE
     ) -> JsonObject:
-        """Make the call: send *params* for *caller*. Returns the server's result unchanged. If it
-        *is_kept*, it is written to the history, and where it changes something the result is there
+        """Make the call: send *params* for *caller*. Returns the server's result unchanged. It is
+        written to the history as *kept* says; where it changes something, the result is there
         before it is returned. Raises `CallError`."""
         key, tool = request.key, request.tool
         end: Event = Aborted(key)
-        writing = self._begin(request, caller) if is_kept and self.history is not None else None
+        writing = self._begin(request, caller, kept)
         try:
             with anyio.CancelScope(deadline=self._now() + request.timeout_s) as scope:
                 running = RunningCall(key, caller, scope, self._feed, self._notify, writing)
@@ -109,9 +109,10 @@ class DirectCalls:
                 self._write_end(writing, end)
             self._feed(end)
 
-    def _begin(self, request: CallRequested, caller: Caller) -> Writing:
-        """Write that a call begins."""
-        assert self.history is not None
+    def _begin(self, request: CallRequested, caller: Caller, kept: Kept) -> Writing | None:
+        """Write that a call begins, if it is kept."""
+        if self.history is None or kept is Kept.NOT:
+            return None
         beginning = Beginning(
             new_id("c_"),
             time.time(),
@@ -120,6 +121,7 @@ class DirectCalls:
             principal=caller.principal,
             client=caller.connection,
             name=request.tool.full_name,
+            keeps_values=kept is Kept.WHOLE,
         )
         return Writing(self.history.begin(beginning), self._now())
 

@@ -8,6 +8,7 @@ found by its id whoever began it, if its principal is the same.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -64,6 +65,8 @@ class _LiveRun:
         """Make the record of the run as it is now."""
         if self._record is None or not self._record.is_done:
             self._record = record_of(self.run, anyio.current_time(), self._record)
+        if self.writing is not None and self.writing.log.is_lost:
+            self._record = replace(self._record, history_lost=True)
         return self._record
 
     def output(self, task: str) -> Output | None:
@@ -199,9 +202,8 @@ class Engine:
             return self.result(run_id, principal)
         with anyio.move_on_after(seconds):
             await live.finished.wait()
-        result = result_of(live.record(), live.output)
         await live.committed()
-        return result
+        return result_of(live.record(), live.output)
 
     async def follow(self, run_id: str, principal: Principal) -> AsyncIterator[Progress]:
         """Report the progress of the run: at once, then as tasks settle (at most ten times a

@@ -35,7 +35,7 @@ from .checking import Checking
 from .engine import STOP_S, Engine
 from .lookups import AS_WRITTEN
 from .preparing import Preparing
-from .writing import Writing, begin, has_doubt, new_id
+from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
     TYPE_CHECKING
@@ -66,7 +66,7 @@ class GatewayLimits:
     max_run_bytes: int = 256 * 2**20
     max_calls: int = MAX_CALLS
     durable: Durable = Durable.PROCESS
-    keeps_history: bool = True
+    kept: Kept = Kept.WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +173,7 @@ class Gateway:
             params,
             caller.connection or caller.principal,
         )
-        is_kept = self._limits.keeps_history
-        return await self.engine.direct_calls.call(request, params, caller, is_kept=is_kept)
+        return await self.engine.direct_calls.call(request, params, caller, self._limits.kept)
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the pattern of the policy that denies a tool; None if it is allowed."""
@@ -263,14 +262,19 @@ class Gateway:
         )
         writing: Writing | None = None
         history = self.engine.history
-        if history is not None and self._limits.keeps_history:
-            beginning = prepared.beginning(run, self._limits.durable, self.origin)
+        kept = self._limits.kept
+        if history is not None and kept is not Kept.NOT:
+            beginning = prepared.beginning(
+                run, self._limits.durable, self.origin, keeps_values=kept is Kept.WHOLE
+            )
             says = cast("dict[str, Json]", reading.dag.in_doubt or {})
             begun = await begin(history, beginning, prepared.chain, prepared.line, says)
             if isinstance(begun, str):  # another caller was faster
                 record = await self.engine.recall(begun, caller.principal)
                 return Submitted(record.id, record.dag, record.notes)
             writing = begun
+            if beginning.durable is Durable.POWER and not await begun.log.committed():
+                raise InvalidDag([_unwritten(history.trouble)])
         self.engine.submit(run, caller, writing)
         return Submitted(run.id, plan.dag, plan.notes)
 
@@ -413,3 +417,12 @@ class Gateway:
         if self._index is not None:
             self._index[1].close()
         self._index = None
+
+
+def _unwritten(trouble: str | None) -> Problem:
+    return Problem(
+        "durable",
+        "history_unavailable",
+        f"The run is to survive a power cut, and it cannot be written: {trouble or 'no time'}.",
+        'Send it again later, or with durable: "process".',
+    )

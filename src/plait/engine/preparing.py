@@ -53,7 +53,9 @@ class Prepared(NamedTuple):
     left_s: float | None = None
     """The time that is left of its `timeout_s`, if some has passed."""
 
-    def beginning(self, run: Run, durable: Durable, origin: str) -> Beginning:
+    def beginning(
+        self, run: Run, durable: Durable, origin: str, *, keeps_values: bool
+    ) -> Beginning:
         """Return the first row of *run* in the history."""
         began = time.time() if run.began is None else run.began
         timeout_s, dag = run.limits.timeout_s, run.plan.dag
@@ -65,6 +67,9 @@ class Prepared(NamedTuple):
         }
         if dag is not self.sent:
             document["dag"] = document_of_dag(dag)
+        if not keeps_values:
+            for name in document.keys() & {"sent", "dag"}:
+                document[name] = _without_values(dag)
         return Beginning(
             run.id,
             began,
@@ -77,6 +82,7 @@ class Prepared(NamedTuple):
             document_digest=digest_of(sent),
             catalog_digest=run.digest,
             deadline=None if timeout_s is None else began + timeout_s,
+            keeps_values=keeps_values,
         )
 
 
@@ -222,6 +228,18 @@ def digest_of(document: JsonObject) -> str:
     work = {name: value for name, value in document.items() if name not in _ABOUT_THE_ANSWER}
     text = json.dumps(work, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _without_values(dag: Dag) -> JsonObject:
+    """Return the tasks of *dag* by id and tool alone."""
+    return {
+        "tasks": [
+            {"id": task.id, "value": None}
+            if task.tool is None
+            else {"id": task.id, "tool": task.tool}
+            for task in dag.tasks
+        ]
+    }
 
 
 def _first_as_it_was(run_id: str) -> Problem:

@@ -12,6 +12,7 @@ import base64
 import math
 import secrets
 from collections.abc import Collection, Mapping
+from enum import Enum, auto
 from typing import TypeAlias
 
 import anyio
@@ -54,6 +55,15 @@ from ..core.tools.policy import ToolPolicy
 from ..core.values.problems import Problem
 from ..core.values.strict import Json
 from ..errors import CallError, HistoryLost, InDoubt, InvalidDag, InvalidOutput, error_class
+
+
+class Kept(Enum):
+    """The part of a run or call that the history keeps."""
+
+    NOT = auto()
+    WITHOUT_VALUES = auto()
+    WHOLE = auto()
+
 
 CANCELLED = "cancelled"
 """The kind of the event that a run was cancelled."""

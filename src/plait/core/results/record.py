@@ -205,6 +205,8 @@ class RunRecord:
     drawn."""
     inner: tuple[InnerRecord, ...] = ()
     """The tasks in groups."""
+    history_lost: bool = False
+    """Whether not all of it could be written in time: no run can go on from it."""
 
     @property
     def is_done(self) -> bool:

@@ -225,6 +225,8 @@ class RunResult:
         document["outputs"] = dict(self.outputs)
         document["truncated"] = []
         document["notes"] = list(self.notes)
+        if self.record.history_lost:
+            document["history_lost"] = True
         if detail == "concise" and self.status is RunStatus.RUNNING:
             return {**document, "metrics": {"counts": dict(self.metrics.counts)}}
         metrics = self.metrics.document(detail)
