@@ -446,4 +446,4 @@ async def test_a_server_that_two_desks_write_in_other_words_is_one_for_both(
             await until(lambda: notes.starts == 2)
     first, again = notes.opened
     assert (again.command, again.cwd, again.env) == (first.command, first.cwd, first.env)
-    assert again.timeout_s == 7
+    assert again.timeout_s is None  # the desk whose calls may take 7 s has left
