@@ -252,3 +252,16 @@ async def test_whether_a_lost_call_may_be_sent_again_depends_on_its_tool(
     with pytest.raises(ConnectionLost) as lost:
         await call_tool("s", session, a_call("s:do", policy=ToolPolicy(may_repeat=may_repeat)))
     assert lost.value.hint == hint
+
+
+@pytest.mark.parametrize(("hints", "is_sent"), [({}, True), ({"readOnlyHint": True}, False)])
+async def test_a_call_that_may_change_something_carries_its_key(
+    hints: dict[str, Any], is_sent: bool
+):
+    class Keyed(FakeCaller):
+        idempotency_key = "k"
+
+    session: Any = Session(lambda _: DONE)
+    await call_tool("s", session, a_call(tool("s:do", **hints), {"x": 1}, Keyed()))
+    [params] = session.sent
+    assert params.get("_meta") == ({"plait/idempotencyKey": "k"} if is_sent else None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from plait.core.ports import Caller
 from plait.core.results.result import RunResult
 from plait.engine.gateway import Gateway
 from plait.stores.history.memory import MemoryHistory, Shelf
@@ -27,6 +28,8 @@ class World:
         self.log: list[tuple[str, Any]] = []
         self.hangs: set[tuple[str, Any]] = set()
         """The calls that are never answered."""
+        self.keys: list[tuple[Any, str | None]] = []
+        """The `n` of each call, and its idempotency key."""
         self.failures: dict[tuple[str, Any], int] = {}
         """How often calls fail before they succeed."""
         self.add("read", readOnlyHint=True)
@@ -36,8 +39,9 @@ class World:
         self.add("fail", lambda n: text("no", is_error=True))
 
     def add(self, name: str, answer: Callable[..., Any] | None = None, **hints: Any) -> None:
-        async def called(n: Any = None, **rest: Any) -> Any:
+        async def called(caller: Caller, n: Any = None, **rest: Any) -> Any:
             self.log.append((name, n))
+            self.keys.append((n, caller.idempotency_key))
             if (name, n) in self.hangs:
                 await anyio.sleep_forever()
             if self.failures.get((name, n), 0) > 0:

@@ -273,3 +273,18 @@ async def test_a_call_by_name_is_an_entry_of_its_own():
         )
         assert call.output is not None
         assert call.sent_at is not None
+
+
+async def test_a_call_has_the_same_key_whenever_it_is_sent_and_each_call_its_own():
+    world = World()
+    world.hangs = {("put", 2)}
+    world.failures = {("put", 1): 1}
+    retries = {"max": 1, "on": ["tool_error"], "delay_s": 0.1}
+    document = {"tasks": [task("all", "put", "$ITEM", for_each=[1, 2, 2], retries=retries)]}
+    run_id = await world.interrupted(document)
+    await world.gone_on(run_id)
+    async with world.gateway() as (gateway, _):
+        await gateway.call("s", "put", {"name": "put", "arguments": {"n": 3}})
+    by_n = {n: [key for of, key in world.keys if of == n] for n in (1, 2, 3)}
+    assert [(len(keys), len(set(keys))) for keys in by_n.values()] == [(2, 1), (4, 2), (1, 1)]
+    assert by_n[3] == [None]

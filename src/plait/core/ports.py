@@ -163,6 +163,12 @@ class Caller(Protocol):
         waited for, and goes on from "… was not sent in 5 s: "."""
         return
 
+    @property
+    def idempotency_key(self) -> str | None:
+        """The same text for every time that one call of a run is sent, under `retries` and by runs
+        that go on from another. None for a call that belongs to no run."""
+        return None
+
     async def leave(self) -> None:
         """Wait until the request may be sent, now that its server is reached: one that changes
         something is sent only once its start is written. Raises `CallError` if it may not be

@@ -15,6 +15,8 @@ from .server_requests.naming import with_named_questions
 from .session import ProtocolSession
 from .transports.faults import SAFE_TO_REPEAT, lost, translated
 
+IDEMPOTENCY_KEY = "plait/idempotencyKey"
+"""The member of `_meta` by which a server can know a call that is sent again."""
 MOST_ROUNDS = 10
 """Most times that one request is sent again with answers to input requests."""
 MOST_QUESTIONS = 32
@@ -30,6 +32,8 @@ async def call_tool(server: str, session: ProtocolSession, call: ToolCall) -> Js
     params = call.params
     if params is None:
         params = {"name": call.tool.name, "arguments": call.arguments}
+        if not call.tool.is_read_only and (key := call.caller.idempotency_key) is not None:
+            params["_meta"] = {IDEMPOTENCY_KEY: key}
     name = call.tool.full_name
     try:
         result = await request_answered(server, session, call.caller, name, "tools/call", params)

@@ -259,6 +259,7 @@ class Runner:
             self._feed,
             self._notify,
             self._writing.get(key.run),
+            call.round,
         )
         id = CallId(*key[:3], call.attempt, key.at, call.round)
         try:

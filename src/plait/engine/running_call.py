@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 
 import anyio
 
@@ -37,6 +38,7 @@ class RunningCall(Caller):
         "_left_s",
         "_notify",
         "_pauses",
+        "_round",
         "_scope",
         "_writing",
         "client",
@@ -54,7 +56,9 @@ class RunningCall(Caller):
         feed: Callable[[Event], None],
         notify: Callable[[Notice], None],
         writing: Writing | None = None,
+        round: int = 0,
     ) -> None:
+        self._round = round
         self._key = key
         self._writing = writing
         self._caller = caller
@@ -139,6 +143,15 @@ class RunningCall(Caller):
 
     def not_sent(self, reason: str, /) -> None:
         self.unsent_reason = reason
+
+    @property
+    def idempotency_key(self) -> str | None:
+        key = self._key
+        if not key.run:
+            return None
+        root = key.run if self._writing is None else self._writing.log.root
+        named = repr((root, key.task, key.at, key.item, self._round))
+        return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     async def leave(self) -> None:
         if self._writing is not None:
