@@ -75,3 +75,20 @@ async def test_a_run_that_was_repaired_goes_on_with_its_own_document():
     assert result.status is RunStatus.SUCCESS
     assert result.outputs["three"] == {"n": 3}
     assert world.writes == Counter([1, 2])
+
+
+async def test_a_run_that_was_repaired_by_the_name_of_its_first_one_takes_over_what_the_last_did():
+    world = World()
+    world.hangs = {("read", 1), ("write", 2)}
+    tasks = [
+        task("one", "read", 1),
+        task("then", "write", "$OUTPUT[one].n"),
+        task("two", "write", 2),
+    ]
+    first = await world.interrupted({"tasks": tasks})
+    await world.gone_on(first)
+    world.hangs = {("read", 3)}
+    await world.interrupted({"tasks": [task("two", "read", 3)], "resume_from": first})
+    result = await world.gone_on(first)
+    assert result.status is RunStatus.SUCCESS
+    assert world.writes == Counter([2, 1])

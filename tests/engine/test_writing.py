@@ -288,3 +288,29 @@ async def test_a_call_has_the_same_key_whenever_it_is_sent_and_each_call_its_own
     by_n = {n: [key for of, key in world.keys if of == n] for n in (1, 2, 3)}
     assert [(len(keys), len(set(keys))) for keys in by_n.values()] == [(2, 1), (4, 2), (1, 1)]
     assert by_n[3] == [None]
+
+
+async def test_a_word_about_a_call_in_doubt_can_be_said_when_the_run_has_ended():
+    world = World()
+    world.hangs = {("write", 1)}
+    tasks = [task("one", "write", 1), task("two", "write", "$OUTPUT[one].n"), task("three", "put")]
+    run_id = await world.interrupted({"tasks": tasks, "return": ["two"]})
+    ended = await world.gone_on(run_id)
+    assert ended.status is RunStatus.PARTIAL
+    result = await world.gone_on(ended.run_id, in_doubt={"one": {"done": {"n": 7}}})
+    assert (result.status, result.outputs) == (RunStatus.SUCCESS, {"two": {"n": 7}})
+    assert world.log == [("write", 1), ("put", None), ("write", 7)]
+    again = await world.gone_on(run_id, in_doubt={"one": "retry"})
+    assert again.run_id == result.run_id
+
+
+async def test_a_word_about_all_calls_holds_where_an_older_one_about_the_task_is_used_up():
+    world = World()
+    document = {"tasks": [task("one", "write", 1)]}
+    world.hangs = {("write", 1)}
+    run_id = await world.interrupted(document)
+    for says in ({"one": "retry"}, {"*": "retry"}):
+        world.hangs = {("write", 1)}
+        await world.interrupted({"tasks": [], "resume_from": run_id, "in_doubt": says})
+    result = await world.gone_on(run_id, in_doubt={"*": {"done": {"n": 3}}})
+    assert (result.outputs, world.writes) == ({"one": {"n": 3}}, Counter({1: 3}))

@@ -7,10 +7,11 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from ..core.history import INTERRUPTED, Beginning, Chain, Durable
+from ..core.history import INTERRUPTED, RUNNING, SAID, Beginning, Chain, Durable, Effect
 from ..core.language.dag import Dag
 from ..core.language.reader import Reading, read_dag
 from ..core.planning.plan import Plan, TakenOver
@@ -130,7 +131,7 @@ class Preparing:
             run_id = ids.get(digest_of(document_of_dag(dag)))
             return None if run_id is None else await self._engine.recall(run_id, principal)
         chain = await self._engine.chain(dag.resume_from, principal)
-        if chain is None or dag.tasks or dag.in_doubt:
+        if chain is None or dag.tasks or (dag.in_doubt and _is_in_doubt(chain)):
             return None
         head = chain.head.entry
         return None if head.status == INTERRUPTED else await self._engine.recall(head.id, principal)
@@ -146,9 +147,11 @@ class Preparing:
                 reading, await self._record(reading, dag.resume_from, principal)
             )
         head = chain.head.entry
-        if head.status != INTERRUPTED:
+        is_decided = not dag.tasks and head.status != RUNNING and _is_in_doubt(chain)
+        if head.status != INTERRUPTED and not is_decided:
+            last = dag.model_copy(update={"resume_from": head.id})
             return await self._laid_out(
-                reading, await self._record(reading, head.id, principal), chain
+                replace(reading, dag=last), await self._record(reading, head.id, principal), chain
             )
         if (reason := head.why_final) is not None:
             raise InvalidDag([Problem("resume_from", "history_lost", reason)], reading.notes)
@@ -165,7 +168,9 @@ class Preparing:
         tools = [task.tool for task in prepared.plan.all_tasks() if task.makes_calls]
         if digest_of_tools(tools) != head.catalog_digest:
             raise InvalidDag([_plan_changed(head.id)], reading.notes)
-        left_s = None if head.deadline is None else max(head.deadline - time.time(), LEAST_LEFT_S)
+        left_s = None
+        if head.deadline is not None and head.status == INTERRUPTED:
+            left_s = max(head.deadline - time.time(), LEAST_LEFT_S)
         line = chain.head.document["line"]
         assert isinstance(line, list)
         return prepared._replace(line=tuple(map(str, line)), left_s=left_s)
@@ -240,6 +245,22 @@ def _without_values(dag: Dag) -> JsonObject:
             for task in dag.tasks
         ]
     }
+
+
+def _is_in_doubt(chain: Chain) -> bool:
+    """Whether a call may have taken effect, so that the word of the caller about it counts."""
+    done = {
+        kept.event.key.task: kept.number
+        for kept in chain.events
+        if kept.event.kind == SAID and kept.event.key is not None
+        if isinstance(kept.event.detail, str | dict) and "done" in kept.event.detail
+    }
+    return chain.has_restarted or any(
+        call.ended is None
+        and call.effect is not Effect.READ
+        and call.admitted > max(done.get(call.key.task, 0), done.get("*", 0))
+        for call in chain.calls.values()
+    )
 
 
 def _first_as_it_was(run_id: str) -> Problem:

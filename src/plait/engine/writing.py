@@ -13,6 +13,7 @@ import math
 import secrets
 from collections.abc import Collection, Mapping
 from enum import Enum, auto
+from operator import itemgetter
 from typing import TypeAlias
 
 import anyio
@@ -112,8 +113,7 @@ class Earlier:
             return None
         if kept is not None and kept.ended is not None:
             return None
-        word, said_at = self._says.get(key.task) or self._says.get("*") or (None, math.inf)
-        match word if kept is None or kept.admitted < said_at else None:
+        match self._word(key.task, kept):
             case "retry":
                 return None
             case "done":
@@ -135,6 +135,15 @@ class Earlier:
             f'in_doubt {{"{key.task}": "retry" or "done" or "skip"}}.'
         )
         return Failed(call.key, InDoubt(f"{call.tool.full_name} {why}", hint=hint))
+
+    def _word(self, task: str, kept: KeptCall | None) -> Json:
+        """Return the last word about *task* that was said after its call; None if absent."""
+        said = [
+            self._says[name]
+            for name in (task, "*")
+            if name in self._says and (kept is None or kept.admitted < self._says[name][1])
+        ]
+        return max(said, key=itemgetter(1))[0] if said else None
 
     def _of(self, key: CallKey) -> KeptCall | None:
         kept = self._chain.calls.get(key)
