@@ -11,9 +11,15 @@ def lost_result(tool: str, *, is_modern: bool) -> JsonObject:
     is_dag = tool == "execute_dag"
     text = (
         f"The gateway ended during this call of {tool or 'a tool'}. Whether it took effect is "
-        "unknown. Look at what it should have changed before you "
-        + ("run the DAG again." if is_dag else "call it again.")
+        "unknown. "
     )
+    if is_dag:
+        text += (
+            "Send the same DAG again within an hour: where the history has it, it is not run a "
+            "second time, and the answer says what was done and how to go on."
+        )
+    else:
+        text += "Look at what it should have changed before you call it again."
     result: JsonObject = {
         "content": [{"type": "text", "text": text}],
         "structuredContent": {"status": "interrupted", "sent": "unknown", "notes": [text]},
