@@ -314,3 +314,23 @@ async def test_a_word_about_all_calls_holds_where_an_older_one_about_the_task_is
         await world.interrupted({"tasks": [], "resume_from": run_id, "in_doubt": says})
     result = await world.gone_on(run_id, in_doubt={"*": {"done": {"n": 3}}})
     assert (result.outputs, world.writes) == ({"one": {"n": 3}}, Counter({1: 3}))
+
+
+async def test_a_run_that_was_cancelled_and_interrupted_then_only_cleans_up():
+    world = World()
+    world.hangs = {("write", 1), ("put", 9)}
+    after: dict[str, Any] = {"depends_on": ["one"]}
+    tasks = [
+        task("one", "write", 1),
+        task("two", "write", 2, trigger_rule="all_done", **after),
+        task("clean", "put", 9, trigger_rule="always", **after),
+    ]
+    async with world.gateway() as (gateway, history):
+        submitted = await gateway.submit({"tasks": tasks})
+        await gateway.wait(submitted.run_id, 1)
+        await gateway.cancel(submitted.run_id, seconds=1)
+        history.die()
+    world.hangs.clear()
+    result = await world.gone_on(submitted.run_id)
+    assert result.status is RunStatus.CANCELLED
+    assert world.log == [("write", 1), ("put", 9), ("put", 9)]

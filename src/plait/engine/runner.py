@@ -124,6 +124,8 @@ class Runner:
         if writing is not None:
             self._writing[run.id] = writing
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
+        if writing is not None and writing.is_cancelled:
+            self.cancel(run.id)
 
     def change_limits(self, limits: Limits, max_output_bytes: int, desk: str = NO_DESK) -> None:
         """Apply new limits of *desk*, to active runs too."""

@@ -19,6 +19,7 @@ from typing import TypeAlias
 import anyio
 
 from ..core.history import (
+    INTERRUPTED,
     SAID,
     Admission,
     Beginning,
@@ -97,6 +98,14 @@ class Earlier:
 
     def __repr__(self) -> str:
         return f"<Earlier: {len(self._chain.calls)} calls>"
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the last of the runs was cancelled before it was interrupted."""
+        head = self._chain.head.entry
+        return head.status == INTERRUPTED and any(
+            kept.run == head.id and kept.event.kind == CANCELLED for kept in self._chain.events
+        )
 
     def kept(self, call: Call, key: CallKey) -> Answer | None:
         """Return the answer that *call* had; None if it had none."""
@@ -216,6 +225,11 @@ class Writing:
 
     def __repr__(self) -> str:
         return f"<Writing of {self.log.id}: {len(self._open)} calls>"
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it goes on from a run that was cancelled: then it only cleans up."""
+        return self._earlier is not None and self._earlier.is_cancelled
 
     def admit(self, call: Call, now: float) -> Answer | None:
         """Write that *call* may start; returns the answer that it has without being sent, None if
