@@ -7,12 +7,10 @@ import re
 import pytest
 
 from plait import __version__
-from plait.cli.commands import EXITS
-from plait.cli.exits import Exit
 
 from .conftest import Plait, task
 
-COMMANDS = ("serve", "run", "plan", "explain", "tools", "call", "servers")
+COMMANDS = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history", "resume")
 WITHOUT_SETTINGS = ("ps", "stop", "restart", "trust", "completion")
 
 
@@ -25,10 +23,6 @@ def test_help_names_every_command(plait: Plait):
     ]
     assert plait("-h").stdout == result.stdout
     assert result.stdout in plait().output
-
-
-def test_the_help_names_every_exit_code():
-    assert {int(code) for code in re.findall(r"(?:: |; )(\d+) ", EXITS)} == set(Exit)
 
 
 def test_the_version_is_shown(plait: Plait):

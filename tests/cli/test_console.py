@@ -115,3 +115,15 @@ def test_no_line_of_ours_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPa
     pipe = Written(is_terminal=False)
     Stream(pipe, {}).line(words)
     assert pipe.text() == f"{words}\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_line_of_json_stays_the_same_document_and_steers_nothing(encoding: str):
+    file = Written(encoding=encoding, is_terminal=False)
+    line = json.dumps({"é": ["plain", "\x9b2J", "\u202e"]}, ensure_ascii=False) + "\n"
+    Stream(file, {}).json_line(line)
+    assert json.loads(file.text()) == json.loads(line)
+    assert "\x9b" not in file.text()
+    assert "\u202e" not in file.text()
+    Stream(file, {}).json_line('{"a": 1}\n')
+    assert file.text().endswith('\n{"a": 1}\n')

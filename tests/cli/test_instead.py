@@ -20,4 +20,5 @@ def test_a_command_of_other_programs_is_answered_with_ours(plait: Plait, name: s
     assert f'Unknown command "{name}"' in said
     assert INSTEAD[name] in said
     commands = {one.callback.__name__ for one in program.registered_commands if one.callback}
-    assert set(re.findall(r"plait ([a-z]+)", INSTEAD[name])) <= commands
+    groups = {str(one.name) for one in program.registered_groups}
+    assert set(re.findall(r"plait ([a-z]+)", INSTEAD[name])) <= commands | groups

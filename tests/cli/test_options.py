@@ -7,6 +7,9 @@ import pytest
 from .conftest import Plait
 from .test_commands import COMMANDS
 
+READS_ALONE = {"history"}
+"""Starts no gateway, so it has no log."""
+
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_and_takes_settings_and_a_level_of_the_log(
@@ -14,8 +17,10 @@ def test_every_command_has_help_and_takes_settings_and_a_level_of_the_log(
 ):
     result = plait(command, "--help")
     assert result.exit_code == 0
-    for option in ("--config", "--profile", "--isolated", "--log-level", "--debug"):
+    for option in ("--config", "--profile", "--debug"):
         assert option in result.stdout
+    for option in ("--isolated", "--log-level"):
+        assert (option in result.stdout) is (command not in READS_ALONE)
 
 
 @pytest.mark.parametrize(

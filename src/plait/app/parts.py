@@ -3,7 +3,6 @@ passes between them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -130,7 +129,7 @@ class Parts:
         """Open the history, unless all configurations do without."""
         if self._configs and not any(one.history.enabled for one in self._configs.values()):
             return None
-        from ..stores.history.opening import open_history
+        from ..stores.history.opening import open_history, runtime_folder
 
         history = await open_history(self._state_folder, runtime_folder(self._state_folder))
         if history.lease is not None:
@@ -161,12 +160,3 @@ class Parts:
                     await self._memory.save()
                 if self.engine.history is not None:
                     await self.engine.history.close()
-
-
-def runtime_folder(state_folder: Path | None) -> Path:
-    """Return the folder for notes that do not outlive the machine: the same for all gateways of a
-    user, whatever their environment."""
-    folder = Path(f"/run/user/{os.getuid()}")
-    if folder.is_dir() and os.access(folder, os.W_OK):
-        return folder / "plait"
-    return state_folder or folder

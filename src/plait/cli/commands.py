@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from .. import __version__
+from .command_line import EXITS, end, perform, session_of
+from .history_commands import history, resume
 from .instead import Commands
 from .options import (
     ConfigOption,
     DagArgument,
     DebugOption,
     Detail,
+    DetailOption,
     IsolatedOption,
     JsonOption,
     LogLevel,
@@ -24,17 +26,6 @@ from .options import (
     Shell,
     completing,
 )
-
-if TYPE_CHECKING:
-    from .orders import AnyCommand
-    from .session import Session
-
-EXITS = """\
-Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wrong; 3 the DAG was \
-refused, and nothing
-ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed \
-out; 130 it was
-interrupted; 143 it was ended by SIGTERM."""
 
 program = typer.Typer(
     cls=Commands,
@@ -105,11 +96,11 @@ def serve(
     """Serve clients, over a pipe (stdin and stdout) or HTTP."""
     from .serving import serve
 
-    session = _session(ctx, config, profile, log_level or LogLevel.INFO, debug)
+    session = session_of(ctx, config, profile, log_level or LogLevel.INFO, debug)
     session.may_ask = sys.stdin is not None and sys.stdin.isatty()  # else a client started us
     hosts, origins = tuple(allow_host or ()), tuple(allow_origin or ())
-    _end(
-        session.settle(
+    end(
+        lambda: session.settle(
             lambda: serve(
                 session,
                 http,
@@ -128,12 +119,7 @@ def run(
     ctx: typer.Context,
     dag: DagArgument,
     as_json: JsonOption = False,
-    detail: Annotated[
-        Detail,
-        typer.Option(
-            "--detail", case_sensitive=False, help="full: cut nothing, and show every task."
-        ),
-    ] = Detail.CONCISE,
+    detail: DetailOption = Detail.CONCISE,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="The first failure ends the run.")
     ] = False,
@@ -167,8 +153,8 @@ def run(
     from .orders import Run
 
     changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()))
-    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
-    _perform(session, lambda: Run(read_source(dag), changes, is_whole=detail is Detail.FULL))
+    session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
+    perform(session, lambda: Run(read_source(dag), changes, is_whole=detail is Detail.FULL))
 
 
 @program.command(epilog=EXITS)
@@ -189,8 +175,8 @@ def plan(
     from .documents import read_source
     from .orders import Plan
 
-    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
-    _perform(session, lambda: Plan(read_source(dag)))
+    session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
+    perform(session, lambda: Plan(read_source(dag)))
 
 
 @program.command(epilog=EXITS)
@@ -212,8 +198,8 @@ def explain(
     from .documents import read_source
     from .orders import Explain
 
-    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
-    _perform(session, lambda: Explain(read_source(dag)))
+    session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
+    perform(session, lambda: Explain(read_source(dag)))
 
 
 @program.command()
@@ -244,8 +230,8 @@ def tools(
     """
     from .orders import Tools
 
-    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
-    _perform(session, lambda: Tools(" ".join(words or ()), server))
+    session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
+    perform(session, lambda: Tools(" ".join(words or ()), server))
 
 
 @program.command(epilog=EXITS)
@@ -279,8 +265,8 @@ def call(
     from .calling import read_words
     from .orders import Call
 
-    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
-    _perform(session, lambda: Call(tool, tuple(read_words(arguments or ())), output))
+    session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
+    perform(session, lambda: Call(tool, tuple(read_words(arguments or ())), output))
 
 
 @program.command()
@@ -304,12 +290,16 @@ def servers(
     """
     from .orders import Servers
 
-    session = _session(ctx, config, profile, log_level, debug, as_json, isolated)
+    session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
     if of_all:
         from .machine import show_all_servers
 
-        _end(session.settle(lambda: show_all_servers(session)))
-    _perform(session, Servers)
+        end(lambda: session.settle(lambda: show_all_servers(session)))
+    perform(session, Servers)
+
+
+program.add_typer(history, name="history")
+program.command(epilog=EXITS)(resume)
 
 
 @program.command()
@@ -317,8 +307,8 @@ def ps(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = Fal
     """Show the shared gateway: its clients, servers and runs."""
     from .machine import show_gateway
 
-    session = _session(ctx, None, None, None, debug, as_json)
-    _end(session.settle(lambda: show_gateway(session)))
+    session = session_of(ctx, None, None, None, debug, as_json)
+    end(lambda: session.settle(lambda: show_gateway(session)))
 
 
 @program.command()
@@ -329,8 +319,8 @@ def stop(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = F
     """
     from .machine import end_gateway
 
-    session = _session(ctx, None, None, None, debug, as_json)
-    _end(session.settle(lambda: end_gateway(session, "stop")))
+    session = session_of(ctx, None, None, None, debug, as_json)
+    end(lambda: session.settle(lambda: end_gateway(session, "stop")))
 
 
 @program.command()
@@ -341,8 +331,8 @@ def restart(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption 
     """
     from .machine import end_gateway
 
-    session = _session(ctx, None, None, None, debug, as_json)
-    _end(session.settle(lambda: end_gateway(session, "restart")))
+    session = session_of(ctx, None, None, None, debug, as_json)
+    end(lambda: session.settle(lambda: end_gateway(session, "restart")))
 
 
 @program.command(epilog=EXITS)
@@ -357,8 +347,8 @@ def trust(
     """
     from .trusting import trust
 
-    session = _session(ctx, None, None, None, debug)
-    _end(session.settle(lambda: trust(session.console, file)))
+    session = session_of(ctx, None, None, None, debug)
+    end(lambda: session.settle(lambda: trust(session.console, file)))
 
 
 @program.command()
@@ -372,41 +362,6 @@ def completion(
     from .completion import script
 
     typer.echo(script(shell.value))
-
-
-def _session(
-    ctx: typer.Context,
-    config: Path | None,
-    profile: str | None,
-    log_level: LogLevel | None,
-    debug: bool,
-    as_json: bool = False,
-    isolated: bool = True,
-) -> Session:
-    """Return the session of a command. *ctx.obj* may be another function that opens a gateway. A
-    command that is to show its log does all by itself."""
-    from .session import Session
-
-    level = (log_level or LogLevel.ERROR).value
-    may_share = not isolated and log_level is None
-    return Session(
-        ctx.obj, config, profile, level, debug=debug, as_json=as_json, may_share=may_share
-    )
-
-
-def _perform(session: Session, read: Callable[[], AnyCommand]) -> NoReturn:
-    """Carry out the command that *read* makes of the command line."""
-    from .exits import Misused
-
-    try:
-        code = session.perform(read())
-    except Misused as error:  # shown with the usage of the command
-        raise typer.BadParameter(str(error), param_hint=error.hint) from None
-    _end(code)
-
-
-def _end(code: int) -> NoReturn:
-    raise typer.Exit(int(code))
 
 
 def _show_version(given: bool) -> None:

@@ -104,11 +104,14 @@ class Stream:
         """Write *value* as one JSON document, exactly."""
         self._write(self._erasing())
         text = json.dumps(value, ensure_ascii=not self.has_unicode, indent=2)
-        text = "".join(
-            char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1]
-            for char in text
-        )
-        self._write(f"{text}\n")
+        self._write(f"{_unsteering(text)}\n")
+
+    def json_line(self, line: str) -> None:
+        """Write *line*, a JSON document with its line break, exactly."""
+        text = _unsteering(line)
+        if not (self.has_unicode or text.isascii()):
+            text = "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
+        self._write(text)
 
     def _shown(self, piece: str | Styled) -> str:
         text = printable(piece.text if isinstance(piece, Styled) else piece, "\t")
@@ -145,6 +148,15 @@ class Console:
         first, *more = message.splitlines() or [""]
         self.err.line(Styled("error", Look.RED), f": {first}")
         self.err.lines((f"  {line}",) for line in more)
+
+
+def _unsteering(text: str) -> str:
+    """Escape in *text*, JSON, what could steer a terminal."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text
+    )
 
 
 def _wants_colours(environ: Mapping[str, str], *, is_default: bool) -> bool:

@@ -18,13 +18,22 @@ INSTEAD = {
     "doctor": "plait servers shows why a server does not start",
     "install": "docs/clients.md shows how each client starts plait serve",
     "start": "plait serve starts the gateway",
+    "runs": "plait history shows past runs",
+    "continue": "plait resume RUN goes on with an interrupted run",
     "exec": "plait run DAG runs a DAG, plait call TOOL one tool",
 }
 """The commands that people of other programs look for."""
+LAST = ("history", "resume", "ps", "stop", "restart", "trust", "completion")
+"""The commands that are listed after those that run something."""
 
 
 class Commands(TyperGroup):
     """Answers the names that other programs have for a command with ours."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        places = {name: place for place, name in enumerate(LAST, 1)}
+        return sorted(names, key=lambda name: places.get(name, 0))  # typer lists groups last
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] in INSTEAD and args[0] not in self.commands:

@@ -43,6 +43,10 @@ def completing(function: str) -> Callable[[typer.Context, str], list[str]]:
 DagArgument = Annotated[
     str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")
 ]
+DetailOption = Annotated[
+    Detail,
+    typer.Option("--detail", case_sensitive=False, help="full: cut nothing, and show every task."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,

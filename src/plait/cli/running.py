@@ -101,7 +101,7 @@ async def _ended(
             elif progress.settled >= next_count or progress.finished:
                 err.line(str(progress))
                 next_count = progress.settled + progress.total / COUNT_LINES
-    return gateway.result(run_id)
+    return await gateway.wait(run_id)  # also for the end of one that another gateway goes on with
 
 
 def _show_settled(result: RunResult, shown: set[str], err: Stream) -> None:

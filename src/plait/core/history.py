@@ -317,6 +317,8 @@ class RunQuery(NamedTuple):
     tool: str | None = None
     """A glob of the full name of a tool that they called."""
     document_digest: str | None = None
+    prefix: str = ""
+    """The beginning of their ids."""
 
 
 class Limits(NamedTuple):

@@ -411,6 +411,8 @@ async def test_runs_are_listed_by_what_is_asked_the_latest_first(world: World):
     assert await found(tool="nothing*") == []
     assert await found(document_digest="d1") == ["r_2"]
     assert await found(document_digest="d1", principal=BOB) == []
+    assert await found(prefix="r_3") == ["r_3"]
+    assert await found(prefix="R") == []
 
 
 async def test_an_interrupted_run_is_listed_as_such_and_as_failed(world: World):

@@ -372,6 +372,7 @@ def _fits(entry: RunEntry, query: RunQuery) -> bool:
         and (not query.failed or entry.status not in ("success", RUNNING))
         and (query.since is None or entry.began > query.since)
         and (query.document_digest is None or entry.document_digest == query.document_digest)
+        and entry.id.startswith(query.prefix)
     )
 
 

@@ -4,6 +4,7 @@ most a second."""
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,3 +80,12 @@ async def open_history(folder: Path | None, runtime: Path) -> History:
     history.trouble = opening.why
     log.warning("history.unusable", extra={"folder": str(folder), "error": opening.why})
     return history
+
+
+def runtime_folder(state_folder: Path | None) -> Path:
+    """Return the folder for notes that do not outlive the machine: the same for all gateways of a
+    user, whatever their environment."""
+    folder = Path(f"/run/user/{os.getuid()}")
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return folder / "plait"
+    return state_folder or folder

@@ -120,6 +120,7 @@ WHERE (:principal IS NULL OR principal = :principal)
   AND (NOT :failed OR status NOT IN ('success', 'running'))
   AND (:since IS NULL OR began > :since)
   AND (:digest IS NULL OR document_digest = :digest)
+  AND substr(id, 1, length(:prefix)) = :prefix
   AND (:tools IS NULL OR EXISTS (
     SELECT 1 FROM attempts a WHERE a.chain = listed.chain AND a.run = listed.number
       AND a.tool IN (SELECT value FROM json_each(:tools))))

@@ -52,6 +52,7 @@ class Reading:
             "failed": query.failed,
             "since": query.since,
             "digest": query.document_digest,
+            "prefix": query.prefix,
             "tools": tools,
             "limit": query.limit,
         }

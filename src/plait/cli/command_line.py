@@ -1,0 +1,58 @@
+"""The session of a command, its end, and the text on exit codes, for all command lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from .exits import Misused
+
+if TYPE_CHECKING:
+    from .options import LogLevel
+    from .orders import AnyCommand
+    from .session import Session
+
+EXITS = """\
+Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wrong; 3 the DAG was \
+refused, and nothing
+ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed \
+out; 130 it was
+interrupted; 143 it was ended by SIGTERM."""
+
+
+def session_of(
+    ctx: typer.Context,
+    config: Path | None,
+    profile: str | None,
+    log_level: LogLevel | None,
+    debug: bool,
+    as_json: bool = False,
+    isolated: bool = True,
+) -> Session:
+    """Return the session of a command. *ctx.obj* may be another function that opens a gateway. A
+    command that is to show its log does all by itself."""
+    from .session import Session
+
+    level = "error" if log_level is None else log_level.value
+    may_share = not isolated and log_level is None
+    return Session(
+        ctx.obj, config, profile, level, debug=debug, as_json=as_json, may_share=may_share
+    )
+
+
+def perform(session: Session, read: Callable[[], AnyCommand]) -> NoReturn:
+    """Carry out the command that *read* makes of the command line."""
+    end(lambda: session.perform(read()))
+
+
+def end(work: Callable[[], int]) -> NoReturn:
+    """Do *work* and end with its exit code. A wrong value is shown with the usage of the
+    command."""
+    try:
+        code = work()
+    except Misused as error:
+        raise typer.BadParameter(str(error), param_hint=error.hint) from None
+    raise typer.Exit(int(code))
