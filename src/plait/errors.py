@@ -21,6 +21,7 @@ PlaitError
     ├── LimitExceeded       the run would make more calls than its limit
     ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to the value
     ├── InDoubt             an earlier run may have sent it, and did not live to see the answer
+    ├── CallCancelled       an earlier run cancelled it: it may have taken effect
     ├── HistoryUnavailable  its start, which has to survive, could not be written: it was not sent
     └── InternalError       our fault: the message has an id to find it in the log
 
@@ -208,6 +209,13 @@ class HistoryUnavailable(CallError):
 
 class InternalError(CallError):
     code = "internal"
+
+
+class CallCancelled(CallError):
+    """A call that a run before this one cancelled: it may have taken effect, and is not sent
+    again."""
+
+    code = "cancelled"
 
 
 def error_class(code: str) -> type[CallError]:

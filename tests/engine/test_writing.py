@@ -334,3 +334,5 @@ async def test_a_run_that_was_cancelled_and_interrupted_then_only_cleans_up():
     result = await world.gone_on(submitted.run_id)
     assert result.status is RunStatus.CANCELLED
     assert world.log == [("write", 1), ("put", 9), ("put", 9)]
+    assert result.record.tasks["one"].error is not None
+    assert result.record.tasks["one"].error.code == "cancelled"
