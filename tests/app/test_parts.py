@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from plait.app import parts
 from plait.app.gateway import Gateway
 from plait.config import load_config
-from plait.config.models import ToolSettings
+from plait.config.models import GatewaySettings, HistorySettings, ToolSettings
 from plait.core.history import RunQuery
 from plait.core.ports import Caller, ToolCall
 from plait.core.scheduling.events import Notice
@@ -240,3 +241,22 @@ async def test_a_caller_that_is_cancelled_at_any_moment_leaves_nothing_behind(
             assert len(asyncio.all_tasks()) == tasks
             assert "running" not in {run.status for run in await history.runs(RunQuery())}
     assert count > 6
+
+
+async def test_the_guard_of_the_servers_keeps_the_lease_of_the_history(tmp_path: Path):
+    async with parts.Parts(GatewaySettings(), tmp_path) as made:
+        assert made.engine.history is not None
+        lease = made.engine.history.lease
+        assert lease is not None
+        assert made.connections.guard.kept_open == (lease,)
+        assert "history.db" in os.listdir(tmp_path)
+
+
+async def test_runs_of_settings_without_history_are_not_on_the_disk(config: Path, tmp_path: Path):
+    off = {"history": HistorySettings(enabled=False), "state_folder": tmp_path / "state"}
+    loaded = load_config(config).model_copy(update=off)
+    async with Gateway.from_config(loaded) as gateway:
+        await gateway.execute(
+            {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+        )
+    assert "history.db" not in os.listdir(tmp_path / "state")

@@ -17,6 +17,7 @@ from plait.downstream.eras.handshake import Era, Greeting
 from plait.downstream.session import ProtocolSession, open_session
 from plait.downstream.subscriptions import ServerSubscriptions
 from plait.downstream.transports.direct import FIRST_ID
+from plait.errors import HistoryUnavailable
 
 from ..fakes import FakeCaller
 from .scripted import ScriptedServer
@@ -253,3 +254,16 @@ async def test_a_request_that_is_cancelled_before_its_turn_says_what_it_waited_f
         assert scope.cancelled_caught
     assert [method for method, _ in made.server.received].count("tools/call") == 1
     assert (one.unsent_reason, other.unsent_reason) == (None, reason if is_first else None)
+
+
+@pytest.mark.parametrize("ask", [None, accept])
+async def test_a_request_is_sent_only_once_its_caller_lets_it_leave(ask: Ask | None):
+    class Held(FakeCaller):
+        async def leave(self) -> None:
+            assert not made.server.received
+            raise HistoryUnavailable("the disk is full")
+
+    async with opened(Era.LEGACY) as made:
+        with pytest.raises(HistoryUnavailable):
+            await made.session.request("tools/call", CALL, Held(ask))
+        assert made.server.received == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -9,14 +10,17 @@ import anyio
 import pytest
 
 from plait.core.history import CallKey, Effect, Kind, RunQuery, TakenOver
+from plait.core.ports import Caller
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.engine.writing import Kept
 from plait.errors import InvalidDag
+from plait.stores.history.log import Entry
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 
+from ..fakes import tool
 from .dying import World, task
 
 pytestmark = pytest.mark.virtual_time
@@ -285,9 +289,13 @@ async def test_a_call_has_the_same_key_whenever_it_is_sent_and_each_call_its_own
     await world.gone_on(run_id)
     async with world.gateway() as (gateway, _):
         await gateway.call("s", "put", {"name": "put", "arguments": {"n": 3}})
+        world.add("page", lambda n: {"next": n + 1 if n < 12 else None}, idempotentHint=True)
+        pages = task("pages", "page", 10, repeat={"set": {"n": "next"}})
+        assert (await gateway.execute({"tasks": [pages]})).status is RunStatus.SUCCESS
     by_n = {n: [key for of, key in world.keys if of == n] for n in (1, 2, 3)}
     assert [(len(keys), len(set(keys))) for keys in by_n.values()] == [(2, 1), (4, 2), (1, 1)]
     assert by_n[3] == [None]
+    assert len({key for of, key in world.keys if of in (10, 11, 12)}) == 3
 
 
 async def test_a_word_about_a_call_in_doubt_can_be_said_when_the_run_has_ended():
@@ -336,3 +344,71 @@ async def test_a_run_that_was_cancelled_and_interrupted_then_only_cleans_up():
     assert world.log == [("write", 1), ("put", 9), ("put", 9)]
     assert result.record.tasks["one"].error is not None
     assert result.record.tasks["one"].error.code == "cancelled"
+
+
+async def test_a_call_that_leaves_a_second_time_is_written_once():
+    world = World()
+
+    async def twice(caller: Caller, **_: object) -> dict[str, bool]:
+        await caller.leave()  # as after a connection that nothing could be sent on
+        return {"ok": True}
+
+    world.servers.add(tool("s:twice"), twice)
+    async with world.gateway() as (gateway, history):
+        result = await gateway.execute({"tasks": [{"id": "a", "tool": "s:twice"}]})
+        assert len(await history.calls(result.run_id)) == 1
+    [kept] = world.shelf.runs.values()
+    assert [type(entry.row).__name__ for entry in kept.entries].count("Intent") == 1
+
+
+async def test_what_an_earlier_document_did_answers_no_call_of_another():
+    world = World()
+    tasks = [task("one", "read", 1), task("two", "fail", 2)]
+    async with world.gateway() as (gateway, _):
+        first = await gateway.execute({"tasks": tasks})
+    world.hangs = {("read", 3)}
+    repaired = [task("wait", "read", 3), task("two", "write", 2, depends_on=["wait"])]
+    run_id = await world.interrupted({"tasks": repaired, "resume_from": first.run_id})
+    result = await world.gone_on(run_id)
+    assert result.status is RunStatus.SUCCESS
+    assert world.writes == Counter([2])
+
+
+async def test_the_time_since_a_run_was_interrupted_counts(monkeypatch: pytest.MonkeyPatch):
+    world = World()
+    world.hangs = {("read", 1)}
+    document = {"tasks": [task("one", "read", 1), task("two", "read", 2)], "timeout_s": 60}
+    run_id = await world.interrupted(document)
+    later = time.time() + 61
+    monkeypatch.setattr("plait.engine.preparing.time.time", lambda: later)
+    world.hangs = {("read", 1)}
+    result = await world.gone_on(run_id)
+    assert result.status is RunStatus.TIMEOUT
+
+
+async def test_an_answer_goes_out_after_the_commit_of_what_it_holds():
+    class Late(MemoryHistory):
+        def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
+            self._waiting.append(entry)  # only who waits for a commit gets one
+
+    world = World()
+    world.hangs = {("read", 1)}
+    servers, history = world.servers, Late(world.shelf)
+    async with Gateway(servers, servers, InMemoryRuns(), history=history) as gateway:
+        submitted = await gateway.submit({"tasks": [task("one", "read", 1)]})
+        await gateway.wait(submitted.run_id, 0)
+        history.die()
+    async with world.gateway() as (gateway, _):
+        assert (await gateway.wait(submitted.run_id)).status is RunStatus.INTERRUPTED
+
+
+async def test_a_run_goes_on_with_the_settings_that_it_began_with():
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    async with world.gateway() as (gateway, _):
+        gateway.origin = "other.toml"
+        assert await gateway.go_on_with_interrupted() == []
+        with pytest.raises(InvalidDag, match="with other settings") as caught:
+            await gateway.execute({"tasks": [], "resume_from": run_id})
+    assert caught.value.problems[0].code == "plan_changed"

@@ -93,7 +93,7 @@ class Recalling:
     def _is_known(self, run_id: str, principal: Principal) -> bool:
         """Whether a run is known here and can change no more."""
         known = self._runs.get(run_id, principal)
-        return known is not None and known.status not in {RunStatus.RUNNING, RunStatus.INTERRUPTED}
+        return known is not None and known.status is not RunStatus.RUNNING
 
     async def interrupted(self, principal: Principal, seconds: float) -> Mapping[str, str]:
         """Return the interrupted runs of *principal* that began within the last *seconds*, by the
