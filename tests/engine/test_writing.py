@@ -377,13 +377,18 @@ async def test_what_an_earlier_document_did_answers_no_call_of_another():
 async def test_the_time_since_a_run_was_interrupted_counts(monkeypatch: pytest.MonkeyPatch):
     world = World()
     world.hangs = {("read", 1)}
-    document = {"tasks": [task("one", "read", 1), task("two", "read", 2)], "timeout_s": 60}
-    run_id = await world.interrupted(document)
+    tasks = [task("one", "read", 1), task("two", "write", 2, depends_on=["three"])]
+    tasks += [task("three", "put", 3), task("four", "write", 4)]
+    run_id = await world.interrupted({"tasks": tasks, "timeout_s": 60, "max_concurrency": 1})
     later = time.time() + 61
-    monkeypatch.setattr("plait.engine.preparing.time.time", lambda: later)
-    world.hangs = {("read", 1)}
+    monkeypatch.setattr(time, "time", lambda: later)
+    before = list(world.log)
+    assert ("read", 1) in before
     result = await world.gone_on(run_id)
-    assert result.status is RunStatus.TIMEOUT
+    assert result.status is not RunStatus.SUCCESS
+    assert result.record.tasks["two"].status is not Status.SUCCESS
+    assert world.log == before
+    assert not world.writes
 
 
 async def test_an_answer_goes_out_after_the_commit_of_what_it_holds():

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import math
 import secrets
+import time
 from collections.abc import Collection, Mapping
 from enum import Enum, auto
 from operator import itemgetter
@@ -56,7 +57,15 @@ from ..core.tools.output import Output
 from ..core.tools.policy import ToolPolicy
 from ..core.values.problems import Problem
 from ..core.values.strict import Json
-from ..errors import CallError, HistoryLost, InDoubt, InvalidDag, InvalidOutput, error_class
+from ..errors import (
+    CallError,
+    CallTimeout,
+    HistoryLost,
+    InDoubt,
+    InvalidDag,
+    InvalidOutput,
+    error_class,
+)
 
 
 class Kept(Enum):
@@ -86,6 +95,10 @@ class Earlier:
     def __init__(
         self, chain: Chain, line: Collection[str], says: Mapping[str, Json] | None = None
     ) -> None:
+        head = chain.head.entry
+        is_due = head.deadline is not None and time.time() >= head.deadline
+        self.is_late = is_due and head.status == INTERRUPTED
+        """Whether the time of the run is over, so that nothing more is sent."""
         self._chain = chain
         self._line = frozenset(line)
         self._says: dict[str, tuple[Json, float]] = {
@@ -242,6 +255,9 @@ class Writing:
                 return answer
             if (answer := self._earlier.decided(call, named)) is not None:
                 return answer
+            if self._earlier.is_late:
+                message = f"{call.tool.full_name} was not sent: the time of its run is over"
+                return Failed(key, CallTimeout(message, was_sent=False))
         effect = effect_of(call.tool, call.policy)
         self._open[key] = named, call.attempt, effect
         self.log.put(
