@@ -179,6 +179,14 @@ class Gateway:
         """Return the pattern of the policy that denies a tool; None if it is allowed."""
         return self._policy.denied_by(f"{server}:{tool}")
 
+    def history_trouble(self) -> str | None:
+        """Return the reason why runs cannot be written that are to survive power cuts; None if they
+        can, or if nothing asks for that."""
+        history = self.engine.history
+        if self._limits.kept is Kept.NOT or self._limits.durable is not Durable.POWER:
+            return None
+        return "there is no history" if history is None else history.trouble
+
     def catalog(self) -> Catalog:
         """Return the servers and tools that are known now."""
         return self._servers.catalog()

@@ -7,8 +7,10 @@ import time
 import httpx2
 import pytest
 
+from plait.core.history import Durable
 from plait.core.tools.catalog import ServerInfo, ServerState
-from plait.engine.gateway import Gateway
+from plait.engine.gateway import Gateway, GatewayLimits
+from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.transports.admission import TokenHolders
 from plait.upstream.transports.health import unready
@@ -66,3 +68,15 @@ async def test_a_server_that_is_required_must_take_calls(info: ServerInfo, is_re
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         assert bool(list(unready(gateway))) is not is_ready
         assert next(unready(gateway, is_stopping=True)) == "the gateway is stopping"
+
+
+@pytest.mark.parametrize("durable", [Durable.PROCESS, Durable.POWER])
+async def test_runs_that_are_to_survive_power_cuts_must_be_writable(
+    servers: FakeServers, durable: Durable
+):
+    history, limits = MemoryHistory(), GatewayLimits(durable=durable)
+    async with Gateway(servers, servers, InMemoryRuns(), history=history, limits=limits) as gateway:
+        assert list(unready(gateway)) == []
+        history.trouble = "the disk is full"
+        reasons = list(unready(gateway))
+    assert ("the disk is full" in "".join(reasons)) is (durable is Durable.POWER)

@@ -54,10 +54,12 @@ def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
 
 
 def unready(gateway: Gateway, *, is_stopping: bool = False) -> Iterator[str]:
-    """Yield the reasons why we cannot do our work: we are stopping, or servers that are required
-    are not up."""
+    """Yield the reasons why we cannot do our work: we are stopping, servers that are required are
+    not up, or runs are to survive power cuts and cannot be written."""
     if is_stopping:
         yield "the gateway is stopping"
+    if (trouble := gateway.history_trouble()) is not None:
+        yield f"runs are to survive power cuts, and the history cannot be written: {trouble}"
     for info in gateway.catalog().servers.values():
         if info.is_required:
             yield from _down(info)
