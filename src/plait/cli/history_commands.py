@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ..core.history import Kind, RunQuery
 from .command_line import end, perform, session_of
 from .exits import Exit, Misused
 from .options import (
@@ -88,6 +87,7 @@ def list_runs(
         if failed or since or tool or calls:
             ctx.fail("--failed, --since, --tool and --calls are for the list of runs.")
         return
+    from ..core.history import Kind, RunQuery
     from .history import list_runs as show
     from .history import time_of, with_history
 
