@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
+from plait.core.history import Chain, TakenOver
 from plait.core.results.record import RunStatus
 from plait.errors import InvalidDag
+from plait.stores.history.memory import MemoryHistory
 
 from .dying import World, task
 
@@ -92,3 +95,44 @@ async def test_a_run_that_was_repaired_by_the_name_of_its_first_one_takes_over_w
     result = await world.gone_on(first)
     assert result.status is RunStatus.SUCCESS
     assert world.writes == Counter([2, 1])
+
+
+async def test_a_run_whose_servers_still_end_is_gone_on_with_once_they_have(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    go_on, asked = MemoryHistory.go_on, 0
+
+    async def held(self: MemoryHistory, chain: Chain, *args: Any, **more: Any) -> TakenOver:
+        nonlocal asked
+        asked += 1
+        if asked <= 3:
+            return TakenOver(chain.head.entry.id, None)
+        return await go_on(self, chain, *args, **more)
+
+    monkeypatch.setattr(MemoryHistory, "go_on", held)
+    result = await world.gone_on(run_id)
+    assert (result.status, asked, result.run_id != run_id) == (RunStatus.SUCCESS, 4, True)
+    asked = -1_000
+    world.hangs = {("read", 2)}
+    other = await world.interrupted({"tasks": [task("one", "read", 2)]})
+    result = await world.gone_on(other)
+    assert (result.status, result.run_id) == (RunStatus.INTERRUPTED, other)
+
+
+async def test_a_gateway_that_died_a_moment_ago_has_interrupted_its_runs():
+    world = World()
+    world.hangs = {("write", 1)}
+    document = {"tasks": [task("one", "write", 1)]}
+    async with world.gateway() as (alive, _):
+        assert (await alive.execute({"tasks": [task("other", "read", 3)]})).run_id
+        async with world.gateway() as (gateway, history):
+            submitted = await gateway.submit(document)
+            await gateway.wait(submitted.run_id, 2)
+            assert (await alive.execute({"tasks": [task("other", "read", 3)]})).run_id
+            history.die()
+            result = await alive.execute(document)
+    assert (result.run_id, result.status) == (submitted.run_id, RunStatus.INTERRUPTED)
+    assert world.writes == Counter([1])

@@ -236,7 +236,7 @@ async def _result(history: History, entry: RunEntry) -> RunResult | None:
     from ..stores.in_memory import InMemoryRuns
 
     runs = InMemoryRuns()
-    await Recalling(history, runs).recall(entry.id, entry.principal)
+    await Recalling(history, runs, lambda run_id: False).recall(entry.id, entry.principal)
     record = runs.get(entry.id, entry.principal)
     return None if record is None else result_of(record, partial(runs.output, entry.id))
 

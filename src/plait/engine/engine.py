@@ -7,7 +7,7 @@ found by its id whoever began it, if its principal is the same.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -123,7 +123,10 @@ class Engine:
 
     def write_to(self, history: History) -> None:
         """Write the runs that begin from now on to *history*."""
-        self.history, self._recalling = history, Recalling(history, self._runs)
+        self.history, self._recalling = (
+            history,
+            Recalling(history, self._runs, self._live.__contains__),
+        )
         if self._tasks is not None:
             self.direct_calls.history = history
 
@@ -231,12 +234,12 @@ class Engine:
         """Return what to go on from; None if the history does not have it."""
         return None if self.history is None else await self.history.chain(run_id, principal)
 
-    async def interrupted(self, principal: Principal, seconds: float) -> Mapping[str, str]:
-        """Return the interrupted runs of *principal* that began within the last *seconds*, by the
-        digest of their documents."""
+    async def interrupted(self, principal: Principal, seconds: float, digest: str) -> str | None:
+        """Return the last interrupted run of *principal* with the document of *digest* that began
+        within the last *seconds*."""
         if self._recalling is None:
-            return {}
-        return await self._recalling.interrupted(principal, seconds)
+            return None
+        return await self._recalling.interrupted(principal, seconds, digest)
 
     def is_done(self, run_id: str, principal: Principal) -> bool:
         """Whether the run has ended."""

@@ -126,9 +126,10 @@ class Preparing:
         if dag.dry_run or self._engine.history is None:
             return None
         if dag.resume_from is None:
-            if dag.again or not (ids := await self._engine.interrupted(principal, AGAIN_S)):
+            if dag.again:
                 return None
-            run_id = ids.get(digest_of(document_of_dag(dag)))
+            digest = digest_of(document_of_dag(dag))
+            run_id = await self._engine.interrupted(principal, AGAIN_S, digest)
             return None if run_id is None else await self._engine.recall(run_id, principal)
         chain = await self._engine.chain(dag.resume_from, principal)
         if chain is None or dag.tasks or (dag.in_doubt and _is_in_doubt(chain)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import anyio
@@ -30,18 +30,20 @@ from ..core.values.strict import Json
 LOOK_S = 0.25
 """Pause between two looks at a run of another process that is awaited."""
 FRESH_S = 1.0
-"""Seconds for which a list of interrupted runs is good."""
+"""Seconds between two looks for other runs where there are none."""
 MOST_INTERRUPTED = 200
 _STATUSES = {"success": Status.SUCCESS, "timeout": Status.TIMEOUT, "cancelled": Status.CANCELLED}
 
 
 class Recalling:
-    """Reads runs from *history* into *runs*."""
+    """Reads runs from *history* into *runs*. *is_live* says of an id whether that run goes on in
+    this process."""
 
-    def __init__(self, history: History, runs: RunStore) -> None:
+    def __init__(self, history: History, runs: RunStore, is_live: Callable[[str], bool]) -> None:
         self._history = history
         self._runs = runs
-        self._interrupted: dict[Principal, tuple[float, dict[str, str]]] = {}
+        self._is_live = is_live
+        self._quiet_until: dict[Principal, float] = {}
 
     def __repr__(self) -> str:
         return f"<Recalling from {self._history!r}>"
@@ -95,21 +97,26 @@ class Recalling:
         known = self._runs.get(run_id, principal)
         return known is not None and known.status is not RunStatus.RUNNING
 
-    async def interrupted(self, principal: Principal, seconds: float) -> Mapping[str, str]:
-        """Return the interrupted runs of *principal* that began within the last *seconds*, by the
-        digest of their documents."""
+    async def interrupted(self, principal: Principal, seconds: float, digest: str) -> str | None:
+        """Return the last interrupted run of *principal* with the document of *digest* that began
+        within the last *seconds*. Where nothing else runs or is interrupted, it looks once a
+        second."""
         if principal == ANYONE:
-            return {}
-        now = anyio.current_time()
-        at, found = self._interrupted.get(principal, (-FRESH_S, {}))
-        if now - at >= FRESH_S:
-            query = RunQuery(
-                MOST_INTERRUPTED, principal, status=INTERRUPTED, since=time.time() - seconds
+            return None
+        now, since = anyio.current_time(), time.time() - seconds
+        if now < self._quiet_until.get(principal, 0.0):
+            return None
+        for status in (RUNNING, INTERRUPTED):
+            found = await self._history.runs(
+                RunQuery(MOST_INTERRUPTED, principal, status=status, since=since)
             )
-            runs = await self._history.runs(query)
-            found = {run.document_digest: run.id for run in reversed(runs)}
-            self._interrupted = {principal: (now, found)}
-        return found
+            if any(not self._is_live(run.id) for run in found):
+                break
+        else:
+            self._quiet_until = {principal: now + FRESH_S}
+            return None
+        query = RunQuery(1, principal, status=INTERRUPTED, since=since, document_digest=digest)
+        return next((run.id for run in await self._history.runs(query)), None)
 
 
 def kept_record(kept: KeptRun, record: Json) -> RunRecord:

@@ -35,6 +35,7 @@ from ..core.history import (
     Outcome,
     RunLog,
     Settled,
+    TakenOver,
 )
 from ..core.results.record import RunRecord
 from ..core.scheduling.events import (
@@ -76,6 +77,9 @@ class Kept(Enum):
     WHOLE = auto()
 
 
+ENDING_S = 15.0
+"""Longest wait for the guard of a gateway that died to end its servers."""
+LOOK_S = 0.1
 CANCELLED = "cancelled"
 """The kind of the event that a run was cancelled."""
 Answer: TypeAlias = Succeeded | Failed
@@ -193,14 +197,36 @@ async def begin(
     if chain is None:
         return Writing(history.begin(beginning), now)
     try:
-        with anyio.CancelScope(shield=True):  # a run that was taken over is there, and must end
-            taken = await history.go_on(chain, beginning, says, anew=not line)
+        taken = await _take_over(history, chain, beginning, says, anew=not line)
+        deadline = now + ENDING_S
+        while (
+            taken.log is None
+            and taken.run_id == chain.head.entry.id
+            and chain.head.entry.status == INTERRUPTED
+            and anyio.current_time() < deadline
+        ):  # the guard of its gateway still ends the servers
+            await anyio.sleep(LOOK_S)
+            taken = await _take_over(history, chain, beginning, says, anew=not line)
     except HistoryLost as error:
         problem = Problem("resume_from", error.code, str(error))
         raise InvalidDag([problem]) from error
     if taken.log is None:
         return taken.run_id
     return Writing(taken.log, now, Earlier(chain, line, says) if line else None)
+
+
+async def _take_over(
+    history: Journal,
+    chain: Chain,
+    beginning: Beginning,
+    says: Mapping[str, Json],
+    *,
+    anew: bool,
+) -> TakenOver:
+    taken: TakenOver
+    with anyio.CancelScope(shield=True):  # a run that was taken over is there, and must end
+        taken = await history.go_on(chain, beginning, says, anew=anew)
+    return taken
 
 
 def _as_then(key: Key, kept: KeptCall) -> Answer:

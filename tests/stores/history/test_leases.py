@@ -19,6 +19,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def die(lease: Lease) -> None:
     """What the system does when the process of *lease* dies."""
     os.close(lease.descriptor)
+    os.close(lease.own_descriptor)
 
 
 def test_a_lease_lives_until_its_process_dies_or_releases_it(folders: tuple[Path, Path]):
@@ -38,8 +39,10 @@ def test_a_process_that_was_given_the_descriptor_keeps_the_lease_alive(
 ):
     others, lease = Others(*folders), Lease(*folders)
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lease.descriptor]) as guard:
+        assert others.is_running(lease.name)
         die(lease)
         assert others.is_alive(lease.name)
+        assert not others.is_running(lease.name)
         guard.communicate()
     assert not others.is_alive(lease.name)
 

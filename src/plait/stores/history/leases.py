@@ -44,6 +44,9 @@ class Lease:
         self.name = secrets.token_hex(16)
         self._path = folder / self.name
         self._runtime = runtime
+        self._own_path = _own(folder, self.name)
+        self.own_descriptor = os.open(self._own_path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        fcntl.flock(self.own_descriptor, fcntl.LOCK_EX)
         hidden = folder / f".{self.name}"
         self.descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
@@ -59,7 +62,15 @@ class Lease:
 
     def release(self) -> None:
         self._path.unlink(missing_ok=True)
+        self._own_path.unlink(missing_ok=True)
         os.close(self.descriptor)
+        os.close(self.own_descriptor)
+
+
+def _own(folder: Path, name: str) -> Path:
+    """Return the file that a process locks alone, while the guard of its servers holds its lease
+    too."""
+    return folder / f".{name}.own"
 
 
 class Others:
@@ -70,18 +81,12 @@ class Others:
         self._runtime = runtime
 
     def is_alive(self, name: str) -> bool:
-        """Return whether the process of a lease lives."""
-        try:
-            descriptor = os.open(self._folder / name, os.O_RDWR)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        """Return whether the process of a lease lives, or the guard that ends its servers."""
+        return _is_locked(self._folder / name)
+
+    def is_running(self, name: str) -> bool:
+        """Return whether the process of a lease lives, whatever its guard still does."""
+        return _is_locked(_own(self._folder, name))
 
     def losses_of(self, name: str) -> set[str]:
         """Return the ids of the runs that the process of a lease lost."""
@@ -99,7 +104,22 @@ class Others:
     def forget(self, name: str) -> None:
         """Delete the lease and the notes of a dead process."""
         (self._folder / name).unlink(missing_ok=True)
+        _own(self._folder, name).unlink(missing_ok=True)
         (self._runtime / f"{name}.lost").unlink(missing_ok=True)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class Presence:

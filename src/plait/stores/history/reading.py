@@ -130,7 +130,7 @@ class Reading:
     def _dead(self) -> str:
         """List the numbers of dead gateways whose runs have not ended, as JSON."""
         gateways = self._db.all("running")
-        return json.dumps([id for id, lease in gateways if not self._others.is_alive(lease)])
+        return json.dumps([id for id, lease in gateways if not self._others.is_running(lease)])
 
     def _run(self, run_id: str, principal: Principal | None) -> Cells | None:
         cells = self._db.one("run", {"id": run_id, "dead": self._dead()})
