@@ -6,6 +6,7 @@ import pytest
 
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
+from plait.core.values.principal import USER
 
 from .dying import World, task
 
@@ -39,3 +40,18 @@ async def test_an_interrupted_run_shows_what_was_done():
     }
     codes = {id: one.error.code for id, one in result.record.tasks.items() if one.error}
     assert codes == {"two": "in_doubt", "bad": "tool_error"}
+
+
+async def test_where_nothing_is_interrupted_no_digest_is_made():
+    def digest() -> str:
+        raise AssertionError("a digest of a large document takes long")
+
+    world = World()
+    async with world.gateway() as (gateway, _):
+        assert await gateway.engine.interrupted(USER, 3_600.0, digest) is None
+        world.hangs = {("read", 1)}
+        run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+        assert await gateway.engine.interrupted(USER, 3_600.0, lambda: "another") is None
+        with pytest.raises(AssertionError, match="takes long"):
+            await gateway.engine.interrupted(USER, 3_600.0, digest)
+        assert (await gateway.wait(run_id)).run_id == run_id

@@ -234,7 +234,9 @@ class Engine:
         """Return what to go on from; None if the history does not have it."""
         return None if self.history is None else await self.history.chain(run_id, principal)
 
-    async def interrupted(self, principal: Principal, seconds: float, digest: str) -> str | None:
+    async def interrupted(
+        self, principal: Principal, seconds: float, digest: Callable[[], str]
+    ) -> str | None:
         """Return the last interrupted run of *principal* with the document of *digest* that began
         within the last *seconds*."""
         if self._recalling is None:

@@ -185,7 +185,7 @@ class Gateway:
         history = self.engine.history
         if self._limits.kept is Kept.NOT or self._limits.durable is not Durable.POWER:
             return None
-        return "there is no history" if history is None else history.trouble
+        return "nothing keeps it" if history is None else history.trouble
 
     def catalog(self) -> Catalog:
         """Return the servers and tools that are known now."""

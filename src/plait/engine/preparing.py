@@ -128,8 +128,9 @@ class Preparing:
         if dag.resume_from is None:
             if dag.again:
                 return None
-            digest = digest_of(document_of_dag(dag))
-            run_id = await self._engine.interrupted(principal, AGAIN_S, digest)
+            run_id = await self._engine.interrupted(
+                principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
+            )
             return None if run_id is None else await self._engine.recall(run_id, principal)
         chain = await self._engine.chain(dag.resume_from, principal)
         if chain is None or dag.tasks or (dag.in_doubt and _is_in_doubt(chain)):

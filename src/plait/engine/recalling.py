@@ -97,10 +97,12 @@ class Recalling:
         known = self._runs.get(run_id, principal)
         return known is not None and known.status is not RunStatus.RUNNING
 
-    async def interrupted(self, principal: Principal, seconds: float, digest: str) -> str | None:
+    async def interrupted(
+        self, principal: Principal, seconds: float, digest: Callable[[], str]
+    ) -> str | None:
         """Return the last interrupted run of *principal* with the document of *digest* that began
         within the last *seconds*. Where nothing else runs or is interrupted, it looks once a
-        second."""
+        second, and needs no digest."""
         if principal == ANYONE:
             return None
         now, since = anyio.current_time(), time.time() - seconds
@@ -115,7 +117,7 @@ class Recalling:
         else:
             self._quiet_until = {principal: now + FRESH_S}
             return None
-        query = RunQuery(1, principal, status=INTERRUPTED, since=since, document_digest=digest)
+        query = RunQuery(1, principal, status=INTERRUPTED, since=since, document_digest=digest())
         return next((run.id for run in await self._history.runs(query)), None)
 
 

@@ -169,8 +169,8 @@ class Lookalike:
     reason: str = ""
     """The reason why it is not a reference, where that does not show."""
     without: str | None = None
-    """The JSON text of what stands for the whole text where there is no argument to leave out; None
-    if it is not about that."""
+    """The JSON text that replaces the whole text in a place that is not an argument, which could be
+    left out; None if it is not about that."""
 
     @property
     def advice(self) -> str:
