@@ -11,7 +11,7 @@ import anyio
 
 from plait.core.ports import Caller
 from plait.core.results.result import RunResult
-from plait.engine.gateway import Gateway
+from plait.engine.gateway import Gateway, GatewayLimits
 from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
@@ -32,6 +32,9 @@ class World:
         """The `n` of each call, and its idempotency key."""
         self.failures: dict[tuple[str, Any], int] = {}
         """How often calls fail before they succeed."""
+        self.delays: dict[tuple[str, Any], float] = {}
+        """The seconds that calls take."""
+        self.limits = GatewayLimits()
         self.add("read", readOnlyHint=True)
         self.add("write")
         self.add("put", idempotentHint=True)
@@ -44,6 +47,7 @@ class World:
             self.keys.append((n, caller.idempotency_key))
             if (name, n) in self.hangs:
                 await anyio.sleep_forever()
+            await anyio.sleep(self.delays.get((name, n), 0))
             if self.failures.get((name, n), 0) > 0:
                 self.failures[name, n] -= 1
                 return text("not now", is_error=True)
@@ -58,7 +62,8 @@ class World:
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[tuple[Gateway, MemoryHistory]]:
         history = MemoryHistory(self.shelf)
-        async with Gateway(self.servers, self.servers, InMemoryRuns(), history=history) as gateway:
+        parts = self.servers, self.servers, InMemoryRuns()
+        async with Gateway(*parts, limits=self.limits, history=history) as gateway:
             yield gateway, history
 
     async def interrupted(self, document: Any, seconds: float = 5) -> str:

@@ -13,6 +13,8 @@ from plait.core.history import CallKey, Effect, Kind, RunQuery, TakenOver
 from plait.core.ports import Caller
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.rates import Rate
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.engine.writing import Kept
 from plait.errors import InvalidDag
@@ -133,6 +135,52 @@ async def test_a_call_that_failed_is_tried_again_only_as_often_as_its_retries_sa
     assert len(world.log) == 1
     result = await world.gone_on(run_id)
     assert (result.status, len(world.log)) == (RunStatus.FAILED, 3)
+
+
+async def test_what_was_answered_waits_for_neither_slots_nor_rates_nor_pauses():
+    world = World()
+    world.limits = GatewayLimits(Limits(1, rates=(("s", Rate(1, 1.0)),)))
+    world.add("poll", lambda n: {"n": n, "next": n + 1 if n < 4 else None})
+    world.hangs = {("write", "last")}
+    repeat = {"set": {"n": "next"}, "every_s": 60}
+    document: dict[str, Any] = {
+        "tasks": [
+            task("all", "read", "$ITEM", for_each=[*range(20)]),
+            task("poll", "poll", 0, repeat=repeat, allow_repeat=True),
+            task("last", "write", "last", depends_on=["all", "poll"]),
+        ]
+    }
+    run_id = await world.interrupted(document, 275)
+    assert world.log[-1] == ("write", "last")
+    began = anyio.current_time()
+    result = await world.gone_on(run_id, in_doubt={"last": "retry"})
+    assert (result.status, len(world.log)) == (RunStatus.SUCCESS, 27)
+    assert anyio.current_time() - began < 2
+
+
+async def test_answers_come_again_in_their_order_so_that_the_same_is_cancelled():
+    world = World()
+    world.delays = {("put", 1): 1, ("fail", 2): 2, ("put", 3): 3}
+    world.hangs = {("write", "clean")}
+    document: dict[str, Any] = {
+        "tasks": [
+            task("fails", "fail", 2),
+            task("late", "put", 3),
+            task("early", "put", 1),
+            task("clean", "write", "clean", depends_on=["fails"], trigger_rule="always"),
+        ],
+        "fail_fast": True,
+    }
+    run_id = await world.interrupted(document, 10)
+    result = await world.gone_on(run_id, in_doubt={"clean": "retry"})
+    statuses = {task.id: str(task.status) for task in result.tasks}
+    assert statuses == {
+        "fails": "failed",
+        "late": "cancelled",
+        "early": "success",
+        "clean": "success",
+    }
+    assert world.writes == Counter({"clean": 2})
 
 
 async def test_what_timed_out_is_not_sent_again_and_the_time_between_counts():

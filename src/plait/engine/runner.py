@@ -7,9 +7,9 @@ Each `Locate`, `Call` and `Sleep` is answered exactly once, an aborted one too.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 import math
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -123,7 +123,8 @@ class Runner:
             self._callers[run.id] = caller
         if writing is not None:
             self._writing[run.id] = writing
-        self._carry_out(self._scheduler.submit(run, anyio.current_time()))
+        is_answered = None if writing is None else writing.is_answered
+        self._carry_out(self._scheduler.submit(run, anyio.current_time(), is_answered))
         if writing is not None and writing.is_cancelled:
             self.cancel(run.id)
 
@@ -161,7 +162,8 @@ class Runner:
         """Send the notices of *step* and abort what it aborts; gives the commands to be
         answered, without those that were answered at once."""
         begun: list[Answerable] = []
-        answers: deque[Event] = deque()
+        answers: list[tuple[float, int, Event]] = []
+        count = 0
         while True:
             for notice in step.notices:
                 self._notify(notice)
@@ -175,19 +177,21 @@ class Runner:
                         self.direct_calls.admit(command)
                     case Refuse(key, error):
                         self.direct_calls.refuse(key, error)
-                    case Call(key) if (answer := self._known_answer(command)) is not None:
-                        answers.append(answer)
+                    case Call() if (known := self._known_answer(command)) is not None:
+                        place, answer = known
+                        heapq.heappush(answers, (place, count := count + 1, answer))
                     case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
-                        answers.append(Located(key, places))
+                        heapq.heappush(answers, (0.0, count := count + 1, Located(key, places)))
                     case Locate() | Call() | Sleep():
                         self._scopes[command.key] = None
                         begun.append(command)
             if not answers:
                 return begun
-            step = self._handle_known(answers.popleft())
+            step = self._handle_known(heapq.heappop(answers)[2])
 
-    def _known_answer(self, call: Call) -> Event | None:
-        """Return the answer of *call* if an earlier run has it; else note that it may start."""
+    def _known_answer(self, call: Call) -> tuple[float, Event] | None:
+        """Return the answer of *call* if an earlier run has it, with its place among these: they
+        are handled in the order in which they came. Else note that it may start."""
         writing = self._writing.get(call.key.run) if self._writing else None
         return None if writing is None else writing.admit(call, self._now())
 

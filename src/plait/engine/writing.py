@@ -38,6 +38,7 @@ from ..core.history import (
     TakenOver,
 )
 from ..core.results.record import RunRecord
+from ..core.scheduling.attempts import IsAnswered
 from ..core.scheduling.events import (
     Aborted,
     Call,
@@ -101,7 +102,7 @@ class Earlier:
     ) -> None:
         head = chain.head.entry
         is_due = head.deadline is not None and time.time() >= head.deadline
-        self.is_late = is_due and head.status == INTERRUPTED
+        self._is_late = is_due and head.status == INTERRUPTED
         """Whether the time of the run is over, so that nothing more is sent."""
         self._chain = chain
         self._line = frozenset(line)
@@ -124,14 +125,21 @@ class Earlier:
             kept.run == head.id and kept.event.kind == CANCELLED for kept in self._chain.events
         )
 
-    def kept(self, call: Call, key: CallKey) -> Answer | None:
-        """Return the answer that *call* had; None if it had none."""
+    def answer(self, call: Call) -> tuple[float, Answer] | None:
+        """Return the answer of *call* if it is not sent any more, with its place among the events
+        of the chain, infinite if it had none there; None if it is to be sent."""
+        key = _call_key(call)
         kept = self._of(key)
-        if kept is None or kept.ended is None or call.attempt > kept.attempt:
-            return None
-        return _as_then(call.key, kept)
+        if kept is not None and kept.ended is not None and call.attempt <= kept.attempt:
+            return kept.ended, _as_then(call.key, kept)
+        if (decided := self._decided(call, key)) is not None:
+            return math.inf, decided
+        if self._is_late:
+            message = f"{call.tool.full_name} was not sent: the time of its run is over"
+            return math.inf, Failed(call.key, CallTimeout(message, was_sent=False))
+        return None
 
-    def decided(self, call: Call, key: CallKey) -> Answer | None:
+    def _decided(self, call: Call, key: CallKey) -> Answer | None:
         """Return the answer of *call* if it is in doubt and is not sent again; None if it is to be
         sent."""
         kept, effect = self._of(key), effect_of(call.tool, call.policy)
@@ -270,20 +278,22 @@ class Writing:
         """Whether it goes on from a run that was cancelled: then it only cleans up."""
         return self._earlier is not None and self._earlier.is_cancelled
 
-    def admit(self, call: Call, now: float) -> Answer | None:
-        """Write that *call* may start; returns the answer that it has without being sent, None if
-        it is to be sent."""
-        key = call.key
-        named = CallKey(key.task, key.item if key.run else None, key.at, call.round)
-        if self._earlier is not None:
-            if (answer := self._earlier.kept(call, named)) is not None:
+    @property
+    def is_answered(self) -> IsAnswered | None:
+        """Names the calls whose answers are there without being sent, if it goes on from a run."""
+        if (earlier := self._earlier) is None:
+            return None
+        return lambda call: earlier.answer(call) is not None
+
+    def admit(self, call: Call, now: float) -> tuple[float, Answer] | None:
+        """Write that *call* may start; returns the answer that it has without being sent, with its
+        place among these, None if it is to be sent."""
+        if self._earlier is not None and (known := self._earlier.answer(call)) is not None:
+            place, answer = known
+            if not math.isinf(place):
                 self._note(answer)
-                return answer
-            if (answer := self._earlier.decided(call, named)) is not None:
-                return answer
-            if self._earlier.is_late:
-                message = f"{call.tool.full_name} was not sent: the time of its run is over"
-                return Failed(key, CallTimeout(message, was_sent=False))
+            return known
+        key, named = call.key, _call_key(call)
         effect = effect_of(call.tool, call.policy)
         self._open[key] = named, call.attempt, effect
         self.log.put(
@@ -384,6 +394,11 @@ def is_end_of_task(change: Changed) -> bool:
 def new_id(prefix: str) -> str:
     """Make an id of 128 random bits: whoever knows the id of a run of `ANYONE` may see it."""
     return prefix + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def _call_key(call: Call) -> CallKey:
+    key = call.key
+    return CallKey(key.task, key.item if key.run else None, key.at, call.round)
 
 
 def _named(key: Key) -> CallKey:

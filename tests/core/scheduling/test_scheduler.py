@@ -604,3 +604,17 @@ def test_a_call_that_was_not_sent_in_time_says_nothing_of_how_much_its_server_ta
     (call,) = scheduler.submit(run_of("r"), 0.0).commands
     scheduler.handle(Failed(call.key, CallTimeout("late", was_sent=was_sent)), 5.0)
     assert (scheduler.limits.adaptive["s"].value == before) is not was_sent
+
+
+def test_a_call_that_is_not_sent_any_more_takes_no_slot_and_teaches_nothing() -> None:
+    tasks = [{"id": id, "tool": "s:do"} for id in "abc"]
+    learned = ToolStats()
+    scheduler = Scheduler(Limits(1), learned)
+    run = Run("r", check(read_dag({"tasks": tasks}), CATALOG, Policy()))
+    step = scheduler.submit(run, 0.0, lambda call: call.key.task in "bc")
+    started = [command.key.task for command in step.commands if isinstance(command, Call)]
+    assert (started, scheduler.in_flight) == (["b", "c", "a"], 1)
+    scheduler.handle(Succeeded(Key("r", "b"), Output("B")), 9.0)
+    scheduler.handle(Failed(Key("r", "c"), ServerUnavailable("away")), 9.0)
+    assert learned.seconds(CATALOG.tools["s:do"]) is None
+    assert [str(state.status) for state in run.states.values()] == ["running", "success", "failed"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from ...errors import CallError
 from ..values.strict import JsonObject
@@ -12,6 +13,7 @@ from .events import (
     READY,
     RUNNING,
     Abort,
+    Call,
     Command,
     Delayed,
     Failure,
@@ -24,6 +26,9 @@ from .events import (
 from .frame import Frame, TaskCall
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s, may_repeat
+
+IsAnswered: TypeAlias = Callable[[Call], bool]
+"""Says of a call whether its answer is there without it being sent. It only looks things up."""
 
 
 class Attempts:
@@ -43,6 +48,8 @@ class Attempts:
         self.open: dict[Key, TaskCall] = {}
         """Calls in flight, and those that wait for their next attempt."""
         self.commands: list[Command] = []
+        self.is_answered: IsAnswered | None = None
+        """Names the calls that an earlier run made, where this one goes on from it."""
         self.most_in_flight = 0
         """The most calls in flight at one moment."""
         self.jitters: list[float] = []
@@ -207,15 +214,17 @@ class Attempts:
         call.rounds += 1
         state, item = call.frame.states[call.planned.id], call.key.item
         state.rounds += 1
-        after = Status.BACKING_OFF if repeat.pause_s else READY
+        is_answered = self.is_answered is not None and self.is_answered(call.command(1))
+        pause_s = 0.0 if is_answered else repeat.pause_s
+        after = Status.BACKING_OFF if pause_s else READY
         if item is None:
             self._moves.task(state, after, now, call, notes=notes)
         else:
             self._moves.item(state, item, after, now, call, notes=notes)
-        if repeat.pause_s:
+        if pause_s:
             self.open[call.key] = call
             call.started_at = None
-            self.commands.append(Sleep(call.key, repeat.pause_s))
+            self.commands.append(Sleep(call.key, pause_s))
         else:
             self._may_start(call)
 

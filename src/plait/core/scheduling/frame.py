@@ -21,12 +21,7 @@ from ..tools.output import Output
 from ..values.schema import Place
 from ..values.strict import Json, JsonObject
 from .conflicts import ConflictOrder, Conflicts, Layers
-from .events import (
-    PENDING,
-    Failure,
-    Key,
-    Wait,
-)
+from .events import PENDING, Call, Failure, Key, Wait
 from .state import TaskState
 from .tally import Tally
 
@@ -92,6 +87,20 @@ class TaskCall:
 
     def __lt__(self, other: TaskCall) -> bool:
         return self.key < other.key
+
+    def command(self, attempt: int) -> Call:
+        """The command that makes *attempt* of its present round."""
+        planned = self.planned
+        return Call(
+            self.key,
+            planned.tool,
+            self.arguments,
+            planned.timeout_s,
+            attempt,
+            planned.policy,
+            planned.cache_s if attempt == 1 else 0.0,
+            self.rounds,
+        )
 
     def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:
         """Record the wait that just ended and start timing the next."""

@@ -16,7 +16,7 @@ from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from .answers import Answers
-from .attempts import Attempts
+from .attempts import Attempts, IsAnswered
 from .calls import MAX_ITEMS, CallsOf, calls_of
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems
@@ -116,6 +116,15 @@ class Run:
         return (
             f"<Run {self.id}: {', '.join(f'{count} {status}' for status, count in counts.items())}>"
         )
+
+    @property
+    def is_answered(self) -> IsAnswered | None:
+        """Names the calls that an earlier run made, if it goes on from one."""
+        return self._attempts.is_answered
+
+    @is_answered.setter
+    def is_answered(self, is_answered: IsAnswered | None) -> None:
+        self._attempts.is_answered = is_answered
 
     @property
     def notes(self) -> list[str]:

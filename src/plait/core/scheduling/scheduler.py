@@ -15,6 +15,7 @@ from ...errors import CallError, CallTimeout, CircuitOpen, ConnectionLost, Serve
 from ..tools.claims import Places, ResourceClaim
 from ..tools.output import Output
 from ..tools.tool_stats import ToolStats
+from .attempts import IsAnswered
 from .conflicts import why_they_conflict
 from .crowding import Crowd, was_alone
 from .direct_calls import DirectCall
@@ -87,12 +88,15 @@ class Scheduler:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
-    def submit(self, run: Run, now: float) -> Step:
+    def submit(self, run: Run, now: float, is_answered: IsAnswered | None = None) -> Step:
+        """Start *run*. The calls that *is_answered* names were answered in an earlier run."""
         self.runs[run.id] = run
+        run.is_answered = is_answered
         self.limits.open_run(run.id, run.plan.dag.max_concurrency)
         run.begin(now, self.budgets)
+        answered = [] if is_answered is None else _start_answered(run, is_answered, now)
         self._admit(run, run.conflicts.places)  # it was planned a moment ago
-        return self._step(now, run)
+        return self._step(now, run, *answered)
 
     def change_limits(self, limits: Limits | None, now: float, desk: str = NO_DESK) -> Step:
         """Apply new *limits* of *desk*, to active runs too; None if it has ended. Wake-ups for
@@ -313,6 +317,8 @@ class Scheduler:
                     self._release(command.key, now)  # it paused before another attempt
             if run.withdrawn:
                 commands += self._withdraw(run, now)
+            if run.is_answered is not None:
+                commands += _start_answered(run, run.is_answered, now)
             if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
                 commands += self._start_at_once(run, now)
             if run.ready:
@@ -447,21 +453,10 @@ class Scheduler:
             yield self._start(owner, call, lease, now)
 
     def _start(self, run: Run, call: TaskCall, lease: Lease[Waiting], now: float) -> Call:
-        key, planned = call.key, call.planned
         attempt = run.start(call, now)
-        self._in_flight[key] = call, lease
-        self._crowd.enter(key, now)
-        max_age_s = planned.cache_s if attempt == 1 else 0.0
-        return Call(
-            key,
-            planned.tool,
-            call.arguments,
-            planned.timeout_s,
-            attempt,
-            planned.policy,
-            max_age_s,
-            call.rounds,
-        )
+        self._in_flight[call.key] = call, lease
+        self._crowd.enter(call.key, now)
+        return call.command(attempt)
 
     def _watch(self, now: float) -> Iterable[Command]:
         """Schedule a wake-up for each rate limit that delays calls; cancel them when idle."""
@@ -471,6 +466,16 @@ class Scheduler:
         if not self.runs and not self.direct and self._watched:
             yield from [Abort(Key("", server)) for server in self._watched]
             self._watched.clear()
+
+
+def _start_answered(run: Run, is_answered: IsAnswered, now: float) -> list[Call]:
+    """Start the calls of *run* that are not sent any more: they take neither slots nor resources,
+    and nothing is learned from them."""
+    answered = [call for call in run.ready if is_answered(call.command(call.attempts + 1))]
+    if answered:
+        keys = {call.key for call in answered}
+        run.ready[:] = [call for call in run.ready if call.key not in keys]
+    return [call.command(run.start(call, now)) for call in answered]
 
 
 def _waited_for(
