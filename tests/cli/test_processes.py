@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -515,6 +516,60 @@ async def test_a_gateway_that_is_killed_leaves_no_server(start: Start, tmp_path:
         process.kill()
         while is_alive(int(mark.read_text())):
             await anyio.sleep(0.01)
+
+
+def test_a_run_of_one_process_is_cancelled_and_read_through_another(start: Start, tmp_path: Path):
+    config = '[servers.workspace]\nbuiltin = "workspace"\nallow_commands = ["sleep *"]\n'
+    (tmp_path / "servers.toml").write_text(config)
+    slow = {
+        "id": "slow",
+        "tool": "workspace:run_command",
+        "arguments": {"argv": ["sleep", "59.32"]},
+    }
+    read = {"id": "a", "tool": "workspace:read_file", "arguments": {"path": "servers.toml"}}
+    (tmp_path / "dag.json").write_text(json.dumps({"tasks": [read, slow], "return": ["a"]}))
+    running = start("run", "dag.json", "--config", "servers.toml")
+    line_with(running, "a  ")
+    listed = json.loads(start("history", "--json").communicate()[0])["runs"]
+    [run_id] = [run["run_id"] for run in listed if run["status"] == "running"]
+    serving = start("serve", "--config", "servers.toml")
+    ask = partial(call_tool, serving)
+    greet(serving)
+    assert ask("get_run", run_id=run_id, wait_s=0)["status"] == "running"
+    assert ask("cancel_run", run_id=run_id) == {
+        "status": "cancelled",
+        "run_id": run_id,
+        "counts": {"success": 1, "cancelled": 1},
+    }
+    assert ask("get_run", run_id=run_id)["outputs"]["a"]["text"] == config
+    out, err = running.communicate()
+    assert running.returncode == 1, err
+    assert "cancelled" in out
+    assert not any(b"59.32" in line for line in _command_lines())
+
+
+def greet(process: subprocess.Popen[str]) -> None:
+    """Begin a session with a gateway on its pipes."""
+    client = {"name": "test", "version": "1"}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    write(process, {"id": 0, "method": "initialize", "params": hello})
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    write(process, {"method": "notifications/initialized"})
+
+
+def call_tool(process: subprocess.Popen[str], name: str, **arguments: Any) -> Any:
+    """Return the answer of a tool as structure."""
+    params = {"name": name, "arguments": arguments}
+    write(process, {"id": 1, "method": "tools/call", "params": params})
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())["result"]["structuredContent"]
+
+
+def write(process: subprocess.Popen[str], message: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    process.stdin.flush()
 
 
 def is_alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from plait.core.history import Post
 from plait.core.ports import NO_CLIENT, Caller
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Policy, Rule
@@ -17,6 +18,7 @@ from plait.core.values.principal import USER, Principal
 from plait.engine.engine import Engine
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import UnknownRun
+from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeCaller, FakeServers, tool
@@ -159,3 +161,39 @@ async def test_a_cancelled_engine_ends_the_runs_of_all_desks():
         desks.engine.cancel_all()
         ends = [(await a.wait(id)).status for id in ids]
     assert ends == ["cancelled", "cancelled"]
+
+
+class LookingHistory(MemoryHistory):
+    """A history that looks for posts, as that in a file does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks: list[float] = []
+
+    async def posted(self) -> list[Post]:
+        await anyio.sleep(1)
+        self.looks.append(anyio.current_time())
+        return []
+
+
+async def test_posts_are_looked_for_only_while_runs_go_on():
+    servers, history = FakeServers(), LookingHistory()
+
+    async def slow(seconds: int) -> None:
+        await anyio.sleep(seconds)
+
+    servers.add(tool("s:slow", {"seconds": {"type": "integer"}}), slow)
+
+    def document(seconds: int) -> dict[str, Any]:
+        return {"tasks": [{"id": "a", "tool": "s:slow", "arguments": {"seconds": seconds}}]}
+
+    async with Gateway(servers, servers, InMemoryRuns(), history=history) as gateway:
+        begin = anyio.current_time()
+        await anyio.sleep(10)
+        await gateway.execute(document(3))
+        await anyio.sleep(10)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gateway.execute, document(2))
+            tasks.start_soon(gateway.execute, document(1))
+        await anyio.sleep(10)
+    assert [round(at - begin) for at in history.looks] == [11, 12, 13, 24, 25]

@@ -14,10 +14,12 @@ from mcp import Client
 from mcp.server import Server
 from mcp.shared.memory import create_client_server_memory_streams
 
+from plait.core.history import History
 from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
+from plait.upstream.principals import always_user
 from plait.upstream.server import build_server
 
 from ..fakes import FakeServers, text, tool
@@ -72,9 +74,18 @@ def connect(servers: FakeServers, era: str) -> Connect:
         wait_s: float | None = None,
         calls: OpenCalls | None = None,
         policy: Policy | None = None,
+        history: History | None = None,
     ) -> AsyncIterator[Client]:
-        async with Gateway(servers, servers, InMemoryRuns(), policy=policy) as gateway:
-            server = build_server(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
+        async with Gateway(
+            servers, servers, InMemoryRuns(), policy=policy, history=history
+        ) as gateway:
+            server = build_server(
+                gateway,
+                max_chars=max_chars,
+                wait_s=wait_s,
+                calls=calls,
+                principal_of=None if history is None else always_user,
+            )
             info = types.Implementation(name=name, version="1")
             async with Client(in_memory(server), mode=era, client_info=info) as client:
                 yield client

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.stores.history.memory import MemoryHistory, Shelf
 
 from ..fakes import FakeServers
 from .conftest import Connect, first_text, sleep, structured, task
@@ -147,6 +148,29 @@ async def test_cancel_run_stops_a_run_and_counts_its_tasks(connect: Connect, ser
     }
     assert servers.aborted == ["s:sleep"]
     assert after.is_error
+
+
+async def test_cancel_run_stops_a_run_of_another_process_or_says_that_it_cannot(connect: Connect):
+    shelf = Shelf()
+    there, here = MemoryHistory(shelf), MemoryHistory(shelf)
+    document = {"tasks": [sleep("a", 100), task("b")], "wait_s": 1}
+    async with connect(history=there) as other, connect(history=here) as client:
+        run = structured(await other.call_tool("execute_dag", document))["run_id"]
+        here.trouble = "the disk is full"
+        refused = await client.call_tool("cancel_run", {"run_id": run})
+        assert structured(refused)["errors"][0]["code"] == "history_unavailable"
+        assert "which was not reached: the disk is full." in first_text(refused)
+        assert (
+            structured(await other.call_tool("get_run", {"run_id": run, "wait_s": 1}))["status"]
+            == "running"
+        )
+        here.trouble = None
+        answer = structured(await client.call_tool("cancel_run", {"run_id": run}))
+    assert answer == {
+        "status": "cancelled",
+        "run_id": run,
+        "counts": {"cancelled": 1, "success": 1},
+    }
 
 
 UNDO = sleep("undo", 9, depends_on=["a"], trigger_rule="always")

@@ -31,6 +31,8 @@ INTERRUPTED = "interrupted"
 """The status of a run whose gateway died; any other is a `RunStatus`."""
 SAID = "said"
 """The kind of the event that keeps the word of a caller about a task in doubt."""
+CANCEL = "cancel"
+"""The kind of the post that cancels a run."""
 
 
 class Durable(StrEnum):
@@ -339,6 +341,16 @@ class TakenOver(NamedTuple):
     log: RunLog | None
 
 
+class Post(NamedTuple):
+    """A request to a run that goes on in another process."""
+
+    run: str
+    kind: str
+    principal: Principal
+    """The one who asks for it."""
+    body: Json = None
+
+
 class RunLog(Protocol):
     """One run that is being written."""
 
@@ -431,6 +443,17 @@ class History(Journal, Protocol):
 
     async def settled(self, run_id: str) -> list[Settled]:
         """List what the run put as `Settled`, with its outputs."""
+        ...
+
+    async def post(self, post: Post) -> bool:
+        """Leave *post* to the process in which its run goes on; returns whether there is one.
+        Raises `HistoryLost` if it cannot be left."""
+        ...
+
+    async def posted(self) -> list[Post]:
+        """Wait for a moment, then take what other processes have posted to the runs of this one, in
+        the order in which it was: often nothing. Only while runs go on, since it may mean to look
+        into the file."""
         ...
 
     async def statistics(self) -> list[Figures]:

@@ -7,6 +7,7 @@ found by its id whoever began it, if its principal is the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.history import Chain, History, RunLog
+from ..core.history import CANCEL, Chain, History, Post, RunLog
 from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
 from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
@@ -35,6 +36,8 @@ from .lookups import AS_WRITTEN, Lookups
 from .recalling import Recalling
 from .runner import MAX_OUTPUT_BYTES, Runner
 from .writing import Writing, is_end_of_task
+
+log = logging.getLogger(__name__)
 
 STOP_S = 5.0
 """Seconds for a cancelled run to end, and for what cleans up once the engine stops."""
@@ -111,6 +114,8 @@ class Engine:
         self._live: dict[str, _LiveRun] = {}
         self._ending: dict[str, RunLog] = {}
         """The runs that have ended, and whose end is being committed."""
+        self._is_listening = False
+        """Whether it takes what other processes post to its runs."""
         self._numbers = 0
         self._tasks: TaskGroup | None = None
         if history is not None:
@@ -190,6 +195,9 @@ class Engine:
         """Start *run* for *caller*; it is written with *writing*."""
         self._live[run.id] = _LiveRun(run, writing)
         self._runner.submit(run, caller, writing)
+        if writing is not None and not self._is_listening:
+            self._is_listening = True
+            self.start_soon(self._listen)
 
     def active(self, principal: Principal) -> list[Run]:
         """List the active runs of *principal*."""
@@ -198,8 +206,8 @@ class Engine:
     async def wait(self, run_id: str, seconds: float | None, principal: Principal) -> RunResult:
         """Wait up to *seconds* for the end of the run; gives its result, or its state so far."""
         if (live := self._live_run(run_id, principal)) is None:
-            if (log := self._ending.get(run_id)) is not None:
-                await log.committed()
+            if (ending := self._ending.get(run_id)) is not None:
+                await ending.committed()
             elif self._recalling is not None:
                 await self._recalling.wait(run_id, principal, seconds)
             return self.result(run_id, principal)
@@ -288,6 +296,32 @@ class Engine:
     def cancel(self, run_id: str) -> None:
         """Cancel a run, if it is active."""
         self._runner.cancel(run_id)
+
+    async def post(self, post: Post) -> bool:
+        """Give *post* to its run, here or in another process of the user; returns whether it goes
+        on. Raises `HistoryLost` if the other process cannot be reached."""
+        if self._live_run(post.run, post.principal) is not None:
+            self._receive(post)
+            return True
+        return self.history is not None and await self.history.post(post)
+
+    async def _listen(self) -> None:
+        """Take what other processes post to the runs of this one, while there are any."""
+        try:
+            while self._live and self.history is not None:
+                for post in await self.history.posted():
+                    self._receive(post)
+        finally:
+            self._is_listening = False
+
+    def _receive(self, post: Post) -> None:
+        if self._live_run(post.run, post.principal) is None:
+            return  # it has ended meanwhile
+        log.info("run.post_received", extra={"run": post.run, "kind": post.kind})
+        if post.kind == CANCEL:
+            self.cancel(post.run)
+        else:  # of a newer version
+            log.warning("run.post_unknown", extra={"run": post.run, "kind": post.kind})
 
     def cancel_all(self) -> None:
         """Cancel every active run, since the engine stops: what cleans up has `STOP_S` from the

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import anyio
 
-from ..core.history import INTERRUPTED, Durable, History, Kind, RunQuery
+from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
@@ -76,6 +76,8 @@ class Submitted:
     run_id: str
     dag: Dag
     notes: tuple[str, ...]
+    is_own: bool = True
+    """False if it is the run of another caller, who goes on with the same runs or did."""
 
 
 class Gateway:
@@ -244,7 +246,7 @@ class Gateway:
         preparing = self._preparing()
         reading = preparing.read(document)
         if (there := await preparing.there_already(reading.dag, caller.principal)) is not None:
-            return Submitted(there.id, there.dag, there.notes)
+            return Submitted(there.id, there.dag, there.notes, is_own=False)
         prepared = await preparing.prepare(reading, caller.principal)
         plan = prepared.plan
         if plan.dag.dry_run:
@@ -279,7 +281,7 @@ class Gateway:
             begun = await begin(history, beginning, prepared.chain, prepared.line, says)
             if isinstance(begun, str):  # another caller was faster
                 record = await self.engine.recall(begun, caller.principal)
-                return Submitted(record.id, record.dag, record.notes)
+                return Submitted(record.id, record.dag, record.notes, is_own=False)
             writing = begun
             if beginning.durable is Durable.POWER and not await begun.log.committed():
                 raise InvalidDag([_unwritten(history.trouble)])
@@ -326,7 +328,8 @@ class Gateway:
         try:
             return await self.wait(submitted.run_id, principal=caller.principal)
         finally:
-            self.engine.cancel(submitted.run_id)
+            if submitted.is_own:
+                self.engine.cancel(submitted.run_id)
 
     async def wait(
         self, run_id: str, seconds: float | None = None, principal: Principal = USER
@@ -368,10 +371,11 @@ class Gateway:
     async def cancel(
         self, run_id: str, principal: Principal = USER, *, seconds: float = STOP_S
     ) -> RunResult:
-        """Cancel a run, if it is still active; gives its result, or after *seconds*, if tasks that
-        clean up still run, its state so far. Raises `UnknownRun`."""
+        """Cancel a run, if it is still active, here or in another process of the user; gives its
+        result, or after *seconds*, if tasks that clean up still run, its state so far. Raises
+        `UnknownRun`, and `HistoryLost` if the other process cannot be reached."""
         await self.engine.recall(run_id, principal)
-        self.engine.cancel(run_id)
+        await self.engine.post(Post(run_id, CANCEL, principal))
         return await self.wait(run_id, seconds, principal)
 
     def cancel_all(self) -> None:

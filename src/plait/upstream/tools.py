@@ -25,7 +25,7 @@ from ..core.values.principal import Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
-from ..errors import InvalidDag, UnknownRun
+from ..errors import HistoryLost, InvalidDag, UnknownRun
 from .answers import answer, count_of_problems, refusal, run_answer
 from .budget import fit
 from .calls import OpenCalls
@@ -130,8 +130,9 @@ class Tools:
             with self._calls.waiting_for(submitted.run_id):
                 result = await self._wait(ctx, principal, submitted.run_id, seconds)
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(CANCEL_S, shield=True):
-                await self._gateway.cancel(submitted.run_id, principal)
+            if submitted.is_own:
+                with anyio.move_on_after(CANCEL_S, shield=True):
+                    await self._gateway.cancel(submitted.run_id, principal)
             raise
         return run_answer(result, self._max_chars, detail=dag.detail, address_of=self._address_of)
 
@@ -170,7 +171,12 @@ class Tools:
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)
-        result = await self._gateway.cancel(request.run_id, self._principal_of(ctx))
+        try:
+            result = await self._gateway.cancel(request.run_id, self._principal_of(ctx))
+        except HistoryLost as error:
+            message = f"The run goes on in another process, which was not reached: {error}."
+            problem = Problem("run_id", "history_unavailable", message, "Try again in a moment.")
+            raise Refused([problem]) from error
         counts: JsonObject = dict(result.metrics.counts)
         document: JsonObject = {
             "status": str(result.status),

@@ -7,15 +7,18 @@ import asyncio
 import pytest
 
 from plait.core.history import (
+    CANCEL,
     Admission,
     CallKey,
     Durable,
     Effect,
     Ending,
     Happened,
+    History,
     Kind,
     Limits,
     Outcome,
+    Post,
     RunQuery,
     Settled,
 )
@@ -540,3 +543,45 @@ async def test_a_chain_that_was_deleted_meanwhile_does_not_go_on(world: World):
     await first.trim(Limits(keep_runs=0))
     with pytest.raises(HistoryLost, match="not kept any more"):
         await first.go_on(chain, world.beginning(), anew=True)
+
+
+async def test_what_is_posted_reaches_the_process_of_the_run_once_and_in_order(world: World):
+    first, second, other = await world.open(), await world.open(), await world.open()
+    log, others = world.begin(first), world.begin(other)
+    await log.committed()
+    await others.committed()
+    posts = [Post(log.id, CANCEL, ALICE), Post(log.id, "approve", BOB, {"call": [1, "é"]})]
+    for post in posts:
+        assert await second.post(post)
+    assert await second.post(Post(others.id, CANCEL, ALICE))
+    assert await taken(first) == posts
+    assert await taken(other) == [Post(others.id, CANCEL, ALICE)]
+    assert await second.post(posts[1])
+    assert await taken(first) == posts[1:]
+
+
+async def test_nothing_is_posted_to_a_run_that_does_not_go_on(world: World):
+    first, second = await world.open(), await world.open()
+    ended, cut = world.begin(first), world.begin(first)
+    end(ended)
+    await ended.committed()
+    await cut.committed()
+    await world.kill(first)
+    for run_id in (ended.id, cut.id, "r_none"):
+        assert not await second.post(Post(run_id, CANCEL, USER))
+
+
+async def test_a_post_that_cannot_be_written_is_not_lost_in_silence(world: World):
+    first, second = await world.open(), await world.open()
+    log = world.begin(first)
+    await log.committed()
+    world.break_disk(second)
+    with pytest.raises(HistoryLost):
+        await second.post(Post(log.id, CANCEL, USER))
+
+
+async def taken(history: History) -> list[Post]:
+    """Return what is taken next, if there is anything."""
+    while not (posts := await history.posted()):
+        pass
+    return posts

@@ -30,6 +30,7 @@ from ...core.history import (
     Kind,
     Limits,
     Outcome,
+    Post,
     RunEntry,
     RunQuery,
     Settled,
@@ -40,6 +41,7 @@ from ...core.tools.output import Output
 from ...core.values.principal import Principal, may_see
 from ...core.values.strict import Json, JsonObject, encode
 from ...errors import HistoryLost
+from ...waiting import Signal
 from .log import Entry, Log
 
 ENTRY_BYTES = 1_024
@@ -92,6 +94,8 @@ class Shelf:
     alive: set[int] = field(default_factory=set)
     losses: set[str] = field(default_factory=set)
     figures: dict[str, dict[tuple[str, int], Tally]] = field(default_factory=dict)
+    posts: list[Post] = field(default_factory=list)
+    was_posted: Signal = field(default_factory=Signal)
 
     def of_chain(self, root: str) -> list[_Run]:
         return [run for run in self.runs.values() if run.chain == root]
@@ -216,6 +220,27 @@ class MemoryHistory:
             log.put(Happened(0.0, SAID, CallKey(task), word))
         self._commit()
         return TakenOver(beginning.id, log)
+
+    async def post(self, post: Post) -> bool:
+        if self.trouble is not None:
+            raise HistoryLost(self.trouble)
+        run = self.shelf.runs.get(post.run)
+        if run is None or not self._is_running(run):
+            return False
+        self.shelf.posts.append(post)
+        self.shelf.was_posted.notify()
+        return True
+
+    async def posted(self) -> list[Post]:
+        while self._is_dead or not (own := [one for one in self.shelf.posts if self._has(one.run)]):
+            await self.shelf.was_posted.wait()
+        self.shelf.posts = [post for post in self.shelf.posts if post not in own]
+        return own
+
+    def _has(self, run_id: str) -> bool:
+        """Whether the run is one of this process."""
+        run = self.shelf.runs.get(run_id)
+        return run is not None and run.owner is self
 
     def _is_uncertain(self, head: _Run) -> bool:
         """Whether a run that goes on from *head* comes after a new start of the machine."""

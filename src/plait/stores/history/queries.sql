@@ -45,6 +45,28 @@ WHERE r.chain = (SELECT chain FROM runs WHERE id = ? AND gone = 0) ORDER BY r.st
 -- name: root
 SELECT id FROM runs WHERE chain = ? ORDER BY step LIMIT 1;
 
+-- name: holder
+-- The process in which a run goes on, as far as the file says.
+SELECT r.number, g.lease FROM runs r JOIN gateways g ON g.id = r.gateway
+WHERE r.id = ? AND r.gone = 0 AND r.status = 'running';
+
+-- name: post
+INSERT INTO posts(run, kind, principal, body) VALUES(?, ?, ?, ?);
+
+-- name: has_posts
+-- The table is empty but for moments, so this looks at one page.
+SELECT EXISTS (SELECT 1 FROM posts p JOIN runs r ON r.number = p.run
+  JOIN gateways g ON g.id = r.gateway WHERE g.lease = ?);
+
+-- name: take_posts
+DELETE FROM posts WHERE run IN (SELECT r.number FROM runs r JOIN gateways g ON g.id = r.gateway
+  WHERE g.lease = ?)
+RETURNING number, (SELECT id FROM runs r WHERE r.number = run), kind, principal, body;
+
+-- name: drop_posts
+-- Those to runs that have ended.
+DELETE FROM posts WHERE run NOT IN (SELECT number FROM runs WHERE status = 'running');
+
 -- name: last_number
 SELECT max(
   ifnull((SELECT max(max(admitted, ifnull(ended, 0))) FROM attempts WHERE chain = :chain), 0),

@@ -121,6 +121,11 @@ class Reading:
                 bool(uncertain) or is_cut,
             )
 
+    def has_posts(self, lease: str) -> bool:
+        """Return whether something was posted to the runs of the process with *lease*."""
+        found = self._db.one("has_posts", (lease,))
+        return found is not None and bool(found[0])
+
     def statistics(self) -> list[Figures]:
         tools: dict[str, dict[tuple[str, int], Tally]] = {}
         for name, code, bucket, *tally in self._db.all("statistics"):

@@ -57,6 +57,7 @@ def _delete(db: Database, chain: int) -> None:
                 _drop(db, [blob for row in rows for blob in row[columns:]])
     with db.transaction():
         runs: list[Cells] = db.all("delete_runs", (chain,))
+        db.run("drop_posts")
         _drop(db, [blob for row in runs for blob in row])
     db.give_back()
 

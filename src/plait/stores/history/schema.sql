@@ -69,3 +69,9 @@ CREATE TABLE statistics(          -- buckets of durations, which can be added up
   count INTEGER NOT NULL, total_ms REAL NOT NULL, min_ms REAL NOT NULL, max_ms REAL NOT NULL,
   PRIMARY KEY(tool, code, bucket)
 ) STRICT, WITHOUT ROWID;
+
+-- step 2
+CREATE TABLE posts(               -- what processes ask of runs that go on in others, until it is taken
+  number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, kind TEXT NOT NULL,
+  principal TEXT NOT NULL, body TEXT NOT NULL
+) STRICT;

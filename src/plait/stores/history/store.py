@@ -31,6 +31,7 @@ from ...core.history import (
     KeptRun,
     Limits,
     Outcome,
+    Post,
     RunEntry,
     RunQuery,
     Settled,
@@ -40,6 +41,7 @@ from ...core.results.figures import Figures
 from ...core.tools.output import Output
 from ...core.values.principal import Principal
 from ...core.values.strict import Json
+from ...errors import HistoryLost
 from ...waiting import Signal
 from .database import Database, DatabaseError
 from .files import Files
@@ -53,6 +55,8 @@ from .writing import Writing
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+LOOK_S = 0.25
+"""Pause before a look for what other processes have posted."""
 
 
 class SqliteHistory:
@@ -139,6 +143,18 @@ class SqliteHistory:
     ) -> TakenOver:
         work = partial(self._writing.go_on, chain, beginning, says or {}, self, anew=anew)
         return await self._writer.run(work, power=beginning.durable is Durable.POWER)
+
+    async def post(self, post: Post) -> bool:
+        return await self._writer.run(partial(self._writing.post, post))
+
+    async def posted(self) -> list[Post]:
+        await asyncio.sleep(LOOK_S)
+        try:
+            if await self._read(lambda reading: reading.has_posts(self._files.lease.name)):
+                return await self._writer.run(self._writing.take_posts)
+        except (DatabaseError, HistoryLost) as error:  # the next look may succeed
+            log.debug("history.no_posts", extra={"error": str(error)})
+        return []
 
     # Reading.
 

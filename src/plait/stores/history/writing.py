@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -18,11 +19,13 @@ from ...core.history import (
     Happened,
     Intent,
     Outcome,
+    Post,
     Settled,
     TakenOver,
 )
 from ...core.results.figures import Tally, bucket_of
 from ...core.tools.output import Output
+from ...core.values.principal import Principal
 from ...core.values.strict import Json, encode
 from ...errors import HistoryLost
 from .database import Cells, Database
@@ -257,6 +260,25 @@ class Writing:
             key, text = text_of_key(CallKey(task)), encode(word).decode()
             self._db.run("happen", (root, log.next_number(), log.number, 0.0, SAID, key, text))
         return TakenOver(beginning.id, log)
+
+    def post(self, post: Post) -> bool:
+        """Leave *post*, as `History.post` says, in one transaction."""
+        self._db.run("drop_posts")
+        found = self._db.one("holder", (post.run,))
+        if found is None or not self._others.is_running(found[1]):
+            return False
+        text = encode(post.body).decode()
+        self._db.run("post", (found[0], post.kind, post.principal, text))
+        return True
+
+    def take_posts(self) -> list[Post]:
+        """Take what was posted to the runs of this process, in one transaction."""
+        return [
+            Post(run, kind, Principal(principal), json.loads(body))
+            for _, run, kind, principal, body in sorted(
+                self._db.all("take_posts", (self._lease.name,))
+            )
+        ]
 
 
 def _cells(tally: Tally) -> Cells:
