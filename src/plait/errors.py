@@ -14,6 +14,7 @@ PlaitError
     │   └── CircuitOpen     its last calls failed, so it is not called for a while
     ├── CallTimeout         no answer in time, or not sent in time
     ├── PolicyDenied        the operator denies the tool: the call was not sent
+    ├── ApprovalRequired    a person must say yes first: the call was not sent
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
     ├── InvalidOutput       the answer breaks the tool's own output schema, or cannot be read
@@ -162,6 +163,15 @@ class PolicyDenied(CallError):
     def __init__(self, message: str, *, denied_by: str) -> None:
         super().__init__(message, hint="Use another tool, or ask the operator.")
         self.denied_by = denied_by
+
+
+class ApprovalRequired(CallError):
+    """The operator's policy wants a person's yes, and there is none: the call was not sent."""
+
+    code = "approval_required"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="Do without it, or ask the operator.")
 
 
 class ReferenceFailed(CallError):

@@ -10,6 +10,7 @@ import pytest
 
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 
 from ..fakes import FakeServers
 from .conftest import Plait, task
@@ -94,7 +95,7 @@ def test_tools_finds_by_words_and_shows_signatures(plait: Plait):
 
 
 def test_tools_that_are_denied_are_not_shown(plait: Plait):
-    plait.policy = Policy(deny=("*:fail", "s:hang"))
+    plait.policy = Policy(tables=(Rules(deny=("*:fail", "s:hang")),))
     assert [line.split()[0] for line in plait("tools").stdout.splitlines()] == [
         "s:echo",
         "s:say",

@@ -9,6 +9,7 @@ import pytest
 
 from plait.config.desk import DeskKey, desk_key, digest
 from plait.config.read import load_config
+from plait.config.trust import Decisions, SettingsFile
 
 FILE = """
 [servers.a]
@@ -39,6 +40,17 @@ def key_of(
     file: Path | None, environ: Mapping[str, str], cwd: Path, profile: str | None = None
 ) -> DeskKey:
     return desk_key(load_config(file, environ, cwd, profile=profile))
+
+
+def test_a_file_that_was_found_is_another_desk_than_the_same_file_by_name(tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.a]\nurl = "http://h/mcp"\n')
+    file.chmod(0o600)
+    environ = {**ENVIRON, "PLAIT_STATE_DIR": str(tmp_path / "state")}
+    Decisions(tmp_path / "state").trust(SettingsFile.read(file))
+    found, named = key_of(None, environ, tmp_path), key_of(file, environ, tmp_path)
+    assert found.file == named.file
+    assert found != named  # the hints of its servers count in one of them alone
 
 
 def test_clients_in_two_folders_are_at_one_desk_if_nothing_depends_on_the_folder(

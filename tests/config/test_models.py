@@ -14,12 +14,12 @@ from plait.config.models import (
     GatewaySettings,
     HistorySettings,
     LimitSettings,
-    PolicySettings,
     ProfileSettings,
     ServerSettings,
     Settings,
     ToolSettings,
 )
+from plait.config.policy import PolicySettings
 from plait.config.read import load_config
 
 EXAMPLE = Path(__file__).parents[2] / "servers.example.toml"
@@ -147,13 +147,7 @@ def test_an_address_is_kept_as_it_was_written(url: str):
 @pytest.mark.parametrize("pattern", ["delete_*", "tool"])
 def test_a_pattern_without_a_server_would_match_no_tool_and_is_refused(pattern: str):
     said = 'a tool is named server:tool; write "*:tool" for any server'
-    assert reasons(PolicySettings, {"deny": [pattern]}) == [said]
     assert reasons(Settings, {"tools": {pattern: {}}}) == [said]
-
-
-@pytest.mark.parametrize("pattern", ["*", "*:delete_*", "fs:*", "*_x"])
-def test_a_pattern_that_can_match_is_taken(pattern: str):
-    assert PolicySettings(deny=(pattern,)).deny == (pattern,)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from plait.calls.cache import Cache
 from plait.core.results.result import RunResult
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Policy, Rule
+from plait.core.tools.rules import Rules
 from plait.core.tools.tool_stats import ToolStats
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ConnectionLost, InvalidDag
@@ -63,6 +64,7 @@ class House:
         self,
         *rules: Rule,
         deny: Iterable[str] = (),
+        tables: tuple[Rules, ...] = (),
         server_timeouts: Mapping[str, float] | None = None,
         **options: Any,
     ) -> Gateway:
@@ -71,7 +73,7 @@ class House:
             self.servers,
             Cache(self.servers),
             InMemoryRuns(),
-            policy=Policy(rules, tuple(deny), server_timeouts or {}),
+            policy=Policy(rules, (*tables, Rules(tuple(deny))), server_timeouts or {}),
             limits=limits,
             **options,
         )

@@ -8,7 +8,8 @@ import shlex
 import pytest
 
 from plait.cli.commands import program
-from plait.config.models import PolicySettings, ServerSettings
+from plait.config.models import ServerSettings
+from plait.config.policy import PolicySettings
 
 from .blocks import ROOT, blocks_in
 

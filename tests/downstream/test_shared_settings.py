@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.config import Config, ServerSettings
+from plait.config import Config, ServerSettings, ToolSettings
 from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.policy import ToolPolicy
 from plait.downstream import connections as module
@@ -45,6 +45,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "tools": (BUNDLED, ["grep"]),
     "protect": (BUNDLED, ["/x"]),
     "protocol": (PROCESS, "legacy"),
+    "annotations": (PROCESS, "ignored"),
     "scope": (PROCESS, "client"),
     "enabled": (PROCESS, False),
     "required": (PROCESS, True),
@@ -237,3 +238,50 @@ class TestLaziness:
                 assert state(one) is ServerState.READY
             await anyio.sleep(1)
             assert state(one) is ServerState.IDLE
+
+
+HINTED: Any = {
+    "tools": [
+        {
+            "name": "look",
+            "inputSchema": {"type": "object"},
+            "annotations": {"readOnlyHint": True},
+        }
+    ]
+}
+
+
+@pytest.mark.virtual_time
+async def test_each_has_its_own_word_on_what_a_tool_does(desks: Desks):
+    desks.server.script = script(tools=HINTED)
+    async with (
+        desks,
+        desks.open() as trusting,
+        desks.open(annotations="ignored") as careful,
+    ):
+        for pool in (trusting, careful):
+            await pool.settled()
+        [trusted], [ignored] = (pool.catalog().of("s") for pool in (trusting, careful))
+        assert (trusted.is_read_only, ignored.is_read_only) == (True, False)
+        assert trusted.digest == ignored.digest
+        careful.forget_lists()
+        assert careful.catalog().of("s") == [ignored]
+        assert careful.catalog().of("s")[0] is ignored  # its schemas are read once
+        marked = Config(
+            servers={"s": settings(annotations="ignored")},
+            tools={"s:l*": ToolSettings(read_only=True)},
+        )
+        await careful.reload(marked)
+        [read_only] = careful.catalog().of("s")
+        assert read_only.is_read_only
+        assert careful.catalog().unlisted("s", "late").is_read_only
+
+
+async def test_a_tool_that_is_not_listed_yet_has_the_operators_word(desks: Desks):
+    config = Config(
+        servers={"s": settings(lazy=True)}, tools={"s:get_*": ToolSettings(read_only=True)}
+    )
+    pool = Pool(config, desks.connections)
+    catalog = pool.catalog()
+    read_only = [catalog.unlisted("s", name).is_read_only for name in ("get_it", "put_it")]
+    assert read_only == [True, False]

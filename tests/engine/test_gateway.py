@@ -17,6 +17,7 @@ from plait.core.results.record import RunStatus
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.principal import USER, Principal
 from plait.engine import gateway as gateway_module
@@ -300,7 +301,9 @@ async def test_a_tasks_whole_output_can_be_read_and_its_absence_is_explained(ser
 
 
 async def test_the_policy_refuses_what_it_denies(servers: FakeServers):
-    async with Gateway(servers, servers, InMemoryRuns(), policy=Policy(deny=("s:fa*",))) as gateway:
+    async with Gateway(
+        servers, servers, InMemoryRuns(), policy=Policy(tables=(Rules(deny=("s:fa*",)),))
+    ) as gateway:
         with pytest.raises(InvalidDag) as refused:
             await gateway.execute({"tasks": [{"id": "a", "tool": "s:fail"}]})
     assert refused.value.problems[0].code == "policy_denied"
@@ -326,7 +329,7 @@ async def test_the_gateways_limit_holds_across_runs(servers: FakeServers):
 
 async def test_search_offers_what_the_policy_allows_now(servers: FakeServers):
     async with Gateway(
-        servers, servers, InMemoryRuns(), policy=Policy(deny=("*:sleep",))
+        servers, servers, InMemoryRuns(), policy=Policy(tables=(Rules(deny=("*:sleep",)),))
     ) as gateway:
         for need in ("sleep", "s:sleep", "slep"):
             found = await gateway.search(need)

@@ -10,6 +10,7 @@ import pytest
 from mcp import MCPError
 
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 
 from .conftest import PICTURE, Connect, structured, task
 
@@ -34,7 +35,7 @@ async def test_the_guide_and_the_catalogue_can_be_read(connect: Connect):
 
 
 async def test_the_catalogue_offers_no_denied_tool(connect: Connect):
-    async with connect(policy=Policy(deny=("s:many",))) as client:
+    async with connect(policy=Policy(tables=(Rules(deny=("s:many",)),))) as client:
         catalog = json.loads(text_of(await client.read_resource("plait://catalog")))
     tools = catalog["servers"][0]["tools"]
     assert tools

@@ -20,6 +20,7 @@ from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.rates import Rate
 from ..core.tools.policy import Policy, Rule
+from ..core.tools.rules import Answer
 from ..core.tools.server_notices import SettingsReloaded
 from ..engine import gateway as verbs
 from ..engine.writing import Kept
@@ -213,12 +214,17 @@ async def remembered_tools(config: Config) -> list[str]:
         if server.enabled
     }
     await listings.load()
-    names: list[str] = []
+    names, words = [], config.words()
     for name, (server, listing) in kept.items():
         if isinstance(definitions := listing.get("tools"), list):
             tools, _ = read_tools(name, definitions)
-            names += [tool.full_name for tool in tools if server.includes(tool.name)]
-    return [name for name in names if policy.denied_by(name) is None]
+            worded = (replace(tool, word=words.of(name, tool.name)) for tool in tools)
+            names += [
+                tool.full_name
+                for tool in worded
+                if server.includes(tool.name) and policy.decide(tool).answer is not Answer.DENY
+            ]
+    return names
 
 
 BUNDLED = (
@@ -237,10 +243,7 @@ def _policy(config: Config, parts: Parts | None = None) -> Policy:
         if server.builtin is not None
         for rule in BUNDLED
     ]
-    rules = (
-        Rule(pattern, **{name: getattr(tool, name) for name in type(tool).model_fields})
-        for pattern, tool in config.tools.items()
-    )
+    rules = (Rule(pattern, **tool.of_calls) for pattern, tool in config.tools.items())
     timeouts = {
         name: server.timeout_s
         for name, server in config.servers.items()
@@ -248,7 +251,7 @@ def _policy(config: Config, parts: Parts | None = None) -> Policy:
     }
     startups = {name: server.startup_timeout_s for name, server in config.servers.items()}
     realm = config.source if parts is not None and parts.is_for_several else ""
-    return Policy((*bundled, *rules), config.policy.deny, timeouts, startups, realm)
+    return Policy((*bundled, *rules), config.rules(), timeouts, startups, realm)
 
 
 def _in_profile(config: Config, name: str) -> Config:

@@ -6,10 +6,10 @@ from .models import (
     GatewaySettings,
     HistorySettings,
     LimitSettings,
-    PolicySettings,
     ServerSettings,
     ToolSettings,
 )
+from .policy import PolicySettings
 from .read import load_config
 from .trust import Untrusted
 

@@ -20,6 +20,8 @@ class DeskKey:
 
     file: Path | None
     """The settings file; None for the built-in defaults."""
+    is_found: bool
+    """Whether it was found rather than named: then the hints of its servers count for less."""
     profile: str | None
     variables: str
     """A digest of the variables that the settings name, of those that stand for settings, and of
@@ -34,6 +36,7 @@ def desk_key(config: Config) -> DeskKey:
     """Return the identity of the desk of *config*."""
     return DeskKey(
         config.file,
+        config.is_found,
         config.profile,
         digest({"named": config.variables, "inherited": config.environment}),
         config.folder if _depends_on_folder(config) else None,

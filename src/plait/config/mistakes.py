@@ -11,12 +11,12 @@ from ..core.values.problems import did_you_mean
 from .models import (
     GatewaySettings,
     LimitSettings,
-    PolicySettings,
     ServerSettings,
     Settings,
     ToolSettings,
 )
 from .places import Steps
+from .policy import PolicySettings
 
 _OF_A_KEY = "[key]"
 _MESSAGES = {

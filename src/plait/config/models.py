@@ -3,137 +3,43 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from ..core.scheduling.rates import Rate
-from ..core.tools.claims import KeyTemplate
+from ..core.tools.rules import Rules
+from ..core.tools.traits import Words
 from ..core.values.problems import nearest, some_of
 from ..errors import ConfigError
 from ..redaction import Secrets
-from ..workspace.allowed import AllowedCommand
 from .credentials import credentials_of, in_address
 from .environment import inherited
+from .fields import (
+    Bytes,
+    CommandText,
+    Count,
+    HeaderName,
+    HeaderValue,
+    RateText,
+    ResourceTemplate,
+    Seconds,
+    Section,
+    ServerName,
+    ToolPattern,
+    Variable,
+    Word,
+    has_no_nul,
+    is_address,
+)
+from .places import Steps, place
+from .policy import PolicySettings
 from .scope import Scope, default_scope
 
 
-def _can_match(pattern: str) -> str:
-    """Refuse a bare name: tools are matched by full name, so it would never match or deny."""
-    if ":" not in pattern and not pattern.startswith("*"):
-        raise ValueError('a tool is named server:tool; write "*:tool" for any server')
-    return pattern
-
-
-def _is_rate(text: str) -> str:
-    Rate.parse(text)
-    return text
-
-
-def _is_resource(text: str) -> str:
-    KeyTemplate.parse(text)
-    return text
-
-
-def _has_no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError(
-            "must not contain the character NUL, which programs cannot be given; remove it at "
-            "its source"
-        )
-    return text
-
-
-def _is_command(text: str) -> str:
-    AllowedCommand.parse(text)
-    return text
-
-
-def _is_variable(name: str) -> str:
-    if not name or "=" in name:
-        raise ValueError("the name of a variable must not be empty or contain =")
-    return _has_no_nul(name)
-
-
-def _is_header(name: str) -> str:
-    """Check the name of a header (RFC 9110, 5.1)."""
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(
-            "the name of a header is letters, digits and marks such as -, without blanks and colons"
-        )
-    return name
-
-
-def _is_header_value(value: str) -> str:
-    """Check a header's value (RFC 9110, 5.5; httpx does not send its obsolete characters)."""
-    if not value.isascii():
-        raise ValueError(
-            "a header's value must be ASCII; encode it as its server expects, such as %C3%AB for "
-            "\u00eb"
-        )
-    if value != value.strip(" \t\r\n"):
-        raise ValueError(
-            "a header's value must not begin or end with a blank or a line break; remove it from "
-            "the variable or the "
-            "text that it comes from, or write ${file:...}, which drops line breaks at the end"
-        )
-    if not all(char.isprintable() or char == "\t" for char in value):
-        raise ValueError(
-            "a header's value must not contain a line break or another control character; remove "
-            "it from the variable, "
-            "the file or the text that it comes from"
-        )
-    return value
-
-
-def _is_address(url: str) -> str:
-    """Check an address. A library's message would quote the wrong part, maybe of a password."""
-    try:
-        parts = urlsplit(url)
-        is_good = parts.port != 0 and bool(parts.hostname) and url.isprintable()
-    except ValueError:
-        is_good = False
-    if not is_good:
-        raise ValueError(
-            "it cannot be read as an address; in a name or a password before the host, write "
-            "/ as %2F, ? as %3F, # as %23, : as %3A and @ as %40"
-        )
-    return url
-
-
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
-ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-ResourceTemplate = Annotated[str, AfterValidator(_is_resource)]
-RateText = Annotated[str, AfterValidator(_is_rate)]
-ToolPattern = Annotated[str, AfterValidator(_can_match)]
-Word = Annotated[str, AfterValidator(_has_no_nul)]
-CommandText = Annotated[str, AfterValidator(_is_command)]
-Variable = Annotated[str, AfterValidator(_is_variable)]
-HeaderName = Annotated[str, AfterValidator(_is_header)]
-HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """`[gateway.limits]`: the most that documents, results and messages may hold."""
 
     max_tasks: Count = 10_000
@@ -155,7 +61,7 @@ class LimitSettings(_Section):
 Expose = Literal["dag", "all", "tools"]
 
 
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """`[gateway]`"""
 
     expose: Expose = "dag"
@@ -190,16 +96,16 @@ TRANSPORT_NAMES: Final[Mapping[str, Transport | None]] = {
 not count, nor how words are joined."""
 
 
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """`[servers.NAME]`: exactly one of `command`, `url` and `builtin`."""
 
-    command: Annotated[str, Field(min_length=1), AfterValidator(_has_no_nul)] | None = None
+    command: Annotated[str, Field(min_length=1), AfterValidator(has_no_nul)] | None = None
     args: tuple[Word, ...] = ()
     env: dict[Variable, Word] = Field(default_factory=dict, repr=False)
     cwd: Path | None = None
 
     url: (
-        Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_is_address)] | None
+        Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(is_address)] | None
     ) = None
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
     transport: Transport | None = None
@@ -215,6 +121,9 @@ class ServerSettings(_Section):
     """Files that it never writes; the gateway's own settings are added to them."""
 
     protocol: Literal["auto", "legacy", "modern"] = "auto"
+    annotations: Literal["trusted", "ignored"] | None = None
+    """Whether what it says of its tools' effects counts. None: unless the file was found in a
+    folder, or always for the bundled server."""
     scope: Scope | None = None
     """Whether all clients share it, or each has its own. None: as is known of its command."""
     enabled: bool = True
@@ -270,8 +179,11 @@ class ServerSettings(_Section):
         return self
 
 
-class ToolSettings(_Section):
+class ToolSettings(Section):
     """`[tools."GLOB"]`: facts about a tool beyond its annotations."""
+
+    read_only: bool | None = None
+    """Whether it changes nothing, whatever its server says."""
 
     timeout_s: Seconds | None = None
     weight: Count | None = None
@@ -282,14 +194,15 @@ class ToolSettings(_Section):
     cache_ttl_s: Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False)] | None = None
     cache_stat: str | None = None
 
+    @property
+    def of_calls(self) -> dict[str, Any]:
+        """The settings of its calls: all but those of what the tool is."""
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name != "read_only"
+        }
 
-class PolicySettings(_Section):
-    """`[policy]`"""
 
-    deny: tuple[ToolPattern, ...] = ()
-
-
-class HistorySettings(_Section):
+class HistorySettings(Section):
     """`[history]`"""
 
     enabled: bool = True
@@ -308,7 +221,7 @@ class HistorySettings(_Section):
     keep_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
 
 
-class ProfileSettings(_Section):
+class ProfileSettings(Section):
     """`[profiles.NAME]`: a part of the settings, for one kind of work."""
 
     servers: tuple[ServerName, ...] | None = None
@@ -316,10 +229,11 @@ class ProfileSettings(_Section):
     expose: Expose | None = None
     """As in `[gateway]`, in its place."""
     policy: PolicySettings = Field(default_factory=PolicySettings)
-    """In addition to `[policy]`: it can deny more, and allow nothing."""
+    """In addition to `[policy]`: the stricter of both decides each tool, so it can deny and ask
+    for more, and allow nothing."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """The contents of a servers.toml."""
 
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
@@ -360,6 +274,13 @@ class Config(Settings):
     """The folder of the client: where servers without `cwd` run."""
     profile: str | None = Field(default=None, exclude=True)
     """The profile that these settings are narrowed to."""
+    narrowed_to: tuple[str, ...] = Field(default=(), exclude=True)
+    """The profiles whose rules hold besides those of `[policy]`: *profile*, and those before it."""
+    is_found: bool = Field(default=False, exclude=True)
+    """Whether the file was found in the client's folder or its parents, rather than named or the
+    user's own."""
+    lines: Mapping[Steps, int] = Field(default_factory=dict, exclude=True, repr=False)
+    """The lines of the rules of policies in the file, by place, as far as they are known."""
     file: Path | None = Field(default=None, exclude=True)
     """The file that the settings came from; None for the built-in defaults."""
     variables: Mapping[str, str | None] = Field(default_factory=dict, exclude=True, repr=False)
@@ -387,11 +308,34 @@ class Config(Settings):
             raise ConfigError(f'unknown profile "{name[:80]}" ({self.source}). {hint}')
         wanted = self.servers if chosen.servers is None else chosen.servers
         servers = {name: server for name, server in self.servers.items() if name in wanted}
-        policy = PolicySettings(deny=(*self.policy.deny, *chosen.policy.deny))
         expose = chosen.expose or self.gateway.expose
         gateway = self.gateway.model_copy(update={"expose": expose})
-        parts = {"servers": servers, "policy": policy, "gateway": gateway, "profile": name}
+        narrowed = (*self.narrowed_to, name)
+        parts = {"servers": servers, "gateway": gateway, "profile": name, "narrowed_to": narrowed}
         return self.model_copy(update=parts)
+
+    def rules(self) -> tuple[Rules, ...]:
+        """Return the tables of rules that hold: `[policy]`, and those of the profiles."""
+        tables = {"policy": self.policy} | {
+            place(("profiles", name, "policy")): self.profiles[name].policy
+            for name in self.narrowed_to
+        }
+        return tuple(policy.rules(section, self.lines) for section, policy in tables.items())
+
+    def words(self) -> Words:
+        """Return the operator's word on tools: whose hints count, and which only read."""
+        ignored = (
+            name
+            for name, server in self.servers.items()
+            if server.annotations == "ignored"
+            or (server.annotations is None and server.builtin is None and self.is_found)
+        )
+        marked = (
+            (glob, tool.read_only)
+            for glob, tool in self.tools.items()
+            if tool.read_only is not None
+        )
+        return Words(frozenset(ignored), tuple(marked))
 
     @model_validator(mode="after")
     def _has_credentials(self) -> Self:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,11 +15,19 @@ from ..redaction import Secrets
 from .clients import Translation, translate
 from .environment import config_folder_of, expand_user, inherited, state_folder_of
 from .expand import Expander
+from .lines import lines_of
 from .mistakes import message_of, steps_of
-from .models import Config, GatewaySettings, LimitSettings, ServerSettings, Settings
+from .models import (
+    Config,
+    GatewaySettings,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+)
 from .named_files import Unreadable
 from .parse import is_json
 from .places import Steps, place
+from .rule_notes import idle_patterns, overruled
 from .trust import Decisions, SettingsFile, Untrusted, check_writers
 from .variables import Recording
 
@@ -60,13 +67,14 @@ def load_config(
     secrets = Secrets() if secrets is None else secrets
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
-    file = _settings_file(path, environ, cwd)
+    file, is_found = _settings_file(path, environ, cwd)
     if file is None:
         reader = _Reader("built-in defaults", cwd, environ, secrets)
         config = reader.read({"servers": {"workspace": {"builtin": "workspace"}}})
     else:
         reader = _Reader(str(file.path), file.path.parent, environ, secrets)
         config = reader.read(file.values(), from_json=is_json(file.path))
+        config = config.model_copy(update={"lines": _lines_of_rules(file), "is_found": is_found})
     update = {
         "state_folder": state_folder_of(environ, cwd),
         "folder": cwd,
@@ -86,7 +94,7 @@ def names_of_variables(path: Path | None, environ: Mapping[str, str], cwd: Path)
     """
     recording = Recording({})
     try:
-        file = _settings_file(path, environ, cwd.absolute())
+        file, _ = _settings_file(path, environ, cwd.absolute())
         values = {} if file is None else file.values()
     except ConfigError:
         return frozenset()
@@ -117,19 +125,43 @@ def without_servers(
     return config.model_copy(update=update)
 
 
-def _settings_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> SettingsFile | None:
-    """Read the file of the settings, which is *path* or has to be found; None without one. Raises
-    `ConfigError`, and `Untrusted`."""
+def _settings_file(
+    path: Path | None, environ: Mapping[str, str], cwd: Path
+) -> tuple[SettingsFile | None, bool]:
+    """Read the file of the settings, which is *path* or has to be found; None without one. Returns
+    with it whether it was found in *cwd* or its parents, rather than named or the user's own.
+    Raises `ConfigError`, and `Untrusted`."""
     named = _named(environ, cwd) if path is None else cwd / path
     found = named or _find(cwd, environ)
     if found is None:
-        return None
+        return None, False
     file = SettingsFile.read(found)
-    if named is None and not _is_users_own(found, environ):
+    is_found = named is None and not _is_users_own(found, environ)
+    if is_found:
         check_writers(file)
         if not (decisions := Decisions(state_folder_of(environ, cwd))).trusts(file):
             raise Untrusted(file, decisions)
-    return file
+    return file, is_found
+
+
+def _lines_of_rules(file: SettingsFile) -> dict[Steps, int]:
+    """Return the lines of the rules in *file*, by place."""
+    if is_json(file.path):
+        return {}  # a client's: it has none
+    values = file.values()
+    profiles = values.get("profiles", {})
+    tables = {("policy",): values.get("policy", {})} | {
+        ("profiles", name, "policy"): profile.get("policy", {})
+        for name, profile in profiles.items()
+    }
+    texts: dict[Steps, str] = {}
+    for steps, table in tables.items():
+        for key, value in table.items():
+            if isinstance(value, list):
+                texts |= {(*steps, key, at): one for at, one in enumerate(value) if one}
+            elif isinstance(value, str):
+                texts[*steps, key] = value
+    return lines_of(file.data.decode("utf-8-sig"), texts) if texts else {}
 
 
 def _read_nothing(file: Path, max_bytes: int) -> NoReturn:
@@ -194,7 +226,9 @@ class _Reader:
         if self._problems:
             raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
-        shown = tuple(map(self._secrets.redact, (*notes, *_idle_patterns(settings))))
+        shown = tuple(
+            map(self._secrets.redact, (*notes, *idle_patterns(settings), *overruled(settings)))
+        )
         sections = {**dict(settings), "servers": servers}
         return Config(
             **sections,
@@ -315,26 +349,6 @@ class _Reader:
 
     def _in_file(self, problem: str) -> str:
         return f"{problem} ({self._source})"
-
-
-def _idle_patterns(settings: Settings) -> Iterator[str]:
-    """Yield a note for each tool pattern that matches no server: what it should deny is not
-    denied."""
-    policies = {"policy": settings.policy} | {
-        place(("profiles", name, "policy")): profile.policy
-        for name, profile in settings.profiles.items()
-    }
-    denied = [
-        (f"{origin}.deny[{index}]", pattern)
-        for origin, policy in policies.items()
-        for index, pattern in enumerate(policy.deny)
-    ]
-    for origin, pattern in (*denied, *(("tools", pattern) for pattern in settings.tools)):
-        server, _, of_server = pattern.partition(":")
-        if not any(fnmatchcase(name, server) for name in settings.servers):
-            near = nearest(server, settings.servers)
-            hint = f'. Did you mean "{near[0]}:{of_server}"?' if near else ""
-            yield f'{origin}: "{pattern}" matches no server{hint}'
 
 
 def _put(values: Any, steps: tuple[str, ...], value: str) -> None:

@@ -33,6 +33,7 @@ from ..core.ports import (
     ToolCall,
 )
 from ..core.tools.catalog import Catalog, ServerInfo, Tool
+from ..core.tools.traits import NO_WORD
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import RpcError
 from .connection import Connection
@@ -77,6 +78,9 @@ class Pool:
         self._hold_s = hold_s
         self._settings = _enabled(config)
         self._catalog: Catalog | None = None
+        self._words = config.words()
+        self._worded: dict[str, tuple[Tool, Tool]] = {}
+        """By full name, the tools that the operator has a word on, without it and with it."""
         self._chosen: dict[str, tuple[ServerListing, ServerListing]] = {}
         """By server, what it lists, and the part of it that the settings choose."""
         self._offers: tuple[ServerListing, ...] = ()
@@ -124,12 +128,24 @@ class Pool:
             infos: list[ServerInfo] = []
             for name, held in self._held.items():
                 settings, before = self._settings[name], len(tools)
-                for tool in held.connection.tools:
+                for tool in map(self._with_word, held.connection.tools):
                     (tools if settings.includes(tool.name) else excluded).append(tool)
                 info = replace(held.connection.info, tools=len(tools) - before)
                 infos.append(replace(info, is_required=settings.required))
-            self._catalog = Catalog(tools, infos, excluded)
+            self._catalog = Catalog(tools, infos, excluded, self._words)
         return self._catalog
+
+    def _with_word(self, tool: Tool) -> Tool:
+        """Return *tool* with the operator's word on it. It is the same object for the same one, so
+        its schemas are read once."""
+        word = self._words.of(tool.server, tool.name)
+        if word == NO_WORD:
+            return tool
+        listed, worded = self._worded.get(tool.full_name, (None, tool))
+        if listed is not tool:
+            worded = replace(tool, word=word)
+            self._worded[tool.full_name] = tool, worded
+        return worded
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
         """As `Servers.settled`. Servers of *names* that have not started are started."""
@@ -278,6 +294,7 @@ class Pool:
         assert self._tasks is not None
         self._secrets.take_in(config.secrets)
         before, self._settings, self._chosen = self._held, _enabled(config), {}
+        self._words, self._worded = config.words(), {}
         self._held = self._take(config)
         for watch in self._watches:
             self._follow(watch)

@@ -26,6 +26,7 @@ from ..core.scheduling.run import Run
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
+from ..core.tools.rules import Answer
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
@@ -178,8 +179,11 @@ class Gateway:
         return await self.engine.direct_calls.call(request, params, caller, self._limits.kept)
 
     def denied_by(self, server: str, tool: str) -> str | None:
-        """Return the pattern of the policy that denies a tool; None if it is allowed."""
-        return self._policy.denied_by(f"{server}:{tool}")
+        """Return the rule of the policy that denies a tool; None if no rule does."""
+        catalog = self.catalog()
+        found = catalog.tools.get(f"{server}:{tool}") or catalog.unlisted(server, tool)
+        decision = self._policy.decide(found)
+        return decision.rule if decision.answer is Answer.DENY else None
 
     def history_trouble(self) -> str | None:
         """Return the reason why runs cannot be written that are to survive power cuts; None if they

@@ -21,6 +21,7 @@ from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.errors import InvalidDag
 
 from ...profiles import share_of_examples
@@ -88,7 +89,7 @@ def _essence(problem: dict[str, Any]) -> tuple[str, str, str]:
 @cache
 def said_of(text: bytes, tools: str) -> dict[str, Any]:
     given = json.loads(tools)
-    policy = Policy(deny=tuple(given.get("policy", {}).get("deny", ())))
+    policy = Policy(tables=(Rules(deny=tuple(given.get("policy", {}).get("deny", ()))),))
     try:
         plan = check(read_dag(text, max_tasks=20), catalog(tools), policy, max_items=5)
     except InvalidDag as refused:

@@ -16,6 +16,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, TakenOver
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy, Rule
+from plait.core.tools.rules import Rules
 from plait.core.values.problems import Problem
 from plait.errors import InvalidDag
 from tests.fakes import tool
@@ -227,7 +228,7 @@ def test_nothing_of_a_reused_task_is_checked() -> None:
         plan = check(
             read_dag(Dag(tasks=(reused, late))),
             catalog,
-            Policy(deny=("s:read",)),
+            Policy(tables=(Rules(deny=("s:read",)),)),
             reused=taken_over,
         )
         assert (plan.tasks["a"].tool.full_name, plan.tasks["a"].reused_inputs) == (

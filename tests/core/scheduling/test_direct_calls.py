@@ -18,6 +18,7 @@ from plait.core.scheduling.events import (
 from plait.core.scheduling.lanes import SlotRequest
 from plait.core.tools.catalog import Catalog
 from plait.core.tools.policy import Policy, Rule
+from plait.core.tools.rules import Rules
 from plait.errors import PolicyDenied
 from tests.fakes import tool
 
@@ -83,7 +84,7 @@ def test_an_earlier_answer_is_only_for_a_call_that_says_nothing_else(
 
 def test_a_tool_that_the_policy_denies_is_refused() -> None:
     with pytest.raises(PolicyDenied) as refused:
-        CallRequests(Policy(deny=("s:w*",))).make(1, CATALOG, "s:write", {})
+        CallRequests(Policy(tables=(Rules(deny=("s:w*",)),))).make(1, CATALOG, "s:write", {})
     assert (refused.value.code, refused.value.denied_by) == ("policy_denied", "s:w*")
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from plait.core.planning.plan import VALUE
 from plait.core.tools.policy import DEFAULT_TIMEOUT_S, Policy, Rule
+from plait.core.tools.rules import Answer, Rules
+from plait.errors import ApprovalRequired, CallError, PolicyDenied
 from tests.fakes import tool
 
 from ..tables import table
@@ -16,7 +21,7 @@ POLICY = Policy(
         Rule("files:write_log", weight=5),
         Rule("*:get_*", idempotent=False),
     ),
-    deny=("*:delete_*", "shell:*"),
+    tables=(Rules(deny=("*:delete_*", "shell:*")),),
     server_timeouts={"slow": 300, "files": 7},
     server_startups={"slow": 90},
 )
@@ -93,3 +98,59 @@ def test_an_empty_list_of_resources_says_that_there_are_none() -> None:
     assert policy.of(tool("files:write")).writes == ("file:{path}",)
     assert policy.of(tool("files:log")).writes == ()
     assert policy.of(tool("files:write")).reads is None
+
+
+ASKING = Policy(tables=(Rules(deny=("s:del",), ask_each=("s:pay",), ask=("write",)),))
+
+
+@table(
+    ("used", "answer"),
+    [
+        (tool("s:del", readOnlyHint=True), Answer.DENY),
+        (tool("s:pay"), Answer.ASK_EACH),
+        (tool("s:post"), Answer.ASK),
+        (tool("s:get", readOnlyHint=True), Answer.ALLOW),
+    ],
+)
+def test_the_rules_decide_about_a_tool_by_its_name_and_traits(used: Any, answer: Answer) -> None:
+    assert ASKING.of(used).decision.answer is ASKING.decide(used).answer is answer
+
+
+def test_a_decision_is_made_once_for_the_same_name_and_traits() -> None:
+    assert ASKING.decide(tool("s:post")) is ASKING.decide(tool("s:post"))
+    read_only = tool("s:post", readOnlyHint=True)
+    assert ASKING.decide(read_only).answer is Answer.ALLOW  # as it is listed now
+
+
+def test_names_that_callers_make_up_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plait.core.tools.policy._MOST_KEPT", 3)
+    policy = Policy(tables=(Rules(ask=("write",)),))
+    first = policy.decide(tool("s:t0"))
+    for number in range(1, 4):
+        policy.decide(tool(f"s:t{number}"))
+    assert policy.decide(tool("s:t0")) is not first
+
+
+def test_what_calls_no_tool_needs_no_permission() -> None:
+    policy = Policy(tables=(Rules(default=Answer.DENY),))
+    assert policy.decide(VALUE).answer is Answer.ALLOW
+
+
+@table(
+    ("name", "error"),
+    [
+        ("s:get", None),
+        ("s:del", PolicyDenied),
+        ("s:pay", ApprovalRequired),
+        ("s:x", ApprovalRequired),
+    ],
+)
+def test_a_call_that_nobody_approved_is_refused_by_its_rule(
+    name: str, error: type[CallError] | None
+) -> None:
+    used = tool(name, readOnlyHint=name == "s:get")
+    settings = ASKING.of(used)
+    refusal = settings.refusal(name)
+    assert (None if refusal is None else type(refusal)) is error
+    if refusal is not None:
+        assert settings.decision.why in refusal.message

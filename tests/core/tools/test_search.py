@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.core.tools.search import MAX_NEEDS, SearchIndex
 from tests.fakes import tool
 
@@ -169,7 +170,7 @@ def test_what_is_deprecated_comes_last_and_the_tool_that_it_names_in_its_place()
 
 
 def test_a_denied_tool_is_not_offered() -> None:
-    denying = SearchIndex(CATALOG, Policy(deny=("*:read_file",)))
+    denying = SearchIndex(CATALOG, Policy(tables=(Rules(deny=("*:read_file",)),)))
     for need in ("read file", "read_file", "files:read_file", "files:read_fil"):
         assert "files:read_file" not in names(denying, need)[0]
     assert denying.search("").total == 5

@@ -15,6 +15,7 @@ from mcp import Client
 
 from plait.core.ports import RelayRequest
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import RpcError
@@ -191,7 +192,7 @@ async def test_a_tool_that_is_not_exposed_cannot_be_called(
 
 
 async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownstream, era: str):
-    async with connected(downstream, era, policy=Policy(deny=("a:e*",))) as peer:
+    async with connected(downstream, era, policy=Policy(tables=(Rules(deny=("a:e*",)),))) as peer:
         listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
         with pytest.raises(RpcError) as caught:
             await peer.request("tools/call", {"name": "a__echo"})
@@ -206,7 +207,7 @@ async def test_a_new_denial_applies_at_once(downstream: FakeDownstream, era: str
         relaying = RelayConfig(downstream, "all", denied_by=gateway.denied_by)
         async with joined(build_server(gateway, relaying=relaying), era) as peer:
             for name in ("slow", "echo"):
-                gateway.change(Policy(deny=(f"a:{name}",)), GatewayLimits(), None)
+                gateway.change(Policy(tables=(Rules(deny=(f"a:{name}",)),)), GatewayLimits(), None)
                 listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
                 assert f"a__{name}" not in listed
                 with pytest.raises(RpcError, match="The policy denies"):

@@ -21,6 +21,7 @@ from ..values.problems import (
     first_of,
     with_one_fix_a_place,
 )
+from .denied import refuse_denied
 from .effects import note_effects
 from .expressions import Expressions
 from .fields import Fields
@@ -82,6 +83,7 @@ def check(
             for task, path in zip(dag.tasks, paths, strict=True)
         ]
         tasks = {task.id: task for task in planned}
+        refuse_denied(checker.planned, checker.problems, checker.notes)
         checker.check_references(reused or (), learned_shape)
         checker.check_returns()
         checker.check_calls(planned, max_calls)
@@ -161,8 +163,8 @@ class _Checker:
             self.problems += misplaced(items, f"{path}.for_each", task)
         if known is not None and tool is not VALUE:
             arguments = self.tools.arguments(task, tool, arguments, path)
-            if policy.denied_by is not None or task.retries or task.repeat is not None:
-                self.tools.check_policy(task, tool, policy, path)
+            if task.retries or task.repeat is not None:
+                self.tools.check_repeats(task, tool, policy, path)
         select = when = repeat = None
         if task.select is not None:
             select = self.fields.expression(task.select, f"{path}.select", task, expression)

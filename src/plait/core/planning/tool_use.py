@@ -121,11 +121,8 @@ class ToolUse:
             )
         return arguments
 
-    def check_policy(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> None:
-        """Refuse *task* where *policy* denies its *tool*, or further calls of it."""
-        if policy.denied_by is not None:
-            message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
-            self._problems.say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
+    def check_repeats(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> None:
+        """Refuse *task* where *policy* forbids further calls of its *tool*."""
         is_retried = task.retries and task.retrying.max
         if is_retried and not task.allow_repeat and not policy.may_repeat:
             message = (

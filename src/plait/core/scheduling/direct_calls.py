@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...errors import PolicyDenied
 from ..tools.catalog import Catalog, Tool
 from ..tools.claims import AccessRules, access_rules_of
 from ..tools.policy import Policy, ToolPolicy
@@ -101,14 +100,15 @@ class CallRequests:
         self, number: int, catalog: Catalog, name: str, params: JsonObject, caller: str = ""
     ) -> CallRequested:
         """Make the request of that *number*, for one call by *caller* of the tool of that full
-        *name*, listed or not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
+        *name*, listed or not; *params* are those of a `tools/call`. Raises `PolicyDenied`
+        and `ApprovalRequired`."""
         if catalog is not self._catalog:
             self._catalog = catalog
             self._tools.clear()
         if (known := self._tools.get(name)) is None:
             known = self._tools[name] = self._look_up(catalog, name)
-        if (pattern := known.policy.denied_by) is not None:
-            raise PolicyDenied(f"The policy denies {name[:200]}", denied_by=pattern)
+        if (refusal := known.policy.refusal(name)) is not None:
+            raise refusal
         sent = params.get("arguments")
         arguments = sent if isinstance(sent, dict) else {}
         return CallRequested(

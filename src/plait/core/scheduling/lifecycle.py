@@ -134,7 +134,12 @@ class Lifecycle:
             self._look_at_items(calls, frame, id, items, now)
 
     def _add_calls(self, calls: list[TaskCall]) -> None:
-        """Count *calls* of one task. Raises `LimitExceeded`."""
+        """Count *calls* of one task. Raises `LimitExceeded`; `ApprovalRequired`; and `PolicyDenied`
+        for a task that was accepted because it was not certain to make a call."""
+        if calls:
+            planned = calls[0].planned
+            if (refusal := planned.policy.refusal(planned.tool.full_name)) is not None:
+                raise refusal
         self.usage.add_calls(len(calls))
         self.pace.room -= len(calls)
 

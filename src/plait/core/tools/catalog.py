@@ -14,6 +14,7 @@ from ..values.printable import printable
 from ..values.problems import Fix, Op, Problem, did_you_mean, nearest, slip_of, some_of
 from ..values.schema import Schema
 from ..values.strict import Json, JsonObject
+from .traits import NO_WORD, Traits, Word, Words
 
 _DEPRECATED = re.compile(
     r"\bDEPRECATED\b"
@@ -85,6 +86,8 @@ class Tool:
     """False for a tool of a server that was not reached: any name and arguments are accepted."""
     shared_as: str = field(default="", compare=False)
     """As `ServerInfo.shared_as`."""
+    word: Word = field(default=NO_WORD, compare=False)
+    """The operator's word on it."""
 
     @cached_property
     def server_key(self) -> str:
@@ -121,10 +124,20 @@ class Tool:
         return Schema(schema) if isinstance(schema, dict) else None
 
     @cached_property
-    def hints(self) -> Mapping[str, Json]:
+    def annotations(self) -> Mapping[str, Json]:
         """The annotations, as the server sent them. They are claims, not facts."""
         annotations = self.definition.get("annotations")
         return annotations if isinstance(annotations, dict) else {}
+
+    @cached_property
+    def hints(self) -> Mapping[str, Json]:
+        """The annotations that count: none if the operator ignores those of its server."""
+        return self.annotations if self.word.trusts_hints else {}
+
+    @cached_property
+    def traits(self) -> Traits:
+        """All that counts as known of its effects."""
+        return Traits.of(self.hints, self.word.read_only)
 
     @cached_property
     def is_for_models(self) -> bool:
@@ -139,18 +152,18 @@ class Tool:
     def is_deprecated(self) -> bool:
         """Whether its server says that it should no longer be used, in an annotation or in words.
         A tool *about* what is deprecated does not count."""
-        if self.hints.get("deprecated") is True or self.definition.get("deprecated") is True:
+        if self.annotations.get("deprecated") is True or self.definition.get("deprecated") is True:
             return True
-        titles = (self.definition.get("title"), self.hints.get("title"))
+        titles = (self.definition.get("title"), self.annotations.get("title"))
         texts = (self.name, *titles, self.definition.get("description"))
         return any(_DEPRECATED.search(text) for text in texts if isinstance(text, str))
 
     @property
     def is_read_only(self) -> bool:
-        """Whether its server says that it changes nothing. What is shown as `[w]` and the cache
+        """Whether it is known to change nothing. What is shown as `[w]`, the cache and the history
         follow it. Which resources a call writes is decided in `claims.py`: if the server does not
         say whether the tool writes, by the name of the tool."""
-        return self.hints.get("readOnlyHint") is True
+        return self.traits.read_only
 
     @property
     def is_idempotent(self) -> bool:
@@ -179,17 +192,20 @@ def digest_of(tools: Iterable[Tool]) -> str:
 
 class Catalog:
     """All tools of all servers at one moment; never changed, only replaced. The *excluded* tools
-    are there too, and cannot be used: the settings exclude them."""
+    are there too, and cannot be used: the settings exclude them. *words* are the operator's, for
+    tools that are not listed."""
 
     def __init__(
         self,
         tools: Iterable[Tool] = (),
         servers: Iterable[ServerInfo] = (),
         excluded: Iterable[Tool] = (),
+        words: Words | None = None,
     ) -> None:
         self.tools: dict[str, Tool] = {tool.full_name: tool for tool in tools}
         self.servers: dict[str, ServerInfo] = {server.name: server for server in servers}
         self._excluded = tuple(excluded)
+        self._words = words or Words()
 
     def __len__(self) -> int:
         return len(self.tools)
@@ -225,7 +241,10 @@ class Catalog:
     def unlisted(self, server: str, name: str) -> Tool:
         """Make a tool that *server* has not listed: any arguments are accepted."""
         info = self.servers.get(server)
-        return Tool(server, name, listed=False, shared_as="" if info is None else info.shared_as)
+        shared_as = "" if info is None else info.shared_as
+        return Tool(
+            server, name, listed=False, shared_as=shared_as, word=self._words.of(server, name)
+        )
 
     def unknown(
         self, path: str, name: str, id: str | None = None, *, may_guess: bool = True

@@ -349,7 +349,7 @@ def _snake(name: str) -> str:
 
 
 def _only_reads(tool: Tool) -> bool:
-    if "readOnlyHint" in tool.hints:
+    if tool.word.read_only is not None or "readOnlyHint" in tool.hints:
         return tool.is_read_only
     words = frozenset(_snake(tool.name).split("_"))
     return not words.isdisjoint(_READING) and words.isdisjoint(_WRITING)

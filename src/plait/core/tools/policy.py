@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
+from ...errors import ApprovalRequired, CallError, PolicyDenied
 from .catalog import Tool
+from .rules import ALLOWED, Answer, Decision, Rules, strictest
+from .traits import Traits
 
 DEFAULT_TIMEOUT_S = 60.0
 
 T = TypeVar("T")
+
+_MOST_KEPT = 10_000
+"""Most decisions that are kept. Tools have as many names as callers make up for servers that were
+not reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,8 @@ class ToolPolicy:
     """Seconds that a start of its server may take; None: as long as in any configuration."""
     may_repeat: bool = False
     """Whether a call that may have taken effect may be sent again."""
-    denied_by: str | None = None
-    """The pattern that denies it; None if it is allowed."""
+    decision: Decision = ALLOWED
+    """Whether its calls are allowed, asked for or denied."""
     limit: tuple[str, int] | None = None
     """The pattern whose `max_concurrency` applies to it, and that number."""
     reads: tuple[str, ...] | None = None
@@ -53,19 +60,38 @@ class ToolPolicy:
     realm: str = ""
     """As `Policy.realm`."""
 
+    @property
+    def denied_by(self) -> str | None:
+        """The rule that denies it; None if no rule does."""
+        return self.decision.rule if self.decision.answer is Answer.DENY else None
+
+    def refusal(self, name: str) -> CallError | None:
+        """Return the error of a call of the tool *name* without approval; None if it needs none."""
+        match self.decision.answer:
+            case Answer.ALLOW:
+                return None
+            case Answer.DENY:
+                message = f"The policy denies {name[:200]}: {self.decision.why}"
+                return PolicyDenied(message, denied_by=self.decision.rule)
+        return ApprovalRequired(f"{name[:200]} needs a person's yes: {self.decision.why}")
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All rules. If several match a tool, the last one that sets a value decides it."""
+    """All that the operator says of tools: *rules* with settings, of which the last one that sets a
+    value counts, and *tables* of what is allowed, asked for and denied."""
 
     rules: tuple[Rule, ...] = ()
-    deny: tuple[str, ...] = ()
+    tables: tuple[Rules, ...] = ()
     server_timeouts: Mapping[str, float] = field(default_factory=dict)
     server_startups: Mapping[str, float] = field(default_factory=dict)
     """Seconds that a start of each server may take."""
     realm: str = ""
     """Where several configurations share a process: those with the same realm mean the same by a
     resource that is not a file."""
+    _decided: dict[tuple[str, Traits], Decision] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def of(self, tool: Tool) -> ToolPolicy:
         rules = [rule for rule in self.rules if fnmatchcase(tool.full_name, rule.pattern)]
@@ -74,7 +100,7 @@ class Policy:
             weight=_last(rules, lambda rule: rule.weight, 1),
             startup_timeout_s=self.server_startups.get(tool.server),
             may_repeat=_last(rules, lambda rule: rule.idempotent, tool.is_idempotent),
-            denied_by=self.denied_by(tool.full_name),
+            decision=self.decide(tool),
             limit=_last(rules, _limit, None),
             reads=_last(rules, lambda rule: rule.reads, None),
             writes=_last(rules, lambda rule: rule.writes, None),
@@ -83,9 +109,17 @@ class Policy:
             realm=self.realm,
         )
 
-    def denied_by(self, full_name: str) -> str | None:
-        """Return the pattern that denies the tool of that name; None if it is allowed."""
-        return next((pattern for pattern in self.deny if fnmatchcase(full_name, pattern)), None)
+    def decide(self, tool: Tool) -> Decision:
+        """Return whether calls of *tool* are allowed, asked for or denied, and by which rule. What
+        calls no tool, such as a value, is allowed."""
+        if not self.tables or not tool.server:
+            return ALLOWED
+        key = (tool.full_name, tool.traits)
+        if (known := self._decided.get(key)) is None:
+            if len(self._decided) >= _MOST_KEPT:
+                self._decided.clear()
+            known = self._decided[key] = strictest(self.tables, *key)
+        return known
 
     def _server_timeout(self, tool: Tool) -> float:
         return self.server_timeouts.get(tool.server, DEFAULT_TIMEOUT_S)

@@ -28,6 +28,7 @@ from typing import TypeAlias
 from ..values.problems import nearest
 from .catalog import Catalog, ServerInfo, Tool
 from .policy import Policy
+from .rules import Answer
 from .vocabulary import FUNCTION_WORDS, QUESTIONS, QUESTIONS_ASK_FOR, SYNONYMS
 
 MAX_NEEDS = 10
@@ -103,9 +104,9 @@ class SearchIndex:
     allows."""
 
     def __init__(self, catalog: Catalog, policy: Policy | None = None) -> None:
-        denied_by = (policy or Policy()).denied_by
+        decide = (policy or Policy()).decide
         self._catalog = catalog
-        self._tools = [tool for tool in catalog.offered() if denied_by(tool.full_name) is None]
+        self._tools = [tool for tool in catalog.offered() if decide(tool).answer is not Answer.DENY]
         self._rows = {tool.full_name: row for row, tool in enumerate(self._tools)}
         self._stems: dict[int, _Stems] = {}
         self._index = sqlite3.connect(":memory:", check_same_thread=False)

@@ -1,0 +1,73 @@
+"""Notes on rules and patterns for tools that have no effect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from ..core.tools.rules import CLASSES, ToolClass
+from ..core.values.problems import nearest
+from .models import Settings
+from .places import place
+from .policy import PolicySettings
+
+KEYS_OF_RULES = ("deny", "ask_each", "ask", "allow")
+"""The lists of rules of a policy, the strictest first."""
+_GLOB = re.compile(r"[*?[]")
+_ONE_CHARACTER = re.compile(r"[?[]")
+
+
+def idle_patterns(settings: Settings) -> Iterator[str]:
+    """Yield a note for each pattern that matches no server: what it should deny is not denied."""
+    rules = [
+        (f"{origin}.{key}[{index}]", rule)
+        for origin, policy in _policies(settings)
+        for key in KEYS_OF_RULES
+        for index, rule in enumerate(getattr(policy, key))
+        if rule not in CLASSES
+    ]
+    for origin, pattern in (*rules, *(("tools", pattern) for pattern in settings.tools)):
+        server, _, of_server = pattern.partition(":")
+        if not any(fnmatchcase(name, server) for name in settings.servers):
+            near = nearest(server, settings.servers)
+            hint = f'. Did you mean "{near[0]}:{of_server}"?' if near else ""
+            yield f'{origin}: "{pattern}" matches no server{hint}'
+
+
+def _policies(settings: Settings) -> Iterator[tuple[str, PolicySettings]]:
+    """Yield each policy of *settings* with its place."""
+    yield "policy", settings.policy
+    for name, profile in settings.profiles.items():
+        yield place(("profiles", name, "policy")), profile.policy
+
+
+def overruled(settings: Settings) -> Iterator[str]:
+    """Yield a note for each rule that never decides, because a stricter one always does or because
+    it names no tool in full."""
+    for origin, policy in _policies(settings):
+        for number, key in enumerate(KEYS_OF_RULES):
+            for index, rule in enumerate(getattr(policy, key)):
+                stricter = (
+                    (f"{other}[{at}]", one)
+                    for other in KEYS_OF_RULES[:number]
+                    for at, one in enumerate(getattr(policy, other))
+                )
+                found = next((each for each in stricter if _covers(each[1], rule)), None)
+                is_lifting = key == "allow" and found is not None and found[0].startswith("ask[")
+                is_whole = not _GLOB.search(rule) and rule not in CLASSES
+                place_of = f'{origin}.{key}[{index}]: "{rule}"'
+                if found is not None and not (is_lifting and is_whole):
+                    yield f'{place_of} has no effect: {found[0]} ("{found[1]}") is stricter'
+                elif key == "allow" and not is_whole and policy.ask and policy.default == "allow":
+                    yield f"{place_of} has no effect: only the full name of a tool lifts an ask"
+
+
+def _covers(rule: str, other: str) -> bool:
+    """Return whether *rule* certainly matches all that *other* does."""
+    if rule == other:
+        return True
+    if rule in CLASSES or other in CLASSES:
+        return rule == ToolClass.WRITE and other == ToolClass.DESTRUCTIVE
+    is_plain = not _GLOB.search(other) or not _ONE_CHARACTER.search(rule)
+    return is_plain and fnmatchcase(other, rule)

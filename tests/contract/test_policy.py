@@ -1,0 +1,110 @@
+"""Section 11: what the policy allows, asks for and denies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.results.result import RunResult
+from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Answer, Rules
+from plait.engine.gateway import Gateway, GatewayLimits
+from plait.errors import ApprovalRequired, CallError, InvalidDag, PolicyDenied
+
+from .conftest import House, task
+
+
+async def run(house: House, rules: Rules, *tasks: dict[str, Any], **dag: Any) -> RunResult:
+    async with house.gateway(tables=(rules,)) as gateway:
+        return await gateway.execute({"tasks": list(tasks), **dag})
+
+
+def status_of(result: RunResult, id: str) -> str:
+    [found] = [one for one in result.tasks if one.id == id]
+    return found.status
+
+
+async def by_name(gateway: Gateway, tool: str, **arguments: Any) -> Any:
+    server, _, name = tool.partition(":")
+    return await gateway.call(server, name, {"name": name, "arguments": arguments})
+
+
+# Rules
+
+
+async def test_a_plan_with_a_denied_call_is_refused_before_anything_runs(house: House) -> None:
+    with pytest.raises(InvalidDag) as refused:
+        await run(house, Rules(deny=("s:say",)), task("a"), task("b", "s:say", text="x"))
+    [problem] = refused.value.problems
+    assert (problem.path, problem.code) == ("tasks[1].tool", "policy_denied")
+    assert 'denied because [policy] deny = ["s:say"]' in problem.message
+    assert house.called == []
+
+
+@pytest.mark.parametrize(("is_open", "status"), [(True, "failed"), (False, "skipped")])
+async def test_a_denied_call_behind_a_when_fails_if_it_comes_to_it(
+    house: House, is_open: bool, status: str
+) -> None:
+    say = {**task("b", "s:say", text="x"), "depends_on": ["a"], "when": "a.open"}
+    result = await run(house, Rules(deny=("s:say",)), task("a", open=is_open), say)
+    assert status_of(result, "b") == status
+    codes = [error.code for error in result.errors if error.id == "b"]
+    assert codes == (["policy_denied"] if is_open else [])
+    assert house.called == ["s:echo"]
+
+
+@pytest.mark.parametrize("items", [[], ["x", "y"]])
+async def test_a_denied_call_for_a_list_that_is_not_known_fails_if_it_has_items(
+    house: House, items: list[str]
+) -> None:
+    say = {**task("b", "s:say", text="$ITEM"), "for_each": "$OUTPUT[a].items"}
+    result = await run(house, Rules(deny=("s:say",)), task("a", items=items), say)
+    assert status_of(result, "b") == ("failed" if items else "success")
+    assert [error.code for error in result.errors] == (["policy_denied"] if items else [])
+    assert house.called == ["s:echo"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "refusal"),
+    [
+        (Rules(deny=("*:say",)), PolicyDenied),
+        (Rules(deny=("write",)), PolicyDenied),
+        (Rules(ask=("write",)), ApprovalRequired),
+        (Rules(ask_each=("s:*",)), ApprovalRequired),
+        (Rules(default=Answer.DENY), PolicyDenied),
+        (Rules(ask=("write",), allow=("s:say",)), None),
+        (Rules(default=Answer.DENY, allow=("s:*",)), None),
+        (Rules(deny=("read", "destructive", "open_world", "unannotated")), PolicyDenied),
+        (Rules(deny=("read", "destructive", "open_world")), None),
+    ],
+)
+async def test_it_holds_for_calls_by_name(
+    house: House, rules: Rules, refusal: type[CallError] | None
+) -> None:
+    async with house.gateway(tables=(rules,)) as gateway:
+        if refusal is None:
+            await by_name(gateway, "s:say", text="x")
+        else:
+            with pytest.raises(refusal):
+                await by_name(gateway, "s:say", text="x")
+    assert house.called == ([] if refusal else ["s:say"])
+
+
+async def test_it_holds_for_items_and_in_groups(house: House) -> None:
+    say = {**task("b", "s:say", text="$ITEM"), "for_each": ["x", "y"]}
+    group = {"id": "g", "tasks": [task("c", "s:say", text="z")]}
+    result = await run(house, Rules(ask=("s:say",)), say, group)
+    assert {error.code for error in result.errors} == {"approval_required"}
+    assert house.called == []
+
+
+async def test_it_holds_for_what_a_resumed_run_does(house: House) -> None:
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [task("a", x=1), task("f", "s:fail")]})
+        gateway.change(Policy(tables=(Rules(deny=("s:say",)),)), GatewayLimits(), None)
+        document = {"tasks": [task("b", "s:say", text="$OUTPUT[a].x")]}
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({**document, "resume_from": first.run_id})
+    assert [problem.code for problem in refused.value.problems] == ["policy_denied"]
+    assert "s:say" not in house.called
