@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..planning.plan import Plan
+from ..planning.plan import Plan, PlannedTask
 from ..tools.claims import (
     Accesses,
     AccessRules,
@@ -57,12 +57,31 @@ class PlannedAccesses:
     """By task; tasks without a known resource are absent."""
     known: Mapping[str, Accesses] = field(default_factory=dict)
     """The resources that arguments name without references, by task, in the order of execution."""
+    others: Mapping[str, Accesses] = field(default_factory=dict)
+    """The same of tasks in groups, and of tasks that access none."""
 
     def files(self) -> tuple[ResourceName, ...]:
         """List the names of files that are known before anything runs."""
         return tuple(
-            dict.fromkeys(name for accesses in self.known.values() for name in accesses.files)
+            dict.fromkeys(
+                name
+                for known in (self.known, self.others)
+                for accesses in known.values()
+                for name in accesses.files
+            )
         )
+
+    def claims(self, places: Places) -> dict[str, tuple[ResourceClaim, ...]]:
+        """Return the claims of each task. Resources that are not known yet, and files that have no
+        place in *places*, are all of their scheme."""
+        known = {**self.known, **self.others}
+        return {
+            id: accesses.claims(places)
+            if (accesses := known.get(id)) is not None
+            and all(name in places for name in accesses.files)
+            else rules.whole_schemes().claims({})
+            for id, rules in self.rules.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +114,27 @@ def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:
     """Find the resources that the tasks of *plan* access, except those that are *done*."""
     rules = _access_rules(plan, done)
     known: dict[str, Accesses] = {}
+    others: dict[str, Accesses] = {}
     for id in plan.order if rules else ():
-        task_rules, planned = rules.get(id), plan.tasks[id]
-        given = planned.task.arguments
-        if (
-            task_rules is None
-            or isinstance(given, str)
-            or not (
-                task_rules.argument_names.isdisjoint(
-                    str(place[0]) for place, _ in planned.arguments.found
-                )
-            )
-        ):
-            continue
-        if (accesses := task_rules.accesses(given)) is not None:
-            known[id] = accesses
-    return PlannedAccesses(rules, known)
+        if id in rules and (accesses := _known_accesses(rules[id], plan.tasks[id])) is not None:
+            (known if accesses.keys else others)[id] = accesses
+    if len(rules) > len(known) + len(others):
+        for task in plan.all_tasks():
+            if task.id not in rules or task.id in plan.tasks:
+                continue
+            if (accesses := _known_accesses(rules[task.id], task)) is not None:
+                others[task.id] = accesses
+    return PlannedAccesses(rules, known, others)
+
+
+def _known_accesses(rules: AccessRules, task: PlannedTask) -> Accesses | None:
+    """Return the resources that *task* accesses; None if they are not known before it runs."""
+    given = task.task.arguments
+    if isinstance(given, str):
+        return None
+    if not rules.argument_names.isdisjoint([str(place[0]) for place, _ in task.arguments.found]):
+        return None
+    return rules.accesses(given) or Accesses(rules.server, ())
 
 
 def find_conflicts(plan: Plan, accesses: PlannedAccesses, places: Places) -> Conflicts:

@@ -266,6 +266,13 @@ class AccessRules:
             found[key] = found.get(key, False) or writes
         return Accesses(self.server, tuple(found.items()), self.realm) if found else None
 
+    def whole_schemes(self) -> Accesses:
+        """Return what contains all resources that a call may access."""
+        found: dict[str, bool] = {}
+        for key, writes in self._roots():
+            found[key] = found.get(key, False) or writes
+        return Accesses(self.server, tuple(found.items()), self.realm)
+
     def described(self, arguments: JsonObject) -> list[tuple[str, bool]]:
         """List the keys known before references are filled in, and whether each is written."""
         return list(dict.fromkeys(islice(self._keys(arguments), MAX_LOOKED_AT)))[:MAX_CLAIMS]

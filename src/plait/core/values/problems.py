@@ -101,7 +101,7 @@ class Problem:
 
     `path` is its place in the document (`tasks[2].arguments.path`), `id` the task it belongs to,
     `message` what is wrong and `hint` what would be right. `fix` is set only if nothing else can
-    have been meant.
+    have been meant. `mermaid` draws the way of data that may not flow.
     """
 
     path: str
@@ -110,6 +110,7 @@ class Problem:
     hint: str | None = None
     id: str | None = None
     fix: Fix | None = None
+    mermaid: str | None = None
 
     def document(self) -> JsonObject:
         """Return the JSON object that clients get: the known members, in the contract's order."""
@@ -120,6 +121,7 @@ class Problem:
             message=self.message,
             hint=self.hint,
             fix=None if self.fix is None else self.fix.document(self.path),
+            mermaid=self.mermaid,
         )
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""Flows: which tools' data can reach which calls, decided before anything runs."""

@@ -1,0 +1,103 @@
+"""Decides whether a plan may run: which calls of it break a rule for flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..planning.plan import Plan
+from .nodes import Node, Nodes, TakenOver
+from .resources import Claims, Steps
+from .rules import FlowPolicy, Remember, Then, ToolBits
+from .spread import Spread
+from .ways import BrokenFlow, Step, way_to
+
+MAX_SHOWN = 20
+"""Most broken rules of one plan of which the ways are shown."""
+
+
+class PlanFlows:
+    """The flows of *plan* under *policy*.
+
+    *seen* are the tools whose data its caller has seen before. That is in every value, as the
+    caller wrote the document; so it is added where a rule is checked, and not spread. *claims* are
+    the resources that the calls access; *written* the tools whose data earlier calls have written
+    to resources.
+    """
+
+    def __init__(
+        self,
+        policy: FlowPolicy,
+        plan: Plan,
+        *,
+        seen: Iterable[str] = (),
+        claims: Claims | None = None,
+        written: Mapping[Steps, Iterable[str]] | None = None,
+        taken_over: TakenOver | None = None,
+    ) -> None:
+        self._policy = policy
+        self._tools = tools = ToolBits(policy)
+        self.seen = frozenset(seen)
+        self._seen = 0 if policy.remembers is Remember.OFF else tools.bits(self.seen)
+        earlier = [(steps, tools.bits(names)) for steps, names in (written or {}).items()]
+        self._nodes = Nodes(plan, tools.bit, claims or {}, taken_over or {})
+        self._spread = Spread(self._nodes, earlier)
+        found = self._find()
+        if found and self._spread.look_again():
+            found = self._find()
+        self.broken = tuple(
+            [self._shown(*one, with_ways=number < MAX_SHOWN) for number, one in enumerate(found)]
+        )
+        """The broken rules, those for which the plan is refused first; the ways of `MAX_SHOWN`."""
+
+    @property
+    def denied(self) -> list[BrokenFlow]:
+        """The broken rules for which the plan is refused."""
+        return [one for one in self.broken if one.then is Then.DENY]
+
+    @property
+    def asked(self) -> list[BrokenFlow]:
+        """The broken rules that a person has to allow."""
+        return [one for one in self.broken if one.then is Then.ASK]
+
+    def sources_of(self, task: str) -> frozenset[str]:
+        """Return the tools that the output of a task comes from, by its whole id, those that the
+        caller had seen included."""
+        return self._tools.names(self._nodes.end(task).output) | self.seen
+
+    def deciding(self) -> frozenset[str]:
+        """Return the tools that decide which tasks run: what a caller knows who sees how they
+        ended."""
+        bits = 0
+        for node in self._nodes.in_order:
+            bits |= node.decided
+        return self._tools.names(bits)
+
+    def _find(self) -> list[tuple[Node, int, Then]]:
+        """Return the calls that break a rule, each with its index and what follows, the refused
+        first."""
+        found: list[tuple[Node, int, Then]] = []
+        tools, seen = self._tools, self._seen
+        for node in self._nodes.in_order if tools.sends else ():
+            if node.tool is None or (rules := tools.sends.get(node.tool)) is None:
+                continue
+            for rule in rules:
+                if tools.is_broken(rule, node.given):
+                    found.append((node, rule, self._policy.rules[rule].then))
+                elif tools.is_broken(rule, node.given | seen):
+                    found.append((node, rule, Then(self._policy.remembers.value)))
+        found.sort(key=lambda one: one[2] is Then.ASK)
+        return found
+
+    def _shown(self, node: Node, index: int, then: Then, *, with_ways: bool) -> BrokenFlow:
+        rule, masks = self._policy.rules[index], self._tools.masks[index]
+        is_remembered = not self._tools.is_broken(index, node.given)
+        ways = tuple([self._way(node, mask) for mask in masks]) if with_ways else ()
+        assert node.tool is not None
+        return BrokenFlow(rule, node.id, node.tool, then, ways, is_remembered=is_remembered)
+
+    def _way(self, node: Node, mask: int) -> tuple[Step, ...]:
+        """Return a shortest way of data with one label of a rule to a call that breaks it."""
+        if mask & node.given:
+            return way_to(node, mask, self._spread)
+        seen = ", ".join(sorted(self._tools.names(self._seen & mask)))
+        return (Step(f"what you have seen ({seen})"), Step(node.id))
