@@ -9,8 +9,10 @@ import pytest
 from plait.config.policy import PolicySettings
 from plait.config.read import load_config
 from plait.config.trust import Decisions, SettingsFile
+from plait.core.flows.rules import TRIFECTA, FlowRule, Remember, Then
 from plait.core.tools.rules import Answer, Rules
 from plait.core.tools.traits import NO_WORD, Traits, Word
+from plait.errors import ConfigError
 
 FILE = """\
 [servers.files]
@@ -85,3 +87,95 @@ def test_in_the_users_own_file_hints_count(file: Path, tmp_path: Path):
     environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
     config = load_config(None, environ, tmp_path)
     assert (config.is_found, config.words().of("files", "look")) == (False, NO_WORD)
+
+
+FLOWS = """\
+[servers.files]
+command = "x"
+[policy.labels]
+private = ["files:*"]
+outbound = ["chat:*"]
+[[policy.flows]]
+from = ["private"]
+to = "outbound"
+then = "ask"
+except = ["files:read_public_*"]
+[profiles.web]
+policy = { flows = "trifecta", labels = { untrusted = ["web:*"], private = ["db:*"] } }
+[profiles.strict]
+policy = { remember_flows = "deny" }
+[profiles.loose]
+policy = { remember_flows = "off", default = "allow" }
+"""
+RULE = FlowRule(("private",), "outbound", Then.ASK, ("files:read_public_*",))
+
+
+def test_the_rules_for_flows_are_read_with_their_labels(file: Path):
+    file.write_text(FLOWS)
+    flows = load_config(file, {}, file.parent).flows()
+    assert flows.rules == (RULE,)
+    assert flows.labels == {"private": ("files:*",), "outbound": ("chat:*",)}
+    assert flows.remembers is Remember.ASK
+
+
+def test_a_profile_adds_tools_to_labels_and_rules_for_flows(file: Path):
+    file.write_text(FLOWS)
+    flows = load_config(file, {}, file.parent, profile="web").flows()
+    assert flows.rules == (RULE, TRIFECTA)
+    assert flows.labels["private"] == ("files:*", "db:*")
+    assert flows.labels["untrusted"] == ("web:*",)
+
+
+def test_a_profile_can_only_make_what_is_remembered_count_for_more(file: Path):
+    file.write_text(
+        FLOWS.replace("[policy.labels]", '[policy]\nremember_flows = "ask"\n[policy.labels]')
+    )
+    for profile, remembers in (("strict", Remember.DENY), ("loose", Remember.ASK)):
+        flows = load_config(file, {}, file.parent, profile=profile).flows()
+        assert flows.remembers is remembers
+
+
+def test_the_ready_rule_may_stand_among_others(file: Path):
+    flows = ["trifecta", {"from": ["private"], "to": "outbound"}]
+    settings = PolicySettings.model_validate({"flows": flows})
+    assert [flow.rule() for flow in settings.flows] == [
+        TRIFECTA,
+        FlowRule(("private",), "outbound"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("[policy.labels]\nprivate", "[policy.labels]\nprivat"),
+         'policy.flows[0].from[0]: unknown label "private". Did you mean "privat"?'),
+        (('outbound = ["chat:*"]', ""),
+         'policy.flows[0].to: unknown label "outbound". Say which tools have it: [policy.labels]'),
+        (('untrusted = ["web:*"], ', ""),
+         'profiles.web.policy.flows[0].from[1]: unknown label "untrusted", which trifecta needs.'),
+        (('private = ["files:*"]', "private = []"),
+         "policy.labels.private: a label needs tools"),
+        (('private = ["files:*"]', '"a b" = ["files:*"]'),
+         "policy.labels.\"a b\": a label is 1 to 32 letters, digits, - or _"),
+        (('private = ["files:*"]', 'private = ["files"]'),
+         'policy.labels.private[0]: a tool is named server:tool; write "*:tool" for any server'),
+        (('"trifecta"', '"trifekta"'),
+         'profiles.web.policy.flows[0]: the ready rule is "trifecta"; others are tables'),
+        (('from = ["private"]', "from = []"), "policy.flows[0].from: "),
+        (('from = ["private"]', ""), "policy.flows[0].from: "),
+        (('then = "ask"', 'then = "maybe"'), "policy.flows[0].then: must be 'deny' or 'ask'"),
+        (('then = "ask"', 'than = "ask"'),
+         'policy.flows[0].than: unknown key. Did you mean "then"?'),
+        (("except =", "excpt ="), 'policy.flows[0].excpt: unknown key. Did you mean "except"?'),
+        (('{ remember_flows = "deny" }', '{ remember_flow = "deny" }'),
+         'profiles.strict.policy.remember_flow: unknown key. Did you mean "remember_flows"?'),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_rules_for_flows_is_named_with_its_place(
+    file: Path, wrong: tuple[str, str], said: str
+):
+    assert wrong[0] in FLOWS
+    file.write_text(FLOWS.replace(*wrong))
+    with pytest.raises(ConfigError) as refused:
+        load_config(file, {}, file.parent)
+    assert any(line.startswith(said) for line in str(refused.value).splitlines())

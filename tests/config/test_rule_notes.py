@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.config.models import Settings
-from plait.config.rule_notes import idle_patterns, overruled
+from plait.config.rule_notes import idle_patterns, overruled, unused_labels
 
 
 def settings(policy: dict[str, Any], **others: Any) -> Settings:
@@ -68,3 +68,24 @@ def test_the_rules_of_a_profile_are_explained_at_their_place():
     assert note.startswith('profiles.p.policy.ask[0]: "bank:pay" has no effect: deny[0]')
     [note] = idle_patterns(found)
     assert note.startswith('profiles.p.policy.deny[1]: "bnk:*" matches no server')
+
+
+def test_a_glob_of_a_label_or_an_exception_that_matches_no_server_is_noted():
+    rule = {"from": ["private"], "to": "out", "except": ["fils:public"]}
+    labels = {"private": ["files:*", "flies:*"], "out": ["bank:pay"]}
+    first, second = idle_patterns(settings({"labels": labels, "flows": [rule]}))
+    assert first == (
+        'policy.labels.private[1]: "flies:*" matches no server. Did you mean "files:*"?'
+    )
+    assert second.startswith('policy.flows[0].except[0]: "fils:public" matches no server')
+
+
+def test_a_label_that_no_rule_names_is_noted():
+    labels = {"private": ["files:*"], "out": ["bank:pay"], "web": ["files:x"]}
+    rules = [{"from": ["private"], "to": "out"}]
+    used = {"labels": {"web": ["bank:*"]}, "flows": [{"from": ["web"], "to": "out"}]}
+    policy = {"labels": labels, "flows": rules}
+    assert list(unused_labels(settings(policy))) == [
+        "policy.labels.web has no effect: no rule for flows names it"
+    ]
+    assert not list(unused_labels(settings(policy, profiles={"p": {"policy": used}})))

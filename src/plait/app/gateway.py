@@ -74,6 +74,7 @@ class Gateway(verbs.Gateway):
             parts.connections,
             parts.runs,
             policy=_policy(settings, parts),
+            flows=settings.flows(),
             limits=_limits(settings, parts),
             resolver=_resolver(settings, parts),
             engine=parts.engine,
@@ -119,7 +120,8 @@ class Gateway(verbs.Gateway):
         keys = {**parts.keys(before), **parts.keys(config)}
         self.notice = config.notice
         parts.adopt(config, self.desk)
-        self.change(_policy(config, parts), _limits(config, parts), _resolver(config, parts))
+        policy, limits = _policy(config, parts), _limits(config, parts)
+        self.change(policy, limits, _resolver(config, parts), config.flows())
         changed = await pool.reload(config)
         parts.cache.forget(keys[name] for name in changed)
         parts.breaker.forget(keys[name] for name in changed)

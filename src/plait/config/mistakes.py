@@ -10,13 +10,15 @@ from pydantic_core import ErrorDetails
 from ..core.values.problems import did_you_mean
 from .models import (
     GatewaySettings,
+    HistorySettings,
     LimitSettings,
+    ProfileSettings,
     ServerSettings,
     Settings,
     ToolSettings,
 )
 from .places import Steps
-from .policy import PolicySettings
+from .policy import FlowSettings, PolicySettings
 
 _OF_A_KEY = "[key]"
 _MESSAGES = {
@@ -57,7 +59,7 @@ def message_of(detail: ErrorDetails) -> str:
 
 
 def _keys_at(steps: Steps) -> list[str]:
-    return list(_model_at(steps).model_fields)
+    return [field.alias or name for name, field in _model_at(steps).model_fields.items()]
 
 
 def _model_at(steps: Steps) -> type[BaseModel]:
@@ -68,8 +70,14 @@ def _model_at(steps: Steps) -> type[BaseModel]:
             return GatewaySettings
         case ("gateway", "limits"):
             return LimitSettings
-        case ("policy",):
+        case ("policy",) | ("profiles", _, "policy"):
             return PolicySettings
+        case ("policy", "flows", _) | ("profiles", _, "policy", "flows", _):
+            return FlowSettings
+        case ("profiles", _):
+            return ProfileSettings
+        case ("history",):
+            return HistorySettings
         case ("tools", _):
             return ToolSettings
     return ServerSettings

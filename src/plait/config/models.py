@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from ..core.flows.rules import FlowPolicy
 from ..core.tools.rules import Rules
 from ..core.tools.traits import Words
 from ..core.values.problems import nearest, some_of
@@ -35,7 +36,7 @@ from .fields import (
     is_address,
 )
 from .places import Steps, place
-from .policy import PolicySettings
+from .policy import PolicySettings, flows_of
 from .scope import Scope, default_scope
 
 
@@ -316,11 +317,17 @@ class Config(Settings):
 
     def rules(self) -> tuple[Rules, ...]:
         """Return the tables of rules that hold: `[policy]`, and those of the profiles."""
-        tables = {"policy": self.policy} | {
-            place(("profiles", name, "policy")): self.profiles[name].policy
-            for name in self.narrowed_to
-        }
-        return tuple(policy.rules(section, self.lines) for section, policy in tables.items())
+        return tuple(policy.rules(section, self.lines) for section, policy in self._policies())
+
+    def flows(self) -> FlowPolicy:
+        """Return the rules for flows that hold."""
+        return flows_of([policy for _, policy in self._policies()])
+
+    def _policies(self) -> Iterator[tuple[str, PolicySettings]]:
+        """Yield the policies that hold, each with its place."""
+        yield "policy", self.policy
+        for name in self.narrowed_to:
+            yield place(("profiles", name, "policy")), self.profiles[name].policy
 
     def words(self) -> Words:
         """Return the operator's word on tools: whose hints count, and which only read."""

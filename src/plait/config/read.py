@@ -27,7 +27,7 @@ from .models import (
 from .named_files import Unreadable
 from .parse import is_json
 from .places import Steps, place
-from .rule_notes import idle_patterns, overruled
+from .rule_notes import idle_patterns, overruled, unused_labels
 from .trust import Decisions, SettingsFile, Untrusted, check_writers
 from .variables import Recording
 
@@ -158,7 +158,8 @@ def _lines_of_rules(file: SettingsFile) -> dict[Steps, int]:
     for steps, table in tables.items():
         for key, value in table.items():
             if isinstance(value, list):
-                texts |= {(*steps, key, at): one for at, one in enumerate(value) if one}
+                named = ((at, one) for at, one in enumerate(value) if isinstance(one, str) and one)
+                texts |= {(*steps, key, at): one for at, one in named}
             elif isinstance(value, str):
                 texts[*steps, key] = value
     return lines_of(file.data.decode("utf-8-sig"), texts) if texts else {}
@@ -223,12 +224,12 @@ class _Reader:
         self._set_from_environment(filled)
         settings = self._validated(filled)
         self._check_profiles(settings, known)
+        self._check_labels(settings)
         if self._problems:
             raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
-        shown = tuple(
-            map(self._secrets.redact, (*notes, *idle_patterns(settings), *overruled(settings)))
-        )
+        of_rules = (*idle_patterns(settings), *overruled(settings), *unused_labels(settings))
+        shown = tuple(map(self._secrets.redact, (*notes, *of_rules)))
         sections = {**dict(settings), "servers": servers}
         return Config(
             **sections,
@@ -281,6 +282,16 @@ class _Reader:
                     hint = f'. Did you mean "{near[0]}"?' if near else ""
                     message = f'unknown server "{server}"{hint}'
                     self._report(("profiles", name, "servers", index), message)
+
+    def _check_labels(self, settings: Settings) -> None:
+        """Report the labels of rules for flows that no tool has. A profile may use those of
+        `[policy]`."""
+        known = settings.policy.labels
+        for steps, message in settings.policy.unknown_labels(()):
+            self._report(("policy", *steps), message)
+        for name, profile in settings.profiles.items():
+            for steps, message in profile.policy.unknown_labels(known):
+                self._report(("profiles", name, "policy", *steps), message)
 
     def _rooted(self, server: ServerSettings) -> ServerSettings:
         """Resolve folders that are relative to the file's, and protect the settings: those that

@@ -27,6 +27,12 @@ def idle_patterns(settings: Settings) -> Iterator[str]:
         for index, rule in enumerate(getattr(policy, key))
         if rule not in CLASSES
     ]
+    rules += [
+        (f"{origin}.{key}[{index}]", pattern)
+        for origin, policy in _policies(settings)
+        for key, globs in _globs_of_flows(policy)
+        for index, pattern in enumerate(globs)
+    ]
     for origin, pattern in (*rules, *(("tools", pattern) for pattern in settings.tools)):
         server, _, of_server = pattern.partition(":")
         if not any(fnmatchcase(name, server) for name in settings.servers):
@@ -40,6 +46,13 @@ def _policies(settings: Settings) -> Iterator[tuple[str, PolicySettings]]:
     yield "policy", settings.policy
     for name, profile in settings.profiles.items():
         yield place(("profiles", name, "policy")), profile.policy
+
+
+def _globs_of_flows(policy: PolicySettings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for label, globs in policy.labels.items():
+        yield f"labels.{label}", globs
+    for number, flow in enumerate(policy.flows):
+        yield f"flows[{number}].except", flow.except_
 
 
 def overruled(settings: Settings) -> Iterator[str]:
@@ -61,6 +74,18 @@ def overruled(settings: Settings) -> Iterator[str]:
                     yield f'{place_of} has no effect: {found[0]} ("{found[1]}") is stricter'
                 elif key == "allow" and not is_whole and policy.ask and policy.default == "allow":
                     yield f"{place_of} has no effect: only the full name of a tool lifts an ask"
+
+
+def unused_labels(settings: Settings) -> Iterator[str]:
+    """Yield a note for each label that is in no rule for flows."""
+    policies = list(_policies(settings))
+    named = {
+        name for _, policy in policies for flow in policy.flows for name in (*flow.from_, flow.to)
+    }
+    for origin, policy in policies:
+        for label in policy.labels:
+            if label not in named:
+                yield f"{origin}.labels.{label} has no effect: no rule for flows names it"
 
 
 def _covers(rule: str, other: str) -> bool:

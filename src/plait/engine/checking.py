@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import to_thread
 
+from ..core.flows.rules import FlowPolicy
 from ..core.language.dag import Task
 from ..core.language.reader import Reading
 from ..core.planning.plan import Plan, TakenOver
@@ -22,6 +23,11 @@ from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.strict import JsonObject
+
+if TYPE_CHECKING:  # a start without rules for flows does not need them
+    from ..core.flows.decision import PlanFlows
+    from ..core.flows.nodes import TakenOver as SourcesTakenOver
+    from ..core.flows.resources import Claims
 
 LARGE_BYTES = 64 * 1024
 LARGE_CALLS = 1_000
@@ -66,6 +72,15 @@ class Checking:
             alone=lambda task: alone(task.tool),
         )
         return await self._done(checked, is_large=is_large)
+
+    async def flows(
+        self, policy: FlowPolicy, plan: Plan, claims: Claims, taken_over: SourcesTakenOver
+    ) -> PlanFlows:
+        """Find the flows of *plan* under *policy*."""
+        from ..core.flows.decision import PlanFlows
+
+        found = partial(PlanFlows, policy, plan, claims=claims, taken_over=taken_over)
+        return await self._done(found, is_large=len(plan.tasks) > LARGE_CALLS)
 
     async def dry_run(
         self, plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import anyio
 
+from ..core.flows.rules import FlowPolicy
 from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
@@ -97,6 +98,7 @@ class Gateway:
         runs: RunStore,
         *,
         policy: Policy | None = None,
+        flows: FlowPolicy | None = None,
         limits: GatewayLimits | None = None,
         learned: ToolStats | None = None,
         resolver: ResourceResolver | None = AS_WRITTEN,
@@ -112,7 +114,7 @@ class Gateway:
         self.origin = ""
         """The settings that it was made from; empty if none."""
         self._servers = servers
-        self._policy = policy or Policy()
+        self._policy, self._flows = policy or Policy(), flows
         self._limits = limits or GatewayLimits()
         self._resolver = resolver
         self.desk = desk
@@ -151,10 +153,15 @@ class Gateway:
         self._forget_index()
 
     def change(
-        self, policy: Policy, limits: GatewayLimits, resolver: ResourceResolver | None
+        self,
+        policy: Policy,
+        limits: GatewayLimits,
+        resolver: ResourceResolver | None,
+        flows: FlowPolicy | None = None,
     ) -> None:
         """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
+        self._flows = flows
         self._checking = self._checking_now()
         self._forget_index()
         self._call_requests = self._requests_now()
@@ -398,6 +405,7 @@ class Gateway:
             max_bytes=self._limits.max_document_bytes,
             detects_conflicts=self._resolver is not None,
             origin=self.origin,
+            flows=self._flows,
         )
 
     def _checking_now(self) -> Checking:

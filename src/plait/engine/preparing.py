@@ -9,8 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from ..core.flows.rules import FlowPolicy
 from ..core.history import INTERRUPTED, RUNNING, SAID, Beginning, Chain, Durable, Effect
 from ..core.language.dag import Dag
 from ..core.language.reader import Reading, read_dag
@@ -30,6 +31,9 @@ from ..core.values.strict import JsonObject
 from ..errors import InvalidDag, UnknownRun
 from .checking import Checking, names_of_tools
 from .engine import NO_SUCH_RUN, Engine
+
+if TYPE_CHECKING:  # a start without rules for flows does not need them
+    from ..core.flows.decision import PlanFlows
 
 AGAIN_S = 3_600.0
 """Age of an interrupted run up to which an equal document is not run, in seconds."""
@@ -53,6 +57,8 @@ class Prepared(NamedTuple):
     """The runs among them that had the same document."""
     left_s: float | None = None
     """The time that is left of its `timeout_s`, if some has passed."""
+    flows: PlanFlows | None = None
+    """Which tools' data reaches which tasks; None without rules for that."""
 
     def beginning(
         self, run: Run, durable: Durable, origin: str, *, keeps_values: bool
@@ -91,7 +97,7 @@ class Preparing:
     """Prepares documents for one configuration of *engine*: over *catalog*, with *checking*,
     *policy* and the bounds of documents. *reach* waits for the servers of tools. Without
     *detects_conflicts*, calls claim nothing. *origin* names the settings, which only those runs go
-    on with that began with them."""
+    on with that began with them. *flows* are the rules on what data may reach which tools."""
 
     def __init__(
         self,
@@ -105,8 +111,10 @@ class Preparing:
         max_bytes: int,
         detects_conflicts: bool,
         origin: str,
+        flows: FlowPolicy | None = None,
     ) -> None:
         self._engine = engine
+        self._flows = flows
         self._catalog = catalog
         self._checking = checking
         self._policy = policy
@@ -207,12 +215,19 @@ class Preparing:
         plan = await self._checking.plan(reading, self._catalog(), taken_over)
         if earlier is not None:
             refuse_repeats(plan, items, earlier)
-        if not self._detects_conflicts:
-            return Prepared(plan, Conflicts(), outputs, items, sent, chain)
-        accesses = planned_accesses(plan, outputs.keys())
-        places = await self._engine.lookups.locate(accesses.files(), PROMPT_S)
-        conflicts = find_conflicts(plan, accesses, places)
-        return Prepared(plan, conflicts, outputs, items, sent, chain)
+        conflicts, flows = Conflicts(), None
+        if self._detects_conflicts or self._flows:
+            accesses = planned_accesses(plan, outputs.keys())
+            places = await self._engine.lookups.locate(accesses.files(), PROMPT_S)
+            if self._detects_conflicts:
+                conflicts = find_conflicts(plan, accesses, places)
+            if self._flows:
+                taken = dict.fromkeys([*taken_over, *items])
+                claims = accesses.claims(places)
+                flows = await self._checking.flows(self._flows, plan, claims, taken)
+                if problems := flows.problems(reading):
+                    raise InvalidDag(problems, plan.notes)
+        return Prepared(plan, conflicts, outputs, items, sent, chain, flows=flows)
 
     def _full_name(self, tool: str) -> str:
         found = self._catalog().find(tool)

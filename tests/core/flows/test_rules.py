@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.flows.rules import TRIFECTA, FlowPolicy, FlowRule, ToolBits
+from plait.core.flows.rules import TRIFECTA, FlowPolicy, ToolBits
 
 from .plans import LABELS, PRIVATE
 
@@ -24,14 +24,6 @@ def test_sets_of_tools_are_bits_and_rules_masks_over_them() -> None:
     assert tools.is_broken(0, read)
     assert not tools.is_broken(1, read)
     assert tools.is_broken(1, read | get)
-
-
-def test_rules_that_no_tool_can_break_are_found() -> None:
-    odd = FlowRule(("private",), "nowhere")
-    policy = FlowPolicy({**LABELS, "nowhere": ("none:*",)}, (PRIVATE, odd, TRIFECTA))
-    assert policy.without_effect(["files:read", "chat:post", "web:get"]) == [odd]
-    assert policy.without_effect(["files:read", "chat:post"]) == [odd, TRIFECTA]
-    assert policy.without_effect(["files:read_public", "chat:post"])[0] == PRIVATE
 
 
 def test_a_rule_reads_as_what_may_not_go_where() -> None:

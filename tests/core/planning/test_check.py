@@ -219,6 +219,19 @@ def test_an_expression_that_can_work_is_taken(expression: str) -> None:
     assert planned({"select": expression}).tasks["t0"].select is not None
 
 
+def test_the_type_of_a_value_or_a_group_that_is_reused_is_unknown() -> None:
+    """Neither has been read: the references in a value are no texts, and a group is not null."""
+    tasks = [
+        Task(id="v", value={"n": "$OUTPUT[gone].n"}),
+        Task(id="g", tasks=[Task(id="in", tool="s:read")]),
+        Task(id="late", tool="s:read", arguments={"path": "$OUTPUT[g].path"}),
+        Task(id="sum", value=1, when="v.n > `1`"),
+    ]
+    taken_over = {"v": TakenOver("value", ()), "g": TakenOver("group", ())}
+    plan = check(read_dag(Dag(tasks=tasks)), CATALOG, Policy(), reused=taken_over)
+    assert plan.tasks["late"].needs == ("g",)
+
+
 def test_nothing_of_a_reused_task_is_checked() -> None:
     reused = Task(id="a", tool="s:read", arguments={"x": "$OUTPUT[gone]"}, select="]", retries=3)
     late = Task(id="b", tool="s:any", arguments={"x": "$OUTPUT[a]"})

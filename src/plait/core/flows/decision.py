@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from ..language.reader import Reading
+from ..planning.places import inner_paths, paths_of
 from ..planning.plan import Plan
+from ..values.problems import Problem
 from .nodes import Node, Nodes, TakenOver
 from .resources import Claims, Steps
 from .rules import FlowPolicy, Remember, Then, ToolBits
@@ -59,6 +62,12 @@ class PlanFlows:
         """The broken rules that a person has to allow."""
         return [one for one in self.broken if one.then is Then.ASK]
 
+    def problems(self, reading: Reading) -> list[Problem]:
+        """Return the reasons to refuse the document in *reading*, of which this is the plan. Until
+        a person can be asked, that is also what has to be asked for."""
+        places = dict(_places(reading))
+        return [one.problem(places.get(one.task, "tasks")) for one in self.broken[:MAX_SHOWN]]
+
     def sources_of(self, task: str) -> frozenset[str]:
         """Return the tools that the output of a task comes from, by its whole id, those that the
         caller had seen included."""
@@ -101,3 +110,17 @@ class PlanFlows:
             return way_to(node, mask, self._spread)
         seen = ", ".join(sorted(self._tools.names(self._seen & mask)))
         return (Step(f"what you have seen ({seen})"), Step(node.id))
+
+
+def _places(reading: Reading) -> Iterator[tuple[str, str]]:
+    """Yield the whole id of each task in *reading*, those in groups too, and its path."""
+    left = [
+        ("", task, path) for task, path in zip(reading.dag.tasks, paths_of(reading), strict=True)
+    ]
+    while left:
+        before, task, path = left.pop()
+        id = f"{before}{task.id}"
+        yield id, path
+        inner = task.tasks or ()
+        paths = inner_paths(reading.inner, f"{path}.tasks", len(inner))
+        left += [(f"{id}.", one, place) for one, place in zip(inner, paths, strict=True)]

@@ -31,6 +31,10 @@ class Remember(StrEnum):
     OFF = "off"  # what the caller has seen does not count
 
 
+STRICTNESS = (Remember.OFF, Remember.ASK, Remember.DENY)
+"""From the least strict to the strictest."""
+
+
 @dataclass(frozen=True, slots=True)
 class FlowRule:
     """One `[[policy.flows]]`."""
@@ -94,18 +98,6 @@ class FlowPolicy:
         if len(self._parts) < MAX_REMEMBERED:
             self._parts[tool] = part
         return part
-
-    def without_effect(self, tools: Iterable[str]) -> list[FlowRule]:
-        """Return the rules that none of *tools* can break, as one of their labels has none of
-        them."""
-        parts = [self.part_of(tool) for tool in tools]
-        sent = {index for part in parts for index in part.sends}
-        given = {place for part in parts for place in part.gives}
-        return [
-            rule
-            for index, rule in enumerate(self.rules)
-            if index not in sent or any((index, at) not in given for at in range(len(rule.sources)))
-        ]
 
 
 class ToolBits:

@@ -74,17 +74,14 @@ class BrokenFlow:
         """Return the reason to refuse the document; *path* is the place of the task in it."""
         labels = " and ".join(self.rule.sources)
         ways = f": {self.words}" if self.ways else ""
-        message = f"{self.tool} may not be given what is {labels}{ways}."
         which = "this way" if len(self.ways) == 1 else "one of these ways"
         hint = SEEN if self.is_remembered else f"Leave out {which}, or {self.task}."
-        return Problem(
-            path,
-            "flow_denied",
-            message,
-            hint,
-            self.task,
-            mermaid=self.mermaid if self.ways else None,
-        )
+        drawn = self.mermaid if self.ways else None
+        if self.then is Then.ASK:
+            message = f"{self.tool} needs a person's yes to be given what is {labels}{ways}."
+            return Problem(path, "approval_required", message, hint, self.task, mermaid=drawn)
+        message = f"{self.tool} may not be given what is {labels}{ways}."
+        return Problem(path, "flow_denied", message, hint, self.task, mermaid=drawn)
 
 
 class Part(IntEnum):

@@ -299,8 +299,11 @@ class _Checker:
         if len(tasks) < len(self.planned):
             counts = Counter(task.id for task, _ in self.planned)
             tasks = {id: task for id, task in tasks.items() if counts[id] == 1}
+        typed = tasks  # expressions and values of reused tasks were not read: types are unknown
+        if reused:
+            typed = {id: task for id, task in tasks.items() if id not in reused or _is_bare(task)}
         flow = Flow(
-            tasks,
+            typed,
             self.unread,
             learned_shape,
             lambda task: expressions.answer(task),
@@ -310,7 +313,7 @@ class _Checker:
         ids = {**{id: id for id in self.malformed}, **self.ids}
         around = self.links.group_around
         asked = proxy(flow)  # which asks in turn: only the collector would free the two
-        expressions = Expressions(tasks, ids, asked, self.problems, self.notes, around)
+        expressions = Expressions(typed, ids, asked, self.problems, self.notes, around)
         repeats = Repeats(flow, expressions.of_repeat, self.problems)
         items = Items(self.problems)
         for task, path in self.planned:
@@ -360,3 +363,8 @@ def _calls_of(planned: PlannedTask) -> int:
     if planned.inner is not None:
         return times * sum(map(_calls_of, planned.inner.tasks.values()))
     return times
+
+
+def _is_bare(planned: PlannedTask) -> bool:
+    """Return whether the output of *planned* is what its tool answers."""
+    return planned.makes_calls and planned.task.select is None
