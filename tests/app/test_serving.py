@@ -43,7 +43,7 @@ async def test_a_client_is_answered_at_once_while_servers_still_connect(config: 
     }  # a client hands on little of its own
     parameters = StdioServerParameters(command=sys.executable, args=args, env=environ)
     async with Client(stdio_client(parameters), mode=mode) as client:
-        assert len((await client.list_tools()).tools) == 5
+        assert len((await client.list_tools()).tools) == 6
         document = {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 21}}]}
         result = await client.call_tool("execute_dag", document)
     assert structured(result)["outputs"] == {"a": {"n": 42}}

@@ -12,6 +12,7 @@ from plait.core.tools.rules import Answer, Rules
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ApprovalRequired, CallError, InvalidDag, PolicyDenied
 
+from ..fakes import tool
 from .conftest import House, task
 
 
@@ -108,3 +109,50 @@ async def test_it_holds_for_what_a_resumed_run_does(house: House) -> None:
             await gateway.execute({**document, "resume_from": first.run_id})
     assert [problem.code for problem in refused.value.problems] == ["policy_denied"]
     assert "s:say" not in house.called
+
+
+# query_dag
+
+
+async def query(house: House, *tasks: dict[str, Any], **dag: Any) -> dict[str, Any]:
+    async with house.client() as client:
+        result = await client.call_tool("query_dag", {"tasks": list(tasks), **dag})
+    assert isinstance(result.structured_content, dict)
+    return result.structured_content
+
+
+async def test_the_same_language_answers_alike(house: House) -> None:
+    group = {"id": "g", "for_each": "$OUTPUT[a].items", "tasks": [task("i", x="$ITEM")]}
+    answer = await query(house, task("a", items=[1, 2]), group)
+    assert answer["status"] == "success"
+    assert answer["outputs"] == {"g": [{"x": 1}, {"x": 2}]}
+    planned = await query(house, task("a"), dry_run=True)
+    assert planned["status"] == "planned"
+
+
+async def test_a_task_that_is_not_known_to_read_only_is_refused(house: House) -> None:
+    tasks = task("a"), task("b", "s:say", text="x")
+    for options in ({}, {"dry_run": True}):
+        answer = await query(house, *tasks, **options)
+        [error] = answer["errors"]
+        assert (error["path"], error["code"]) == ("tasks[1].tool", "not_read_only")
+        assert "execute_dag" in error["hint"]
+    assert house.called == []
+
+
+async def test_no_reference_reaches_an_argument_of_an_open_world_tool(house: House) -> None:
+    fetch = tool("web:get", {"q": {"type": "string"}}, readOnlyHint=True, openWorldHint=True)
+    house.servers.add(fetch, lambda q: {"page": q})
+    answer = await query(house, task("a", x="secret"), task("w", "web:get", q="$OUTPUT[a].x"))
+    [error] = answer["errors"]
+    assert (error["path"], error["code"]) == ("tasks[1].arguments.q", "flow_denied")
+    assert house.called == []
+    answer = await query(house, task("w", "web:get", q="mcp"), task("a", x="$OUTPUT[w].page"))
+    assert answer["outputs"] == {"a": {"x": "mcp"}}
+
+
+async def test_the_policy_holds_for_it(house: House) -> None:
+    async with house.gateway(tables=(Rules(deny=("read",)),)) as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.submit({"tasks": [task("a")]}, only_reads=True)
+    assert [problem.code for problem in refused.value.problems] == ["policy_denied"]

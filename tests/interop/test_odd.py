@@ -48,7 +48,14 @@ SOUND: Message = {
 }
 SERVERS = {**ODD, "sound": SOUND}
 OURS = {
-    "tools": ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"],
+    "tools": [
+        "execute_dag",
+        "search_tools",
+        "describe_tools",
+        "get_run",
+        "cancel_run",
+        "query_dag",
+    ],
     "resources": ["plait://guide", "plait://catalog"],
     "resourceTemplates": ["plait://runs/{id}", "plait://runs/{id}/tasks/{task}"],
     "prompts": ["plan", "explain_run"],

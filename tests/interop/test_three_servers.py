@@ -35,7 +35,7 @@ PROTOCOLS = {
     "TypeScript SDK 2": "2026-07-28",
 }
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-FIVE = ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"]
+OURS = ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run", "query_dag"]
 EXPOSED = {"files__list_directory", "memory__read_graph", "git__git_log"}
 LIST: Call = ("files__list_directory", {"path": "."})
 
@@ -178,7 +178,7 @@ def assert_done(result: dict[str, Any]) -> None:
 
 
 def assert_served(tools: list[str]) -> None:
-    assert tools[:5] == FIVE
+    assert tools[: len(OURS)] == OURS
     assert set(tools) >= EXPOSED
 
 

@@ -20,7 +20,7 @@ from .conftest import LEGACY, MODERN, Connect, in_memory, task
 from .relay.downstream import FakeDownstream
 
 
-async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(connect: Connect):
+async def test_the_six_tools_are_listed_with_titles_annotations_and_hints(connect: Connect):
     async with connect() as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert list(listed) == [
@@ -29,6 +29,7 @@ async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(conne
         "describe_tools",
         "get_run",
         "cancel_run",
+        "query_dag",
     ]
     assert all(tool.title and tool.output_schema for tool in listed.values())
     execute = listed["execute_dag"]
@@ -42,7 +43,12 @@ async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(conne
         for name, tool in listed.items()
         if tool.annotations and tool.annotations.read_only_hint
     }
-    assert read_only == {"search_tools", "describe_tools", "get_run"}
+    assert read_only == {"search_tools", "describe_tools", "get_run", "query_dag"}
+    query = listed["query_dag"]
+    assert query.annotations is not None
+    assert query.annotations.destructive_hint is False
+    assert query.annotations.idempotent_hint is True
+    assert query.annotations.open_world_hint is True
 
 
 async def test_the_instructions_name_the_servers_as_they_are_when_a_client_connects(

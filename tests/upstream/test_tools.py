@@ -1,4 +1,4 @@
-"""The five tools, called by a client of the SDK in memory, in both protocol eras."""
+"""The six tools, called by a client of the SDK in memory, in both protocol eras."""
 
 from __future__ import annotations
 

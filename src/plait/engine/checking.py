@@ -49,9 +49,15 @@ class Checking:
         self._turn = anyio.CapacityLimiter(1)
 
     async def plan(
-        self, reading: Reading, catalog: Catalog, reused: Mapping[str, TakenOver]
+        self,
+        reading: Reading,
+        catalog: Catalog,
+        reused: Mapping[str, TakenOver],
+        *,
+        only_reads: bool = False,
     ) -> Plan:
-        """Check the DAG in *reading* and lay it out. Raises `InvalidDag`."""
+        """Check the DAG in *reading* and lay it out. Raises `InvalidDag`, with *only_reads* also
+        for calls that may do more."""
         from ..core.planning.check import check
 
         is_large = reading.size_bytes >= LARGE_BYTES
@@ -70,6 +76,7 @@ class Checking:
             learned_shape=shape,
             cost=lambda task: seconds(task.tool),
             alone=lambda task: alone(task.tool),
+            only_reads=only_reads,
         )
         return await self._done(checked, is_large=is_large)
 

@@ -242,19 +242,23 @@ class Gateway:
         ]
         return tools, unknown
 
-    async def plan(self, document: object, principal: Principal = USER) -> JsonObject:
+    async def plan(
+        self, document: object, principal: Principal = USER, *, only_reads: bool = False
+    ) -> JsonObject:
         """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
-        preparing = self._preparing()
+        preparing = self._preparing(only_reads=only_reads)
         prepared = await preparing.prepare(preparing.read(document), principal)
         plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
         return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
 
-    async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
+    async def submit(
+        self, document: object, caller: Caller = NO_CLIENT, *, only_reads: bool = False
+    ) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
         the run belongs to its principal. Where it goes on from a run that another caller goes on
         with already, or that has ended, that is the run. Raises `InvalidDag`, also for a dry run,
-        which `plan` answers."""
-        preparing = self._preparing()
+        which `plan` answers, and with *only_reads* for a call that may do more than read."""
+        preparing = self._preparing(only_reads=only_reads)
         reading = preparing.read(document)
         if (there := await preparing.there_already(reading.dag, caller.principal)) is not None:
             return Submitted(there.id, there.dag, there.notes, is_own=False)
@@ -394,7 +398,7 @@ class Gateway:
         the first time. Whoever waits for a run gets its result."""
         self.engine.cancel_all()
 
-    def _preparing(self) -> Preparing:
+    def _preparing(self, *, only_reads: bool = False) -> Preparing:
         return Preparing(
             self.engine,
             self.catalog,
@@ -406,6 +410,7 @@ class Gateway:
             detects_conflicts=self._resolver is not None,
             origin=self.origin,
             flows=self._flows,
+            only_reads=only_reads,
         )
 
     def _checking_now(self) -> Checking:

@@ -96,8 +96,9 @@ class Prepared(NamedTuple):
 class Preparing:
     """Prepares documents for one configuration of *engine*: over *catalog*, with *checking*,
     *policy* and the bounds of documents. *reach* waits for the servers of tools. Without
-    *detects_conflicts*, calls claim nothing. *origin* names the settings, which only those runs go
-    on with that began with them. *flows* are the rules on what data may reach which tools."""
+    *detects_conflicts*, calls claim nothing; with *only_reads*, no call may do more than read.
+    *origin* names the settings, which only those runs go on with that began with them. *flows* are
+    the rules on what data may reach which tools."""
 
     def __init__(
         self,
@@ -112,7 +113,9 @@ class Preparing:
         detects_conflicts: bool,
         origin: str,
         flows: FlowPolicy | None = None,
+        only_reads: bool = False,
     ) -> None:
+        self._only_reads = only_reads
         self._engine = engine
         self._flows = flows
         self._catalog = catalog
@@ -134,7 +137,7 @@ class Preparing:
         if dag.dry_run or self._engine.history is None:
             return None
         if dag.resume_from is None:
-            if dag.again:
+            if dag.again or self._only_reads:  # to read again does no harm
                 return None
             run_id = await self._engine.interrupted(
                 principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
@@ -212,7 +215,9 @@ class Preparing:
                 partial(self._engine.kept_output, earlier.id),
                 Tools(self._full_name, self._may_repeat),
             )
-        plan = await self._checking.plan(reading, self._catalog(), taken_over)
+        plan = await self._checking.plan(
+            reading, self._catalog(), taken_over, only_reads=self._only_reads
+        )
         if earlier is not None:
             refuse_repeats(plan, items, earlier)
         conflicts, flows = Conflicts(), None

@@ -1,4 +1,4 @@
-"""Answers of the five tools: structured content, and the same as text, which every client shows."""
+"""Answers of the six tools: structured content, and the same as text, which every client shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The five tools as clients see them: names, schemas and annotations. They never change while the
+"""The six tools as clients see them: names, schemas and annotations. They never change while the
 gateway runs.
 
 Many clients and models read only a plain subset of JSON Schema, so the schemas have no references,
@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .texts import CANCEL, DESCRIBE, EXECUTE, GET_RUN, SEARCH
+from .texts import CANCEL, DESCRIBE, EXECUTE, GET_RUN, QUERY, SEARCH
 
 
 @dataclass(frozen=True, slots=True)
 class ToolText:
-    """One of the five tools, as data."""
+    """One of the six tools, as data."""
 
     name: str
     title: str
@@ -56,6 +56,7 @@ def _object(properties: dict[str, Any], *required: str, closed: bool = False) ->
 
 
 _ANY_OBJECT = {"type": "object", "additionalProperties": True}
+_NAME = {"type": "string"}
 _RUN_ID = _text("From execute_dag.")
 
 # The options that models are offered; `Task` has others, too.
@@ -196,6 +197,18 @@ _RUN = _object(
     "status",
 )
 
+# As execute_dag takes and answers it; models read that there.
+_QUERY = _object(
+    {
+        "tasks": {
+            "type": "array",
+            "items": _object({"id": _NAME, "tool": _NAME, "arguments": _ANY_OBJECT}, "id"),
+        },
+        "return": {"type": "array", "items": _NAME},
+    },
+    "tasks",
+)
+
 _PROBLEMS = {"type": "array", "items": _ANY_OBJECT}
 
 _STATUS = _object(
@@ -206,6 +219,10 @@ _STATUS = _object(
         "errors": _PROBLEMS,
     },
     "status",
+)
+
+_READ = _object(
+    {"status": {"type": "string"}, "outputs": _ANY_OBJECT, "errors": _PROBLEMS}, "status"
 )
 
 _FOUND = _object(
@@ -292,5 +309,9 @@ TOOLS = (
         "cancel_run", "Cancel a run", CANCEL, _object({"run_id": _RUN_ID}, "run_id", closed=True),
         _STATUS,
         is_read_only=False,
+    ),
+    ToolText(
+        "query_dag", "Run a DAG that only reads", QUERY, _QUERY, _READ, is_open_world=True,
+        always_load=True, search_hint="parallel batch read only several tools at once",
     ),
 )  # fmt: skip

@@ -10,8 +10,8 @@ needs two or more downstream calls, or one call whose result feeds another: plan
 a DAG and send it once, instead of calling step by step. Intermediate results stay in the gateway; \
 only what you ask for comes back.
 Workflow: search_tools (find names and signatures) -> execute_dag (run). describe_tools only when \
-a signature is not enough. get_run when a run is still going or an output was cut. The resource \
-plait://guide has worked examples.
+a signature is not enough. query_dag runs a DAG that only reads. get_run when a run is still going \
+or an output was cut. The resource plait://guide has worked examples.
 Downstream tools are named server:tool, e.g. "github:list_issues". You cannot call them yourself: \
 put them in the `tool` field of a task.
 Connected servers: """
@@ -49,13 +49,18 @@ Example: {"tasks": [{"id": "open", "tool": "github:list_issues", "arguments": {"
 "github:close", "arguments": {"n": "$ITEM.number"}, "depends_on": ["say"]}]}, {"id": "sum", \
 "value": {"closed": "${OUTPUT[open] | length(@)}"}}]}"""
 
+QUERY = """\
+execute_dag for reading alone: the same document and answers. Each tool must be known to change \
+nothing, so it can run without asking, in plan mode and in parallel. No output may go into a tool \
+of the open world."""
+
 SEARCH = """\
 Find downstream tools to use in execute_dag. Returns up to `limit` matches for each need, best \
 first, one line each: server:tool(required: type, optional?: type) -> output - what it does. [w] \
 marks a tool that may change something; (seen) an output that is not declared, but was like that \
 before; without -> the output is unknown, often text. Search several needs at once, separated by \
 ";": "list open issues; post chat message". An empty query lists the servers, their state and how\
- many tools each has. Matching is by words in names, descriptions and parameters."""
+ many tools each has."""
 
 DESCRIBE = """\
 Full definitions of downstream tools: description, input schema, output schema, annotations. Ask \
@@ -63,12 +68,12 @@ only for tools whose one-line signature from search_tools is not enough (nested 
 Up to 10 names a call."""
 
 GET_RUN = """\
-Look at a run of execute_dag: wait for one that is still going, or read an output that was cut. \
-Without task: status, the state of each task, and the outputs. With task: that task's output, \
-whole, or a preview if it does not fit; narrow it with select (JMESPath), or page through its text \
-with offset and limit (characters): next_offset is where the next page starts. `get_run` in an \
-answer holds arguments that read on. The latest runs are kept."""
+Look at a run: wait for one that is still going, or read an output that was cut. Without task: \
+status, the state of each task, and the outputs. With task: that task's output, whole, or a \
+preview if it does not fit; narrow it with select (JMESPath), or page through its text with offset \
+and limit (characters): next_offset is where the next page starts. `get_run` in an answer holds \
+arguments that read on."""
 
 CANCEL = """\
-Stop a run of execute_dag that is still going. Calls in flight are cancelled; tasks that have \
-finished keep their effects and their outputs."""
+Stop a run that is still going. Calls in flight are cancelled; tasks that have finished keep \
+their effects and outputs."""

@@ -1,4 +1,4 @@
-"""The five tools over the gateway: each reads its arguments, acts, and makes its answer.
+"""The six tools over the gateway: each reads its arguments, acts, and makes its answer.
 
 A problem that a model can fix is an answer with `isError` and the problems as structured content,
 never a JSON-RPC error.
@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
@@ -46,12 +47,14 @@ DEFAULT_WAIT_S = 50.0
 WAIT_S = {"claude-code": 1500.0, "gemini-cli": 540.0}
 """Seconds that clients wait for a call, where that is known to be more than a minute
 (`docs/tools.md`, "Waiting")."""
+DOCUMENT_TOOLS = frozenset({"execute_dag", "query_dag"})
+"""The tools whose arguments are a DAG."""
 CANCEL_S = 1.0
 """Time to cancel the run of a cancelled call."""
 
 
 class Tools:
-    """Answers the calls of the five tools."""
+    """Answers the calls of the six tools."""
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Tools:
         """The waiters of each active run."""
         self._verbs: dict[str, Verb] = {
             "execute_dag": self._execute,
+            "query_dag": partial(self._execute, only_reads=True),
             "search_tools": self._search,
             "describe_tools": self._describe,
             "get_run": self._get_run,
@@ -89,7 +93,7 @@ class Tools:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
         with self._calls.counted():
             try:
-                is_document = params.name == "execute_dag"
+                is_document = params.name in DOCUMENT_TOOLS
                 return await verb(ctx, as_sent(params.arguments, decodes=not is_document))
             except Refused as refused:
                 heading = f"{params.name} did nothing: {count_of_problems(refused.problems)}"
@@ -101,7 +105,7 @@ class Tools:
                     self._max_chars,
                     notes=error.notes,
                     heading=f"DAG not run: {count}, nothing was executed",
-                    advice="Fix these and call execute_dag again with the whole DAG.",
+                    advice=f"Fix these and call {params.name} again with the whole DAG.",
                 )
             except UnknownRun as error:
                 problem = Problem("run_id", error.code, str(error))
@@ -113,12 +117,15 @@ class Tools:
                 problem = Problem("$", "internal", message)
                 return refusal([problem], self._max_chars, heading="The call failed")
 
-    async def _execute(self, ctx: RequestContext, document: object) -> types.CallToolResult:
+    async def _execute(
+        self, ctx: RequestContext, document: object, *, only_reads: bool = False
+    ) -> types.CallToolResult:
         principal = self._principal_of(ctx)
         if _is_dry_run(document):
-            return answer(fit(await self._gateway.plan(document, principal), self._max_chars))
+            plan = await self._gateway.plan(document, principal, only_reads=only_reads)
+            return answer(fit(plan, self._max_chars))
         waiters = waiters_of_new_run(ctx, principal)
-        submitted = await self._gateway.submit(document, waiters)
+        submitted = await self._gateway.submit(document, waiters, only_reads=only_reads)
         self._waiters[submitted.run_id] = waiters
         dag = submitted.dag
         seconds = dag.wait_s if dag.wait_s is not None else self._wait_s

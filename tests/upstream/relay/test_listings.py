@@ -36,6 +36,8 @@ LISTS = {
 }
 NOTHING_OF_OURS: dict[str, list[JsonObject]] = {method: [] for method in LISTS}
 
+OURS = ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run", "query_dag"]
+
 
 @pytest.fixture
 def downstream() -> FakeDownstream:
@@ -55,14 +57,7 @@ async def listed(peer: RawClient, method: str = "tools/list") -> list[Any]:
 
 def _is_theirs(entry: JsonObject) -> bool:
     address = str(entry.get("uri") or entry.get("uriTemplate") or "plait://servers/")
-    is_ours = entry["name"] in {
-        "execute_dag",
-        "search_tools",
-        "describe_tools",
-        "get_run",
-        "cancel_run",
-    }
-    is_ours = is_ours or entry["name"] in {"plan", "explain_run"}
+    is_ours = entry["name"] in {*OURS, "plan", "explain_run"}
     return not is_ours and (
         not address.startswith("plait://") or address.startswith("plait://servers/")
     )
@@ -121,8 +116,8 @@ async def test_a_tool_for_the_page_of_an_app_alone_is_listed_for_clients_that_sh
 @pytest.mark.parametrize(
     ("expose", "names"),
     [
-        ("dag", ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"]),
-        ("all", ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run", "a__x"]),
+        ("dag", OURS),
+        ("all", [*OURS, "a__x"]),
         ("tools", ["a__x"]),
     ],
 )
@@ -284,7 +279,7 @@ async def test_a_cursor_that_was_never_given_is_refused(
 async def test_a_cursor_that_was_changed_is_refused(
     downstream: FakeDownstream, era: str, place: str
 ):
-    downstream.add("a", tools=tuple(a_tool(f"t{n}") for n in range(PAGE - 4)))
+    downstream.add("a", tools=tuple(a_tool(f"t{n}") for n in range(PAGE + 1 - len(OURS))))
     async with connected(downstream, era) as peer:
         given = (await peer.request("tools/list"))["nextCursor"]
         generation = base64.urlsafe_b64decode(given).decode().partition(".")[0]

@@ -115,7 +115,7 @@ async def started(*arguments: str) -> AsyncIterator[Process]:
 async def test_a_client_of_either_era_runs_a_dag_over_a_real_pipe(mode: str):
     parameters = StdioServerParameters(command=standalone()[0], args=standalone()[1:], cwd=ROOT)
     async with Client(stdio_client(parameters), mode=mode) as client:
-        assert len((await client.list_tools()).tools) == 5
+        assert len((await client.list_tools()).tools) == 6
         result = await client.call_tool("execute_dag", {"tasks": [task("a", arguments={"n": 1})]})
     assert structured(result)["outputs"] == {"a": {"n": 1}}
 
@@ -374,7 +374,7 @@ async def test_a_request_in_the_same_write_as_the_handshake_waits_for_it():
         gateway.send("\n".join(map(json.dumps, lines)).encode())
         first, second = await gateway.read(), await gateway.read()
     assert (first["id"], first["result"]["protocolVersion"]) == (1, "2025-06-18")
-    assert (second["id"], len(second["result"]["tools"])) == (2, 5)
+    assert (second["id"], len(second["result"]["tools"])) == (2, 6)
 
 
 async def test_the_event_loop_waits_for_the_pipes():

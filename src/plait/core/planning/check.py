@@ -45,6 +45,7 @@ from .plan import (
     lay_out,
     unknown,
 )
+from .read_only import refuse_changes
 from .repeats import Repeats
 from .strays import with_strays_moved
 from .tool_use import ToolUse
@@ -63,9 +64,10 @@ def check(
     learned_shape: LearnedShape | None = None,
     cost: Cost = unknown,
     alone: Cost = unknown,
+    only_reads: bool = False,
 ) -> Plan:
     """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem,
-    those of form first.
+    those of form first; with *only_reads*, also calls that may do more.
 
     The tasks in *reused* succeeded in an earlier run and are not sent again, so they are not
     checked. *learned_shape* gives the shape of earlier outputs of a tool without an `outputSchema`,
@@ -84,6 +86,8 @@ def check(
         ]
         tasks = {task.id: task for task in planned}
         refuse_denied(checker.planned, checker.problems, checker.notes)
+        if only_reads:
+            refuse_changes(checker.planned, reused or (), checker.problems)
         checker.check_references(reused or (), learned_shape)
         checker.check_returns()
         checker.check_calls(planned, max_calls)
