@@ -189,8 +189,8 @@ class Nodes:
         by_id, ends = self.by_id, self.ends
         if not ends:
             return [by_id[one.task] for _, one in template.found if one.task[0] != "$"]
-        is_strict = task.task.trigger_rule == "all_success"
-        return [
+        is_strict = task.task.trigger_rule == "all_success" or not template.has_pipes
+        return [  # in an expression, what did not succeed is null; elsewhere it fails the task
             by_id[one.task]
             if is_strict and one.about == OUTPUT and not one.is_guarded
             else self.end(one.task)
