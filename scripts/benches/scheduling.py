@@ -14,8 +14,12 @@ from itertools import pairwise
 from lean_server import FIND, found
 
 from plait.app.serving import settle_memory
+from plait.core.flows.decision import PlanFlows
+from plait.core.flows.resources import Claims
+from plait.core.flows.rules import TRIFECTA, FlowPolicy
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
 from plait.core.results.record import record_of
 from plait.core.results.result import result_of
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
@@ -27,6 +31,7 @@ from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.claims import as_written
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.core.values.strict import measure
 
 from .figures import Figure
@@ -36,6 +41,8 @@ GROUP = "scheduling"
 SIZES = (100, 1_000, 10_000)
 MOST_US = 40.0
 """The promised time of each task, at every size except the smallest."""
+MOST_RULES_US = 5.0
+"""The promised time of each task for the rules of `[policy]` and those for flows together."""
 MOST_GROWTH = 1.3
 """The promised ratio of a task of the largest DAG to one of a DAG of a tenth of its size."""
 CALLS = 5_000
@@ -44,6 +51,10 @@ PARTS = ("read", "check", "run", "result")
 
 CATALOG = Catalog([Tool("lean", "find", FIND)], [ServerInfo("lean", ServerState.READY)])
 POLICY = Policy()
+RULES = Policy(tables=(Rules(deny=("*:delete_*",), ask=("destructive",), allow=("lean:*",)),))
+FLOWS = FlowPolicy(
+    {"private": ("lean:*",), "untrusted": ("web:*",), "outbound": ("chat:*", "lean:*")}, (TRIFECTA,)
+)
 _ANSWER = found({"query": "needle"})
 ANSWER = Output(_ANSWER, (), measure(_ANSWER))
 
@@ -72,7 +83,35 @@ def figures(rounds: int) -> Iterator[Figure]:
             "ratio",
             MOST_GROWTH,
         )
+    yield from ruled(rounds)
     yield from compared(rounds)
+
+
+def ruled(rounds: int) -> Iterator[Figure]:
+    """Measure what the rules of `[policy]` and those for flows add to the check of a document."""
+    for name, shape in SHAPES.items():
+        for size in SIZES[1:]:
+            plan = check(read_dag(shape(size)), CATALOG, POLICY, max_items=CALLS)
+            claims = planned_accesses(plan).claims({})
+            best = min(decided(plan, claims) for _ in range(2 * rounds))
+            yield Figure(
+                GROUP,
+                f"policy and flows, {name}, {size:,} tasks",
+                round(best / size * 1e6, 2),
+                "us a task",
+                MOST_RULES_US,
+            )
+
+
+def decided(plan: Plan, claims: Claims) -> float:
+    """Decide on all calls of *plan* and on its flows. Returns the seconds that it took."""
+    began = time.process_time()
+    for task in plan.all_tasks():
+        RULES.decide(task.tool)
+    flows = PlanFlows(FLOWS, plan, claims=claims)
+    took = time.process_time() - began
+    assert not flows.broken
+    return took
 
 
 def compared(rounds: int) -> Iterator[Figure]:

@@ -78,6 +78,7 @@ class Nodes:
         self._bit = bit
         self._claims = claims
         self._taken_over = taken_over
+        self._has_decisions = any(map(_decides, plan.all_tasks()))
         self._lay(plan, None)
 
     def end(self, id: str) -> Node:
@@ -100,7 +101,7 @@ class Nodes:
             node = Node(id, task)
             if around is not None:
                 node.around = around
-            if task.requires or task.needs:
+            if self._has_decisions and task.needs:
                 self._link(task, node)
             if task.items is not None:
                 self._read_items(task, node)
@@ -115,7 +116,8 @@ class Nodes:
                 if claims and id in claims:
                     node.accesses = tuple(steps_of(claims[id]))
             if task.arguments.fill is not None:
-                node.given_by = [*node.given_by, *self._read(task, task.arguments)]
+                read = self._read(task, task.arguments)
+                node.given_by = [*node.given_by, *read] if node.given_by else read
             if task.select is not None:
                 node.kept_by = self._named_in(task, task.select)
             if task.repeat is not None:
@@ -210,6 +212,18 @@ class Nodes:
             is_output = is_strict and key.source is Source.OUTPUT
             found.append(self.by_id[id] if is_output else self.end(id))
         return found
+
+
+def _decides(task: PlannedTask) -> bool:
+    """Return whether anything but success of others decides whether, or how often, *task* runs.
+    Where nothing does in a whole plan, as in most, waiting passes nothing on."""
+    written = task.task
+    return (
+        task.when is not None
+        or task.items is not None
+        or task.repeat is not None
+        or written.trigger_rule != "all_success"
+    )
 
 
 def _tools_behind(plan: Plan, id: str) -> Iterator[str]:

@@ -148,9 +148,10 @@ class Spread:
             output = answer
             for one in node.kept_by:
                 output |= one.output
+            node.decided, node.given, node.output = decided, given, output
             if contents is not None and node.accesses and answer != node.answer:
+                node.answer = answer
                 has_changed = self._write(node, answer, contents) or has_changed
-            node.decided, node.given, node.answer, node.output = decided, given, answer, output
         return has_changed
 
     def _write(self, node: Node, answer: int, contents: Contents) -> bool:
