@@ -14,6 +14,7 @@ PlaitError
     │   └── CircuitOpen     its last calls failed, so it is not called for a while
     ├── CallTimeout         no answer in time, or not sent in time
     ├── PolicyDenied        the operator denies the tool: the call was not sent
+    ├── ToolChanged         the tool is not the one it was: the call was not sent
     ├── ApprovalRequired    a person must say yes first: the call was not sent
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
@@ -172,6 +173,12 @@ class ApprovalRequired(CallError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, hint="Do without it, or ask the operator.")
+
+
+class ToolChanged(CallError):
+    """The tool is described otherwise than before: the call was not sent."""
+
+    code = "tool_changed"
 
 
 class ReferenceFailed(CallError):

@@ -179,3 +179,27 @@ def test_a_mistake_in_rules_for_flows_is_named_with_its_place(
     with pytest.raises(ConfigError) as refused:
         load_config(file, {}, file.parent)
     assert any(line.startswith(said) for line in str(refused.value).splitlines())
+
+
+PINNED = '[policy]\npin = "{whole}"\n[profiles.home]\npolicy = {{ {home} }}\n'
+
+
+@pytest.mark.parametrize(
+    ("whole", "home", "pin"),
+    [
+        ("warn", "", "warn"),
+        ("ignore", "", "ignore"),
+        ("ignore", 'pin = "block"', "block"),
+        ("ignore", 'pin = "warn"', "warn"),
+        ("block", 'pin = "ignore"', "block"),
+    ],
+)
+def test_a_profile_can_only_pin_more(tmp_path: Path, whole: str, home: str, pin: str):
+    file = tmp_path / "servers.toml"
+    file.write_text(PINNED.format(whole=whole, home=home))
+    assert load_config(file, {}, tmp_path, profile="home").pin() == pin
+    assert load_config(file, {}, tmp_path).pin() == whole
+
+
+def test_tools_are_pinned_with_a_warning_by_default():
+    assert PolicySettings().pin == "warn"

@@ -72,6 +72,7 @@ class Parts:
         from ..downstream.server_keys import names_as_keys
         from ..observers.logs import log_notices
         from ..stores.listing_cache import ListingCache
+        from ..stores.pins import Pins
 
         limits, learns = settings.limits, settings.learn
         self.keys = keys or names_as_keys
@@ -81,7 +82,10 @@ class Parts:
         observers = [log_notices, self._memory.observe] if self._memory else [log_notices]
         self.notify = Observers(observers)
         self.connections = Connections(
-            ListingCache(state_folder), notify=self.notify, are_shared=self.is_for_several
+            ListingCache(state_folder),
+            Pins(state_folder),
+            notify=self.notify,
+            are_shared=self.is_for_several,
         )
         self.resources = Resources()
         call_tool, self.cache, self.breaker = stack(

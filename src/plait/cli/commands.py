@@ -272,6 +272,14 @@ def call(
 @program.command()
 def servers(
     ctx: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="accept NAME",
+            help="accept: take the tools of a server as they are described now, shown first.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept without being asked.")] = False,
     of_all: Annotated[
         bool,
         typer.Option("--all", help="Those of all settings in the shared gateway, as they are now."),
@@ -291,6 +299,10 @@ def servers(
     from .orders import Servers
 
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
+    if words:
+        from .accepting import accept_words
+
+        end(lambda: session.settle(lambda: accept_words(session, words, yes=yes)))
     if of_all:
         from .machine import show_all_servers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,19 +37,30 @@ def trust(console: Console, file: Path) -> int:
 def ask(console: Console, found: Untrusted) -> bool:
     """Ask at the terminal whether the file that was *found* may be used, and keep a yes. Returns
     whether there is a terminal to ask at. Raises `ConfigError`, and `Declined` for a no."""
-    if not console.err.is_terminal:
+    question = "It was found here, and is used only if you trust it. Use it? [y/N]"
+    answer = answer_at_terminal(console, question, lambda: _show(found.file, console.err))
+    if answer is None:
         return False
-    try:
-        with open(TERMINAL, encoding="utf-8", errors="replace") as terminal:
-            _show(found.file, console.err)
-            console.err.line("It was found here, and is used only if you trust it. Use it? [y/N]")
-            answer = terminal.readline()
-    except OSError:
-        return False
-    if answer.strip().lower() not in {"y", "yes"}:
+    if not answer:
         raise Declined
     found.decisions.trust(found.file)
     return True
+
+
+def answer_at_terminal(
+    console: Console, question: str, show: Callable[[], None] = lambda: None
+) -> bool | None:
+    """Ask a *question* at the terminal, after what *show* shows there. Returns whether a person
+    said yes; None without a terminal to ask at."""
+    if not console.err.is_terminal:
+        return None
+    try:
+        with open(TERMINAL, encoding="utf-8", errors="replace") as terminal:
+            show()
+            console.err.line(question)
+            return terminal.readline().strip().lower() in {"y", "yes"}
+    except OSError:
+        return None
 
 
 def _show(file: SettingsFile, stream: Stream) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ..core.flows.rules import FlowPolicy
+from ..core.tools.policy import Pin
 from ..core.tools.rules import Rules
 from ..core.tools.traits import Words
 from ..core.values.problems import nearest, some_of
@@ -328,6 +329,12 @@ class Config(Settings):
         yield "policy", self.policy
         for name in self.narrowed_to:
             yield place(("profiles", name, "policy")), self.profiles[name].policy
+
+    def pin(self) -> Pin:
+        """Return how much it matters that tools change: the strictest of what is set."""
+        chosen = [self.profiles[name].policy for name in self.narrowed_to]
+        pins = [one.pin for one in chosen if "pin" in one.model_fields_set]
+        return max(map(Pin, [self.policy.pin, *pins]), key=list(Pin).index)
 
     def words(self) -> Words:
         """Return the operator's word on tools: whose hints count, and which only read."""

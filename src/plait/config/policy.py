@@ -68,6 +68,8 @@ class PolicySettings(Section):
     ask: tuple[PolicyRule, ...] = ()
     ask_each: tuple[PolicyRule, ...] = ()
     allow: tuple[PolicyRule, ...] = ()
+    pin: Literal["ignore", "warn", "block"] = "warn"
+    """Whether calls of a tool that is described otherwise than when it was first used are sent."""
     labels: dict[Label, Annotated[tuple[ToolPattern, ...], AfterValidator(_has_tools)]] = Field(
         default_factory=dict
     )

@@ -397,6 +397,45 @@ class Downstream(Protocol):
         ...
 
 
+class ServerPins(Protocol):
+    """The pinned definitions of the tools of one server, as hashes
+    (`core/tools/definitions.py`)."""
+
+    def has(self, tool: str, hash: str) -> bool:
+        """Return whether the definition with that *hash* is known to be the pinned one."""
+        ...
+
+    async def settle(self, tool: str, hash: str, definition: JsonObject) -> bool:
+        """Return whether *definition*, whose hash is *hash*, may be that of *tool*: it is the
+        pinned one, or the first, which is pinned then."""
+        ...
+
+    def changed(self, hash_of: Callable[[str], str | None]) -> tuple[str, ...]:
+        """Return the tools whose definition is not the pinned one. *hash_of* gives the hash of a
+        tool, None for one that is not there."""
+        ...
+
+
+class Pins(Protocol):
+    """Keeps the definitions of tools as they were when they were first used."""
+
+    def of(self, key: str) -> ServerPins:
+        """Return the pins of one server."""
+        ...
+
+    async def load(self) -> None:
+        """Read the pins of servers that were not read yet; bounded in time."""
+        ...
+
+    async def keep(self) -> None:
+        """Write what is new, until cancelled."""
+        ...
+
+    async def save(self) -> None:
+        """Write what is new; bounded in time."""
+        ...
+
+
 class Listings(Protocol):
     """Keeps the lists of each server from one start to the next. Nothing depends on it."""
 

@@ -27,7 +27,15 @@ import mcp_types as types
 from mcp import MCPError
 
 from ..config import ServerSettings
-from ..core.ports import NO_CLIENT, Caller, RelayRequest, ServerListing, ToolCall, as_rpc_error
+from ..core.ports import (
+    NO_CLIENT,
+    Caller,
+    RelayRequest,
+    ServerListing,
+    ServerPins,
+    ToolCall,
+    as_rpc_error,
+)
 from ..core.tools.cached_listing import CachedListing
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.tools.server_notices import Drift, ServerChanged, ServerNotice, ToolsDrifted
@@ -36,6 +44,7 @@ from ..errors import CallError, InvalidArguments, RpcError, ServerUnavailable
 from ..redaction import Secrets
 from .availability import Availability
 from .calling import call_tool, relay, request_answered
+from .definition_check import DefinitionCheck
 from .eras.era_cache import EraCache
 from .eras.handshake import Era
 from .error_texts import ErrorTexts
@@ -72,11 +81,12 @@ class Connection:
         on_notification: OnNotification = lambda method, params: None,
         roots_caller: Caller | None = None,
         secrets: Secrets | None = None,
+        pins: ServerPins | None = None,
     ) -> None:
         """*on_change* is called after each change of the state or of a list, *on_ready* each time
         that a session was opened; *observe* takes the notices for observers. *remembered* is what
         is known of the server from an earlier start. *roots_caller* answers for roots outside of
-        any request.
+        any request. *pins* has the definitions of tools as they were first used.
 
         *secrets* are redacted in every error that leaves the connection, whether its text is the
         server's, the system's or a library's. Results stay as they came.
@@ -103,6 +113,7 @@ class Connection:
             self._report_drift,
             shared_as=shared_as,
         )
+        self._definitions = DefinitionCheck(name, self._lists, pins)
         self._subscriptions = ServerSubscriptions()
         self._is_watched = False
         """Whether its watched resources count as a use."""
@@ -153,7 +164,8 @@ class Connection:
     def info(self) -> ServerInfo:
         session, transport = self._owner.session, self._owner.transport
         greeting = session.greeting if session is not None else None
-        warnings = self._lists.warnings + self._lists.drift.warnings
+        of_lists = self._lists.warnings + self._lists.drift.warnings
+        warnings = of_lists + self._definitions.warnings
         return ServerInfo(
             name=self.name,
             state=self.state,
@@ -233,7 +245,11 @@ class Connection:
             measure(call.arguments if call.params is None else call.params)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
-        send = partial(call_tool, self.name, call=call)
+
+        async def send(session: ProtocolSession) -> JsonObject:
+            await self._definitions.check(call)
+            return await call_tool(self.name, session, call)
+
         startup_s = call.policy.startup_timeout_s
         return self._texts.cleaned_result(await self._with_session(call.caller, startup_s, send))
 

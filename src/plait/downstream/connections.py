@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
-from ..core.ports import Listings, ToolCall
+from ..core.ports import Listings, Pins, ToolCall
 from ..core.tools.server_notices import CircuitChanged, ServerNotice
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject
@@ -142,20 +142,23 @@ class Connections:
     """All connections, by key: a `CallTool`. Use as an async context manager; leaving it ends them,
     and the guard of their processes.
 
-    What servers listed is kept in *listings*. *notify* takes the notices for observers. If
-    *are_shared*, more than one pool may hold a connection, and servers that ask for roots get an
-    empty list, unless they are kept for one client.
+    What servers listed is kept in *listings*, and their tools as they were first used in *pins*.
+    *notify* takes the notices for observers. If *are_shared*, more than one pool may hold a
+    connection, and servers that ask for roots get an empty list, unless they are kept for one
+    client.
     """
 
     def __init__(
         self,
         listings: Listings,
+        pins: Pins | None = None,
         *,
         timings: ConnectTimings | None = None,
         notify: Callable[[ServerNotice], None] = lambda notice: None,
         are_shared: bool = False,
     ) -> None:
         self._listings = listings
+        self._pins = pins
         self._timings = timings
         self._notify = notify
         self._are_shared = are_shared
@@ -173,6 +176,8 @@ class Connections:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._listings.keep, name="listings")
+        if self._pins is not None:
+            self._tasks.start_soon(self._pins.keep, name="pins")
         for held in self._by_key.values():
             self._tasks.start_soon(held.run, name=f"server {held.name}")
         return self
@@ -184,6 +189,8 @@ class Connections:
         with anyio.CancelScope(shield=True):
             await self.guard.close()
             await self._listings.save()
+            if self._pins is not None:
+                await self._pins.save()
 
     async def __call__(self, call: ToolCall) -> JsonObject:
         held = self._by_key.get(call.tool.server_key)
@@ -217,12 +224,14 @@ class Connections:
             return known
         held = self._by_key[key] = Held(name, key, identity, settings)
         is_shared = self._are_shared and settings.kept_for == "machine"
+        kept_as = identity_of(name, settings)
         held.connection = Connection(
             name,
             settings,
             shared_as=key if key != name else "",
             timings=self._timings,
-            remembered=self._listings.of(identity_of(name, settings)),
+            remembered=self._listings.of(kept_as),
+            pins=None if self._pins is None else self._pins.of(kept_as),
             on_change=held.forget_lists,
             on_ready=lambda: self.on_ready(key),
             observe=self._notify,
@@ -245,6 +254,8 @@ class Connections:
     async def recall(self, held: Iterable[Held]) -> None:
         """Let connections list what their servers had at an earlier start."""
         await self._listings.load()
+        if self._pins is not None:
+            await self._pins.load()
         for one in held:
             one.connection.recall()
 

@@ -53,6 +53,23 @@ def test_a_hint_counts_where_it_is_given_and_the_operators_word_counts_more(
     assert Traits.of(hints, read_only) == traits
 
 
+@table(
+    ("before", "now", "is_riskier"),
+    [
+        ({"readOnlyHint": True}, {}, True),
+        ({"readOnlyHint": True}, {"readOnlyHint": True, "openWorldHint": True}, True),
+        ({}, {"destructiveHint": True}, True),
+        ({}, {"openWorldHint": True}, True),
+        ({}, {}, False),
+        ({}, {"readOnlyHint": True}, False),
+        ({"destructiveHint": True}, {}, False),
+        ({"openWorldHint": True}, {"idempotentHint": True}, False),
+    ],
+)
+def test_a_tool_is_riskier_that_may_do_more(before: Any, now: Any, is_riskier: bool) -> None:
+    assert Traits.of(now).is_riskier_than(Traits.of(before)) is is_riskier
+
+
 WORDS = Words(frozenset({"found"}), (("*:get_*", True), ("s:get_and_*", False)))
 
 

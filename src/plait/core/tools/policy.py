@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from ...errors import ApprovalRequired, CallError, PolicyDenied
+from ...errors import ApprovalRequired, CallError, PolicyDenied, ToolChanged
 from .catalog import Tool
 from .rules import ALLOWED, Answer, Decision, Rules, strictest
 from .traits import Traits
@@ -15,6 +16,16 @@ from .traits import Traits
 DEFAULT_TIMEOUT_S = 60.0
 
 T = TypeVar("T")
+
+
+class Pin(StrEnum):
+    """The weight of a change in what a tool says of itself since it was first used, from the least
+    to the strictest."""
+
+    IGNORE = "ignore"
+    WARN = "warn"
+    BLOCK = "block"
+
 
 _MOST_KEPT = 10_000
 """Most decisions that are kept. Tools have as many names as callers make up for servers that were
@@ -51,6 +62,9 @@ class ToolPolicy:
     """Whether a call that may have taken effect may be sent again."""
     decision: Decision = ALLOWED
     """Whether its calls are allowed, asked for or denied."""
+    tables: tuple[Rules, ...] = ()
+    """The rules that decided, for a tool that has changed when its call is sent."""
+    pin: Pin = Pin.IGNORE
     limit: tuple[str, int] | None = None
     """The pattern whose `max_concurrency` applies to it, and that number."""
     reads: tuple[str, ...] | None = None
@@ -75,6 +89,18 @@ class ToolPolicy:
                 return PolicyDenied(message, denied_by=self.decision.rule)
         return ApprovalRequired(f"{name[:200]} needs a person's yes: {self.decision.why}")
 
+    def refusal_now(self, planned: Tool, now: Tool) -> CallError | None:
+        """Return the error of a call of *planned*, which is *now* described otherwise; None if it
+        may be sent all the same."""
+        name = now.full_name
+        if planned.listed and now.traits.is_riskier_than(planned.traits):
+            message = f"{name} was planned as another tool: since then it may do more"
+            return ToolChanged(message, hint="Look at it with describe_tools, and plan again.")
+        decision = strictest(self.tables, name, now.traits)
+        if decision.answer.strictness <= self.decision.answer.strictness:
+            return None
+        return replace(self, decision=decision).refusal(name)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -89,6 +115,7 @@ class Policy:
     realm: str = ""
     """Where several configurations share a process: those with the same realm mean the same by a
     resource that is not a file."""
+    pin: Pin = Pin.IGNORE
     _decided: dict[tuple[str, Traits], Decision] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -101,6 +128,8 @@ class Policy:
             startup_timeout_s=self.server_startups.get(tool.server),
             may_repeat=_last(rules, lambda rule: rule.idempotent, tool.is_idempotent),
             decision=self.decide(tool),
+            tables=self.tables,
+            pin=self.pin,
             limit=_last(rules, _limit, None),
             reads=_last(rules, lambda rule: rule.reads, None),
             writes=_last(rules, lambda rule: rule.writes, None),

@@ -33,7 +33,7 @@ class Drift:
 
     def __str__(self) -> str:
         kinds = (("changed", self.changed), ("new", self.new), ("gone", self.gone))
-        return "; ".join(f"{kind}: {_some_of(names)}" for kind, names in kinds if names)
+        return "; ".join(f"{kind}: {some_of(names)}" for kind, names in kinds if names)
 
 
 class ServerChanged(NamedTuple):
@@ -87,6 +87,7 @@ class SettingsReloaded(NamedTuple):
 ServerNotice: TypeAlias = ServerChanged | ToolsDrifted | CircuitChanged | SettingsReloaded
 
 
-def _some_of(names: tuple[str, ...]) -> str:
+def some_of(names: tuple[str, ...]) -> str:
+    """Name the first of *names*, safe to show, and count the others."""
     more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
     return ", ".join(printable(name[:MAX_NAME]) for name in names[:MAX_NAMES]) + more

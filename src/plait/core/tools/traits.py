@@ -39,6 +39,14 @@ class Traits(NamedTuple):
     annotated: bool = False
     """Whether anything is known of them at all."""
 
+    def is_riskier_than(self, before: Traits) -> bool:
+        """Return whether a tool that had the traits *before* may do more with these."""
+        return (
+            (before.read_only and not self.read_only)
+            or (self.destructive and not before.destructive)
+            or (self.open_world and not before.open_world)
+        )
+
     @classmethod
     def of(cls, hints: Mapping[str, Json], read_only: bool | None = None) -> Traits:
         """Return the traits of a tool with the *hints* that count. The operator's word on

@@ -8,19 +8,16 @@ week.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ...core.tools.cached_listing import CachedListing
+from ...core.tools.definitions import by_name, hash_of
 from ...core.tools.server_notices import MAX_NAME, MAX_NAMES, Drift
 from ...core.values.printable import printable
 
-COMPARED = ("description", "title", "inputSchema", "outputSchema", "annotations")
-"""The members of a definition that describe the tool."""
 MAX_SUMMARY = 3 * (MAX_NAMES + 1) * MAX_NAME
 KEPT_S = 7 * 86_400.0
 NOTICE_PAUSE_S = 60.0
@@ -79,11 +76,7 @@ class DriftWatch:
 def hashes(definitions: Iterable[Any]) -> dict[str, str]:
     """Hash what each definition says, by the tool's name. Anything that is not a definition is
     skipped."""
-    return {
-        definition["name"]: _hash(definition)
-        for definition in definitions
-        if isinstance(definition, dict) and isinstance(definition.get("name"), str)
-    }
+    return {name: hash_of(definition) for name, definition in by_name(definitions).items()}
 
 
 def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Drift:
@@ -93,12 +86,3 @@ def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Drift:
         new=tuple(name for name in now if name not in before),
         gone=tuple(name for name in before if name not in now),
     )
-
-
-def _hash(definition: dict[str, Any]) -> str:
-    compared = {member: definition.get(member) for member in COMPARED}
-    try:
-        text = json.dumps(compared, sort_keys=True)  # servers may list members in any order
-    except RecursionError:
-        return "nested too deeply"
-    return hashlib.sha256(text.encode()).hexdigest()

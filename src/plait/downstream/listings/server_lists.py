@@ -16,6 +16,7 @@ from mcp import MCPError
 from ...core.ports import ServerListing
 from ...core.tools.cached_listing import CachedListing
 from ...core.tools.catalog import Tool
+from ...core.tools.definitions import by_name, hash_of
 from ...core.tools.server_notices import Drift
 from ...core.values.strict import Json, JsonObject, dumps
 from ...errors import CallError
@@ -82,10 +83,33 @@ class ServerLists:
         self._shared_as = shared_as
         self._remembered = remembered
         self._on_change = on_change
+        self._by_name: dict[str, Tool] | None = None
+        self._definitions: Mapping[str, JsonObject] | None = None
+        self._hashes: dict[str, str] = {}
         self._on_notification = on_notification
 
     def __repr__(self) -> str:
         return f"<ServerLists of {self._name}: {len(self.tools)} tools>"
+
+    def tool(self, name: str) -> Tool | None:
+        """Return the tool of that *name*, as it is listed now."""
+        if self._by_name is None:
+            self._by_name = {tool.name: tool for tool in self.tools}
+        return self._by_name.get(name)
+
+    def definition(self, tool: str) -> JsonObject | None:
+        """Return the definition of *tool* as its server lists it now."""
+        if self._definitions is None:
+            self._definitions = by_name(() if self.offers is None else self.offers.tools)
+        return self._definitions.get(tool)
+
+    def hash_of(self, tool: str) -> str | None:
+        """Return the hash of what the definition of *tool* says, None if it is not listed."""
+        if (known := self._hashes.get(tool)) is None:
+            if (definition := self.definition(tool)) is None:
+                return None
+            known = self._hashes[tool] = hash_of(definition)
+        return known
 
     @property
     def are_known(self) -> bool:
@@ -174,6 +198,7 @@ class ServerLists:
                 log.warning("server.tool", extra={"server": self._name, "warning": warning})
         listed = as_listed(definitions, tools)
         self.tools, self.warnings = renewed(self.tools, tools), tuple(warnings)
+        self._by_name = None
         return listed
 
     def _offer(
@@ -189,7 +214,7 @@ class ServerLists:
             field for field in _KINDS if _differ(getattr(before, field), getattr(now, field))
         }
         if self.offers is None or different or now != before:
-            self.offers = now
+            self.offers, self._definitions, self._hashes = now, None, {}
             self._remember(now)
             self._on_change()
         kinds = {_KINDS[field] for field in different}
