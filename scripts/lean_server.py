@@ -1,8 +1,9 @@
 """A downstream server for benchmarks: JSON lines and nothing else, so that only the gateway is
 timed.
 
-`sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items. An
-argument gives the least number of tools that it lists.
+`sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items, and
+so does `note`, which does not say that it only reads. An argument gives the least number of tools
+that it lists.
 """
 
 from __future__ import annotations
@@ -41,12 +42,18 @@ FIND: dict[str, Any] = {
     },
     "annotations": READ_ONLY,
 }
+NOTE: dict[str, Any] = {
+    **{name: value for name, value in FIND.items() if name != "annotations"},
+    "name": "note",
+    "description": "Notes what was found.",
+}
 
 
 def listed(count: int) -> list[dict[str, Any]]:
-    """List at least *count* tools; those after the second are like `find` and only add to the
+    """List at least *count* tools; those after the third are like `find` and only add to the
     number."""
-    return [SLEEP, FIND, *({**FIND, "name": f"find_{number}"} for number in range(3, count + 1))]
+    more = ({**FIND, "name": f"find_{number}"} for number in range(4, count + 1))
+    return [SLEEP, FIND, NOTE, *more]
 
 
 def found(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import bombs, dag, doors, eager, http, memory, relay, scheduling, soak, start
+from . import bombs, dag, doors, eager, history, http, memory, relay, scheduling, soak, start
 from .figures import Figure, keep, table
 
 GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -20,6 +20,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     start.GROUP: start.figures,
     bombs.GROUP: bombs.figures,
     doors.GROUP: doors.figures,
+    history.GROUP: history.figures,
 }
 
 

@@ -30,3 +30,9 @@ def usage(pid: int) -> Usage:
         threads=int(fields[17]),
         children=len((folder / "task" / str(pid) / "children").read_text().split()),
     )
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time of the threads of a process, to the nanosecond."""
+    tasks = (Path("/proc") / str(pid) / "task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

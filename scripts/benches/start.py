@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .figures import Figure
+from .processes import cpu_s
 from .servers import ARGS, COMMAND
 
 GROUP = "start"
@@ -50,9 +51,9 @@ class Start:
 
 def figures(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        cases = {f"plait, {number} servers": _serving(Path(folder), number) for number in SERVERS}
+        cases = {f"plait, {number} servers": serving(Path(folder), number) for number in SERVERS}
         best = _measured({"import mcp": SDK, **cases}, rounds, Path(folder))
-        settled = _start(cases["plait, 2 servers"], Path(folder), SETTLE_S).memory_mb
+        settled = start(cases["plait, 2 servers"], Path(folder), SETTLE_S).memory_mb
     sdk = best["import mcp"]
     for name in cases:
         yield Figure(
@@ -89,7 +90,7 @@ def _measured(cases: dict[str, list[str]], rounds: int, folder: Path) -> dict[st
     best: dict[str, Start] = {}
     for number in range(rounds + 1):
         for name, command in cases.items():
-            now = _start(command, folder)
+            now = start(command, folder)
             if number > 0:
                 before = best.get(name, now)
                 values = zip(_values(before), _values(now), strict=True)
@@ -101,20 +102,16 @@ def _values(start: Start) -> tuple[float, float, float]:
     return start.wait_s, start.cpu_s, start.memory_mb
 
 
-def _start(command: list[str], folder: Path, settle_s: float = 0.0) -> Start:
+def start(command: list[str], folder: Path, settle_s: float = 0.0) -> Start:
     """Start and initialize *command*; measure all when it answers, except memory: *settle_s*
     later."""
-    environ = {
-        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-    }
-    environ["PLAIT_STATE_DIR"] = str(folder / "state")
     began = time.perf_counter()
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environ,
+        env=environ(folder),
         text=True,
     ) as process:
         assert process.stdin is not None
@@ -122,24 +119,28 @@ def _start(command: list[str], folder: Path, settle_s: float = 0.0) -> Start:
         process.stdin.write(HELLO + "\n")
         process.stdin.flush()
         process.stdout.readline()
-        wait_s, cpu_s = time.perf_counter() - began, _cpu_s(process.pid)
+        wait_s, used_s = time.perf_counter() - began, cpu_s(process.pid)
         time.sleep(settle_s)
         memory_mb = _memory_mb(process.pid)
         process.stdin.close()
-    return Start(wait_s, cpu_s, memory_mb)
+    return Start(wait_s, used_s, memory_mb)
 
 
-def _serving(folder: Path, servers: int) -> list[str]:
+def serving(folder: Path, servers: int, settings: str = "") -> list[str]:
+    """Return the command that serves as many lean servers, with *settings* besides."""
     server = f"command = {json.dumps(COMMAND)}\nargs = {json.dumps(ARGS)}\n"
     file = folder / f"{servers}.toml"
-    file.write_text("".join(f"[servers.s{number}]\n{server}" for number in range(servers)))
+    named = "".join(f"[servers.s{number}]\n{server}" for number in range(servers))
+    file.write_text(settings + named)
     return [sys.executable, "-m", "plait", "serve", "--isolated", "--config", str(file)]
 
 
-def _cpu_s(pid: int) -> float:
-    """Return the processor time of all threads of a process."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+def environ(folder: Path) -> dict[str, str]:
+    """Return the environment of commands whose state is in *folder*."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
+    return inherited | {"PLAIT_STATE_DIR": str(folder / "state")}
 
 
 def _memory_mb(pid: int) -> float:

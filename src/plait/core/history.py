@@ -119,8 +119,8 @@ class Admission(NamedTuple):
 
 
 class Intent(NamedTuple):
-    """An admitted call is about to leave. The one of a call that is not read-only is a row of its
-    own; that of a read is written with its outcome."""
+    """An admitted call that is not read-only is about to leave. The outcome of a read says when it
+    left."""
 
     key: CallKey
     attempt: int
@@ -137,6 +137,8 @@ class Outcome(NamedTuple):
     error: Failure | None = None
     cached: bool = False
     """Whether its output is an earlier answer."""
+    sent_at: float | None = None
+    """The time at which it left, if it had no `Intent`."""
 
     @property
     def code(self) -> str:
@@ -370,6 +372,10 @@ class RunLog(Protocol):
     def put(self, row: Row) -> None:
         """Write *row* within 50 ms; within 5 ms if it ends a call that is not read-only. It does
         not block and never fails."""
+        ...
+
+    def flush(self) -> None:
+        """Let all that was put so far be written now. It does not block and never fails."""
         ...
 
     async def committed(self) -> bool:

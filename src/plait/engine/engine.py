@@ -68,9 +68,14 @@ class _LiveRun:
         """Make the record of the run as it is now."""
         if self._record is None or not self._record.is_done:
             self._record = record_of(self.run, anyio.current_time(), self._record)
-        if self.writing is not None and self.writing.log.is_lost:
+        if self.is_lost:
             self._record = replace(self._record, history_lost=True)
         return self._record
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether something of it could not be written."""
+        return self.writing is not None and self.writing.log.is_lost
 
     def output(self, task: str) -> Output | None:
         return self.run.states[task].output
@@ -213,8 +218,12 @@ class Engine:
             return self.result(run_id, principal)
         with anyio.move_on_after(seconds):
             await live.finished.wait()
+        record = live.record()
+        result = result_of(record, live.output)  # while all that it holds is committed
         await live.committed()
-        return result_of(live.record(), live.output)
+        if live.is_lost and not record.history_lost:
+            result = result_of(replace(record, history_lost=True), live.output)
+        return result
 
     async def follow(self, run_id: str, principal: Principal) -> AsyncIterator[Progress]:
         """Report the progress of the run: at once, then as tasks settle (at most ten times a
@@ -342,14 +351,14 @@ class Engine:
 
     def _observe(self, notice: Notice) -> None:
         match notice:
-            case Started(run_id):
-                self._runs.add(self._live[run_id].record())
             case Changed():
                 if (live := self._live.get(notice.key.run)) is not None:
                     live.changed.notify()
                     if live.writing is not None and is_end_of_task(notice):
                         output = live.output(notice.key.task)
                         live.writing.settle(notice, output, notice.at)
+            case Started(run_id):
+                self._runs.add(self._live[run_id].record())
             case Progressed(key, progress, total, message):
                 if (live := self._live.get(key.run)) is not None:
                     done = f"{progress:g}/{total:g}" if total else f"{progress:g}"

@@ -4,7 +4,6 @@ out."""
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -27,7 +26,7 @@ from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.values.principal import Principal
 from ..core.values.problems import Fix, Op, Problem
-from ..core.values.strict import JsonObject
+from ..core.values.strict import JsonObject, encode_sorted
 from ..errors import InvalidDag, UnknownRun
 from .checking import Checking, names_of_tools
 from .engine import NO_SUCH_RUN, Engine
@@ -253,8 +252,7 @@ def digest_of(document: JsonObject) -> str:
     """Return a digest of what a DAG does: equal for equal documents, whatever is asked of the
     answer."""
     work = {name: value for name, value in document.items() if name not in _ABOUT_THE_ANSWER}
-    text = json.dumps(work, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(encode_sorted(work)).hexdigest()[:32]
 
 
 def _without_values(dag: Dag) -> JsonObject:

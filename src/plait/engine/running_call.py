@@ -5,6 +5,7 @@ While its server is not reached yet, the timeout is paused too.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import sys
@@ -154,8 +155,11 @@ class RunningCall(Caller):
         return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     async def leave(self) -> None:
-        if self._writing is not None:
-            await self._writing.leave(self._key, anyio.current_time())
+        writing = self._writing
+        if writing is not None:
+            now = asyncio.get_running_loop().time()
+            if writing.leave(self._key, now):
+                await writing.log.secure()
 
     def answered_from_cache(self) -> None:
         self.was_cached = True

@@ -40,6 +40,7 @@ from ..core.history import (
 from ..core.results.record import RunRecord
 from ..core.scheduling.attempts import IsAnswered
 from ..core.scheduling.events import (
+    FINAL,
     Aborted,
     Call,
     Changed,
@@ -262,10 +263,10 @@ class Writing:
         self.log = log
         self._began = began
         self._earlier = earlier
-        self._open: dict[Key, tuple[CallKey, int, Effect]] = {}
+        self._open: dict[Key, Admission] = {}
         """The calls that may be in the air."""
-        self._left: set[Key] = set()
-        """The ones among them that were let go."""
+        self._left: dict[Key, float] = {}
+        """The times at which they left."""
         self._ends: dict[str, Output | str] = {}
         """The end of the last call of each task without items: its output, or the code of its
         error."""
@@ -291,47 +292,45 @@ class Writing:
         if self._earlier is not None and (known := self._earlier.answer(call)) is not None:
             place, answer = known
             if not math.isinf(place):
-                self._note(answer)
+                end = answer.output if isinstance(answer, Succeeded) else answer.error.code
+                if end is not None:
+                    self._note(answer.key, end)
             return known
-        key, named = call.key, _call_key(call)
-        effect = effect_of(call.tool, call.policy)
-        self._open[key] = named, call.attempt, effect
-        self.log.put(
-            Admission(
-                named,
-                call.attempt,
-                now - self._began,
-                call.tool.full_name,
-                effect,
-                call.arguments,
-            )
+        tool = call.tool
+        self._open[call.key] = admission = Admission(
+            _call_key(call),
+            call.attempt,
+            now - self._began,
+            tool.full_name,
+            effect_of(tool, call.policy),
+            call.arguments,
         )
+        self.log.put(admission)
         return None
 
-    async def leave(self, key: Key, now: float) -> None:
-        """Write that the call of *key* is about to leave, and wait until it may. Raises
-        `HistoryUnavailable`."""
-        named, attempt, effect = self._open[key]
+    def leave(self, key: Key, now: float) -> bool:
+        """Write that the call of *key* is about to leave; returns whether it has to wait until the
+        log is secure."""
+        admission, at = self._open[key], now - self._began
+        is_read = admission.effect is Effect.READ
         if key not in self._left:
-            self._left.add(key)
-            self.log.put(Intent(named, attempt, now - self._began))
-        if effect is not Effect.READ:
-            await self.log.secure()
+            self._left[key] = at
+            if not is_read:
+                self.log.put(Intent(admission.key, admission.attempt, at))
+        return not is_read
 
     def write(self, event: Event, now: float) -> None:
         """Write *event*, before it is handled."""
         at = now - self._began
         match event:
-            case Succeeded() | Failed() | Aborted() if event.key not in self._open:
-                return  # it was not admitted
             case Succeeded(key, output, cached):
-                self._end(key, at, output, cached=cached)
-                self._note(event)
+                if self._end(key, at, output, cached=cached) and output is not None:
+                    self._note(key, output)
             case Failed(key, error):
                 left = error.output if isinstance(error, InvalidOutput) else None
                 output = None if left is None else Output.of(left)
-                self._end(key, at, output, Failure.of(error))
-                self._note(event)
+                if self._end(key, at, output, Failure.of(error)):
+                    self._note(key, error.code)
             case Aborted(key):
                 self._end(key, at, None, Failure(CANCELLED, "the call was cancelled"))
             case Woke(key) | Paused(key) | Resumed(key) | Sent(key):
@@ -360,6 +359,7 @@ class Writing:
         self.log.put(
             Ending(at, record.status.value, record.document(with_dag=False), calls, failed)
         )
+        self.log.flush()  # its result is made meanwhile
 
     def end_call(self, status: str, now: float) -> None:
         """Write the end of a call by name."""
@@ -373,22 +373,22 @@ class Writing:
         error: Failure | None = None,
         *,
         cached: bool = False,
-    ) -> None:
-        named, attempt, _ = self._open.pop(key)
-        self._left.discard(key)
-        self.log.put(Outcome(named, attempt, at, output, error, cached))
+    ) -> bool:
+        """Write the end of the call of *key*; returns False if it was not admitted."""
+        if (admission := self._open.pop(key, None)) is None:
+            return False
+        named, attempt, *_ = admission
+        self.log.put(Outcome(named, attempt, at, output, error, cached, self._left.pop(key, None)))
+        return True
 
-    def _note(self, answer: Answer) -> None:
-        key = answer.key
+    def _note(self, key: Key, end: Output | str) -> None:
         if key.item is None and not key.at:
-            end = answer.output if isinstance(answer, Succeeded) else answer.error.code
-            if end is not None:
-                self._ends[key.task] = end
+            self._ends[key.task] = end
 
 
 def is_end_of_task(change: Changed) -> bool:
     """Whether *change* is the end of a task that stands in no group."""
-    return change.after.is_final and change.key.item is None and not change.key.at
+    return change.after in FINAL and change.key.item is None and not change.key.at
 
 
 def new_id(prefix: str) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
+from pydantic import TypeAdapter
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
-from plait.core.results.record import RunRecord, RunStatus, record_of
-from plait.core.scheduling.events import Failed, Failure, Key, Status, Succeeded, Woke
+from plait.core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord, record_of
+from plait.core.scheduling.events import Failed, Failure, Key, Status, Succeeded, Wait, Woke
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
@@ -176,6 +177,26 @@ def test_what_had_settled_is_taken_from_the_earlier_record() -> None:
     later = record_of(run, 102.0, earlier)
     assert later == record_of(run, 102.0)
     assert later.tasks["a"] is earlier.tasks["a"]
+
+
+def test_every_member_of_a_task_is_written_down() -> None:
+    run, _ = begun({"id": "a"})
+    record = record_of(run, 101.0)
+    error = Failure("tool_error", "it failed", "Mend it.", True, -1, "b", 2.0)
+    full = TaskRecord(
+        "a", "s:do", 1, ("b",), ("c",), 0.5, 1.5, 2.5, Status.FAILED, 2, True, 0.1, 0.2, 0.3, 0.4,
+        3, (Wait("limit", "s", 0.05), Wait("conflict", "b", 0.1, "file:/x")), error,
+        ItemsRecord((Status.SUCCESS, Status.FAILED), ((1, error),)), 7,
+    )  # fmt: skip
+    blank = TaskRecord("", "", 0)
+    for field in fields(TaskRecord):
+        assert getattr(full, field.name) != getattr(blank, field.name), "it is written by default"
+    written = replace(record, tasks={"a": full, "b": TaskRecord("b", "s:do", 0)})
+    assert written_and_read(written) == written
+    by_pydantic = TypeAdapter(RunRecord).dump_python(
+        written, mode="json", by_alias=True, exclude_defaults=True
+    )
+    assert written.document() == by_pydantic
 
 
 def test_what_is_no_record_is_refused() -> None:

@@ -141,7 +141,8 @@ class Gateway:
 
     def _admit(self, log: RunLog, task: str, effect: Effect) -> None:
         log.put(Admission(CallKey(task), 1, 0.0, f"s:{effect}", effect, {"task": task}))
-        log.put(Intent(CallKey(task), 1, 0.0))
+        if effect is not Effect.READ:
+            log.put(Intent(CallKey(task), 1, 0.0))
 
 
 def fork(work: Callable[[], None]) -> int:

@@ -29,11 +29,15 @@ class Taken(list[Entry]):
         super().__init__()
         self.urgent: list[int] = []
         self.noted: list[str] = []
+        self.flushed: int | None = None
 
     def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
         self.append(entry)
         if is_urgent:
             self.urgent.append(entry.number)
+
+    def flush(self) -> None:
+        self.flushed = len(self)
 
     async def committed(self, log: Log) -> bool:
         return False
@@ -49,9 +53,9 @@ def begun(durable: Durable = Durable.PROCESS, last: int = 0) -> tuple[Taken, Log
     return taken, log
 
 
-def test_an_intent_is_a_row_of_its_own_only_if_its_call_is_no_read():
+def test_an_intent_is_a_row_of_its_own():
     taken, log = begun()
-    for row in (ADMITS_A, ADMITS_B, Intent(A, 1, 0.6), Intent(B, 1, 0.7)):
+    for row in (ADMITS_A, ADMITS_B, Intent(B, 1, 0.7)):
         log.put(row)
     assert [entry.row for entry in taken] == [log.beginning, Intent(B, 1, 0.7)]
     assert taken[1].admitted == Admitted(2, ADMITS_B, 0.7)
@@ -59,15 +63,23 @@ def test_an_intent_is_a_row_of_its_own_only_if_its_call_is_no_read():
 
 def test_an_outcome_has_its_admission_and_the_time_at_which_the_call_left():
     taken, log = begun()
-    for row in (ADMITS_A, ADMITS_B, Intent(A, 1, 0.6), Intent(B, 1, 0.7)):
+    for row in (ADMITS_A, ADMITS_B, Intent(B, 1, 0.7)):
         log.put(row)
-    for end in (Outcome(B, 1, 0.8), Outcome(A, 1, 0.9)):
+    for end in (Outcome(B, 1, 0.8), Outcome(A, 1, 0.9, sent_at=0.6)):
         log.put(end)
     assert [(entry.number, entry.admitted) for entry in taken[2:]] == [
         (3, Admitted(2, ADMITS_B, 0.7)),
         (4, Admitted(1, ADMITS_A, 0.6)),
     ]
     assert taken.urgent == [3]
+
+
+def test_what_was_put_is_written_now_if_it_is_flushed():
+    taken, log = begun()
+    log.put(Happened(0.0, "woke"))
+    log.flush()
+    log.put(Happened(0.1, "woke"))
+    assert (taken.flushed, len(taken)) == (2, 3)
 
 
 def test_numbers_go_on_from_those_of_the_run_before():

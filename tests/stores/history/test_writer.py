@@ -83,7 +83,7 @@ async def test_the_end_of_a_call_is_committed_without_being_awaited(
     monkeypatch.setattr(writer, "_hand_over_in", waits.append)
     log.put(Outcome(key, 1, 0.5, Output.of(1)))
     assert waits == [seconds]
-    writer._hand_over()
+    writer.flush()
 
 
 async def test_a_run_that_is_to_survive_a_power_cut_waits_for_the_disk_itself(
@@ -143,7 +143,7 @@ async def test_rows_beyond_a_bound_are_dropped_while_the_disk_hangs(
     answers = hang()
     for number in range(3):
         log.put(Happened(float(number), "woke"))
-    writer_of(disk)._hand_over()
+    writer_of(disk).flush()
     lost = [log.is_lost]
     log.put(Happened(3.0, "woke"))
     assert [*lost, log.is_lost] == [False, True]

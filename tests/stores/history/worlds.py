@@ -165,7 +165,8 @@ def admit(
     """Put the admission of a call, which leaves at once."""
     key = key or CallKey(task)
     log.put(Admission(key, attempt, at, tool or f"s:{effect}", effect, arguments or {"x": 1}))
-    log.put(Intent(key, attempt, at))
+    if effect is not Effect.READ:
+        log.put(Intent(key, attempt, at))
     return key
 
 
@@ -180,10 +181,10 @@ def call(
     took_s: float = 0.005,
     **how: Any,
 ) -> CallKey:
-    """Put all of a call: its admission, its intent and its outcome."""
+    """Put all of a call: its admission, its intent (but of a read) and its outcome."""
     key = admit(log, task, effect, at=at, **how)
     output = None if error is not None else Output.of(value)
-    log.put(Outcome(key, how.get("attempt", 1), at + took_s, output, error))
+    log.put(Outcome(key, how.get("attempt", 1), at + took_s, output, error, sent_at=at))
     return key
 
 

@@ -124,6 +124,24 @@ def encode(value: Json) -> bytes:
     return dumps(value).encode()
 
 
+def encode_known(value: Json) -> bytes:
+    """Encode as `encode` does a value that was decoded or measured: it holds no NaN, which is what
+    `encode` looks for wherever there is a null."""
+    try:
+        return orjson.dumps(value, option=_AS_IT_IS)
+    except TypeError:
+        return dumps(value).encode()
+
+
+def encode_sorted(value: Json) -> bytes:
+    """Encode a value that was decoded or measured, with the members of objects in the order of
+    their names: equal values have equal texts, for digests."""
+    try:
+        return orjson.dumps(value, option=_AS_IT_IS | orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, sort_keys=True).encode()
+
+
 def present(**members: Json) -> JsonObject:
     """Return an object of the *members* that are not None, in their order."""
     return {name: value for name, value in members.items() if value is not None}

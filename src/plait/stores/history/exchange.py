@@ -157,10 +157,11 @@ class _Incoming:
         values, digest = ({}, arguments_digest) if arguments is None else (_object(arguments), None)
         admission = Admission(name, attempt, admitted_at, tool, Effect(effect), values, digest)
         self._placed.append((admitted, admission))
-        if sent_at is not None:
+        if sent_at is not None and effect != Effect.READ:
             self._placed.append((admitted, Intent(name, attempt, sent_at)))
         if ended is not None and ended_at is not None:
-            outcome = Outcome(name, attempt, ended_at, output_of(output), _failure(error), cached)
+            left = output_of(output)
+            outcome = Outcome(name, attempt, ended_at, left, _failure(error), cached, sent_at)
             self._placed.append((ended, outcome))
 
 

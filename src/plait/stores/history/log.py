@@ -62,6 +62,10 @@ class Queue(Protocol):
         """Take an entry, which is to be committed within 5 ms if it *is_urgent*."""
         ...
 
+    def flush(self) -> None:
+        """Commit now what was taken so far."""
+        ...
+
     async def committed(self, log: Log) -> bool:
         """Wait until all entries of *log* are committed, within the time for that; returns whether
         they are. If not, the log is lost."""
@@ -140,12 +144,13 @@ class Log:
         if isinstance(row, Intent):
             admitted = self._admitted[row[:2]]
             admitted.sent_at = row.at
-            if admitted.admission.effect is not Effect.READ:
-                self._add(Entry(self, admitted.number, row, admitted))
+            self._add(Entry(self, admitted.number, row, admitted))
             return
         self._last += 1
         if isinstance(row, Outcome):
             admitted = self._admitted.pop(row[:2])
+            if row.sent_at is not None:
+                admitted.sent_at = row.sent_at
             is_urgent = admitted.admission.effect is not Effect.READ
             self._add(Entry(self, self._last, row, admitted), is_urgent)
         else:
@@ -160,6 +165,9 @@ class Log:
             for held in self._held:
                 self._queue.add(held)
             self._held.clear()
+
+    def flush(self) -> None:
+        self._queue.flush()
 
     async def committed(self) -> bool:
         if self._held:

@@ -145,6 +145,9 @@ class MemoryHistory:
             asyncio.get_running_loop().call_soon(self._commit)
         self._waiting.append(entry)
 
+    def flush(self) -> None:
+        """Nothing waits for long here."""
+
     async def committed(self, log: Log) -> bool:
         if self._is_dead:
             await asyncio.get_running_loop().create_future()  # the dead do not go on

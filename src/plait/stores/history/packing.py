@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ...core.history import CallKey
 from ...core.scheduling.events import Failure
 from ...core.tools.output import Output
-from ...core.values.strict import Json, JsonObject, encode
+from ...core.values.strict import Json, JsonObject, encode, encode_known
 
 INLINE_BYTES = 256
 """Values up to this size stand in their row: a digest and its index would take more than they
@@ -52,7 +52,7 @@ def unpack(text: str | None, codec: int | None, data: bytes | None) -> Json:
 
 
 def text_of_output(output: Output) -> bytes:
-    return encode(members_of_output(output))
+    return encode_known(members_of_output(output))
 
 
 def members_of_output(output: Output) -> JsonObject:

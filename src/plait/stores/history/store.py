@@ -103,8 +103,11 @@ class SqliteHistory:
     def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
         row = entry.row
         output = row.output if isinstance(row, (Outcome, Settled)) else None
-        is_kept = entry.log.beginning.keeps_values
-        if output is None or output.memory_bytes <= LARGE_BYTES or not is_kept:
+        if (
+            output is None
+            or output.memory_bytes <= LARGE_BYTES
+            or not entry.log.beginning.keeps_values
+        ):
             self._writer.add(entry, is_urgent=is_urgent)
             return
         entry.log.late += 1
@@ -119,6 +122,9 @@ class SqliteHistory:
         entry.log.late -= 1
         self._writer.add(entry, is_urgent=is_urgent)
         self._packed.notify()
+
+    def flush(self) -> None:
+        self._writer.flush()
 
     async def committed(self, log: Log) -> bool:
         while log.late:

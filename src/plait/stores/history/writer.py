@@ -142,9 +142,10 @@ class Writer:
     def _hand_over_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._hand_over)
+        self._timer = self._loop.call_later(seconds, self.flush)
 
-    def _hand_over(self) -> None:
+    def flush(self) -> None:
+        """Hand over what waits."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -165,7 +166,7 @@ class Writer:
             batch.timer = self._loop.call_later(PATIENCE_S, self._give_up, batch)
         if batch is self._batch and not batch.is_due:
             batch.is_due = True
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self.flush)
         return await asyncio.shield(batch.done)  # others wait for it too
 
     def _give_up(self, batch: Batch) -> None:
@@ -193,7 +194,7 @@ class Writer:
     async def run(self, work: Callable[[], T], *, power: bool = False) -> T:
         """Run *work* in a transaction, after all entries so far. Raises `HistoryLost` if that
         cannot be committed in time."""
-        self._hand_over()
+        self.flush()
         job = _Work(work, power)
         self._jobs.put(job)
         try:
@@ -209,7 +210,7 @@ class Writer:
 
     def stop(self) -> None:
         """Hand over what is left, and let the thread end after it."""
-        self._hand_over()
+        self.flush()
         self._jobs.put(None)
 
     def join(self) -> bool:

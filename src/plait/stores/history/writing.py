@@ -26,7 +26,7 @@ from ...core.history import (
 from ...core.results.figures import Tally, bucket_of
 from ...core.tools.output import Output
 from ...core.values.principal import Principal
-from ...core.values.strict import Json, encode
+from ...core.values.strict import Json, encode, encode_known
 from ...errors import HistoryLost
 from .database import Cells, Database
 from .leases import Lease, Others
@@ -43,6 +43,8 @@ from .packing import (
 
 Kept: TypeAlias = tuple[str | None, int | None]
 """A value as two cells: as text in its row, or the number of its blob."""
+TOOL = 7
+"""The place of the tool among the cells of a call."""
 NOTHING: Kept = (None, None)
 
 
@@ -92,16 +94,16 @@ class Writing:
             match row:
                 case Intent():
                     assert admitted is not None
-                    intents.append(self._call(log, row, admitted))
-                case Outcome(at=at):
+                    intents.append(self._call(log, admitted))
+                case Outcome(_, _, at, output_, error_, cached, _):
                     assert admitted is not None
-                    cells = self._call(log, row, admitted)
-                    output = self._output(log, row.output, packed)
-                    error = text_of_error(row.error)
-                    outcomes.append((*cells, number, at, row.cached, *output, error))
+                    cells = self._call(log, admitted)
+                    output = self._output(log, output_, packed)
+                    error = None if error_ is None else text_of_error(error_)
+                    outcomes.append((*cells, number, at, cached, *output, error))
                     if (sent_at := admitted.sent_at) is not None:
                         ms = 1_000 * (at - sent_at)
-                        key = (self._tool(admitted.admission.tool), row.code, bucket_of(ms))
+                        key = (cells[TOOL], row.code, bucket_of(ms))
                         if (tally := tallies.get(key)) is None:
                             tallies[key] = Tally(1, ms, ms, ms)
                         else:
@@ -113,7 +115,7 @@ class Writing:
                     text = encode(detail).decode()
                     happened.append((chain, number, run, at, kind, text_of_key(event_key), text))
                 case Ending(at, status_, record, calls, failed):
-                    blob = None if record is None else self._blob(encode(record))
+                    blob = None if record is None else self._blob(encode_known(record))
                     endings.append((status_, at, blob, calls, failed, run))
                 case Beginning():
                     pass
@@ -122,12 +124,13 @@ class Writing:
             ("outcome", outcomes),
             ("settle", settled),
             ("happen", happened),
-            ("end", endings),
             ("count", [(*key, *_cells(tally)) for key, tally in tallies.items()]),
-            ("lose", [(number,) for number in self._lost]),
         ):
-            if rows:
-                self._db.run_many(name, rows)
+            self._db.insert(name, rows)
+        if endings:
+            self._db.run_many("end", endings)
+        if self._lost:
+            self._db.run_many("lose", [(number,) for number in self._lost])
 
     def committed(self) -> None:
         """Note that the transaction of the last `write` succeeded."""
@@ -152,7 +155,7 @@ class Writing:
             "name": beginning.name,
             "document_digest": beginning.document_digest,
             "catalog_digest": beginning.catalog_digest,
-            "document": self._blob(encode(beginning.document)),
+            "document": self._blob(encode_known(beginning.document)),
             "began": beginning.began,
             "deadline": beginning.deadline,
             "has_values": beginning.keeps_values,
@@ -167,29 +170,32 @@ class Writing:
             self._gateway = found[0]
         return self._gateway
 
-    def _call(self, log: Log, row: Intent | Outcome, admitted: Admitted) -> Cells:
+    def _call(self, log: Log, admitted: Admitted) -> Cells:
         """Return the cells that a call has before its outcome."""
-        admission = admitted.admission
-        task, item, at, round = row.key
-        text = encode(admission.arguments)
-        keeps, digest = log.beginning.keeps_values, None
-        if not keeps:
-            known = admission.arguments_digest
+        (task, item, at, round), attempt, admitted_at, tool, effect, arguments, known = (
+            admitted.admission
+        )
+        text = encode_known(arguments)
+        if log.beginning.keeps_values:
+            (value, blob), digest = self._value(text), None
+        else:
+            value, blob = NOTHING
             digest = hashlib.sha256(text).digest() if known is None else bytes.fromhex(known)
         return (
             log.chain,
             task,
-            text_of_items(at),
+            text_of_items(at) if at else "",
             -1 if item is None else item,
             round,
             log.number,
-            row.attempt,
-            self._tool(admission.tool),
-            str(admission.effect),
+            attempt,
+            self._tool(tool),
+            str(effect),
             admitted.number,
-            admission.at,
+            admitted_at,
             admitted.sent_at,
-            *(self._value(text) if keeps else NOTHING),
+            value,
+            blob,
             digest,
         )
 
