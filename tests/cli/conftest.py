@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -17,10 +17,14 @@ from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
 from plait.observers.logs import log_notices
+from plait.stores.history import opening, store, writer
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
 from .sharing import sharing
+
+if TYPE_CHECKING:
+    from .past import Past
 
 STRING = {"type": "string"}
 OURS = ("CONFIG", "DEBUG", "LOG_LEVEL", "LOG_FORMAT")
@@ -113,6 +117,17 @@ def plait(
     with sharing(tmp_path / "state", lambda config: made.opened(config)) as gateway:
         yield made
         assert gateway.failures == []
+
+
+@pytest.fixture
+def past(tmp_path: Path, servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> Past:
+    """A history of real runs in the state folder. No slow machine loses one of them."""
+    from .past import make_past
+
+    for module in (opening, store, writer):
+        monkeypatch.setattr(module, "PATIENCE_S", 30.0)
+    monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
+    return make_past(tmp_path, servers)
 
 
 def task(id: str, tool: str = "s:echo", **more: Any) -> dict[str, Any]:

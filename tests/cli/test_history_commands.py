@@ -18,13 +18,7 @@ from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers
 from .conftest import Plait
-from .past import Past, make_past
-
-
-@pytest.fixture
-def past(tmp_path: Path, servers: FakeServers, monkeypatch: pytest.MonkeyPatch) -> Past:
-    monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
-    return make_past(tmp_path, servers)
+from .past import Past
 
 
 def ids(plait: Plait, *words: str) -> list[str]:

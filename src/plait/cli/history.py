@@ -88,9 +88,16 @@ async def find(history: History, word: str) -> KeptRun:
     """Find the run whose id is *word*, or begins with it. Raises `Misused`."""
     if (kept := await history.run(word)) is not None:
         return kept
-    found = await history.runs(RunQuery(MOST_NAMED + 1, prefix=word))
-    if len(found) == 1 and (kept := await history.run(found[0].id)) is not None:
+    if (kept := await history.run((await find_entry(history, word)).id)) is not None:
         return kept
+    raise Misused(f'no run has an id that begins with "{word}".', hint=RUN)
+
+
+async def find_entry(history: History, word: str) -> RunEntry:
+    """Find the run whose id is *word*, or begins with it, without its values. Raises `Misused`."""
+    found = await history.runs(RunQuery(MOST_NAMED + 1, prefix=word))
+    if len(found) == 1:
+        return found[0]
     if not found:
         raise Misused(f'no run has an id that begins with "{word}".', hint=RUN)
     names = ", ".join(entry.id for entry in found[:MOST_NAMED])
@@ -182,7 +189,7 @@ async def _shown(history: History, kept: KeptRun, session: Session) -> ShownRun:
 
     entry, secrets = kept.entry, session.secrets
     with suppress(ConfigError):  # they may have changed since, or be gone
-        _learn_secrets(entry.desk, secrets)
+        learn_secrets(entry.desk, secrets)
     calls = await history.calls(entry.id, values=True)
     result = await _result(history, entry)
     head, doubts = entry.id, list[str]()
@@ -219,7 +226,7 @@ def in_doubt(chain: Chain) -> list[str]:
     )
 
 
-def _learn_secrets(settings: str, secrets: Secrets) -> None:
+def learn_secrets(settings: str, secrets: Secrets) -> None:
     """Learn the secrets of the *settings* that a run began with. Raises `ConfigError`."""
     from ..config import load_config
 

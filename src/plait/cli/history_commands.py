@@ -110,6 +110,12 @@ def list_runs(
 def show_run(
     ctx: typer.Context,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its beginning.")],
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Make it again from the history, and compare. No call is made."
+        ),
+    ] = False,
     as_json: JsonOption = False,
     detail: DetailOption = Detail.CONCISE,
     config: ConfigOption = None,
@@ -121,6 +127,14 @@ def show_run(
     from .history import with_history
 
     session = _session_below(ctx, config, profile, debug, as_json)
+    if verify:
+        from .verifying import verify_run
+
+        end(
+            lambda: session.settle(
+                lambda: with_history(session, lambda found: verify_run(found, session, run))
+            )
+        )
     is_whole = detail is Detail.FULL
     end(
         lambda: session.settle(

@@ -15,7 +15,7 @@ Times in rows are in seconds since their run began (`at`, `…_s`), except where
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
@@ -31,6 +31,11 @@ INTERRUPTED = "interrupted"
 """The status of a run whose gateway died; any other is a `RunStatus`."""
 SAID = "said"
 """The kind of the event that keeps the word of a caller about a task in doubt."""
+BACKED_OFF = "backed_off"
+"""The kind of the event that a failed call is to be tried again; its detail is the random share of
+the pause."""
+REFUSED = "refused"
+"""The kind of the event that a ready call cannot be sent; its detail is the error."""
 CANCEL = "cancel"
 """The kind of the post that cancels a run."""
 
@@ -102,6 +107,9 @@ class Beginning:
     """Whether arguments and outputs are kept. No run goes on from it without."""
     is_taken_in: bool = False
     """Whether it ran elsewhere, and its lines were taken in: no run goes on from it here."""
+    definitions: Callable[[], list[Json]] = list
+    """Gives the definitions of these tools. A store that has those of `catalog_digest` does not
+    ask; another may ask in any thread."""
 
 
 class Admission(NamedTuple):
@@ -234,6 +242,8 @@ class KeptRun:
     entry: RunEntry
     document: JsonObject
     record: JsonObject | None = None
+    is_uncertain: bool = False
+    """Whether the machine had started anew within its chain before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +470,19 @@ class History(Journal, Protocol):
         """Wait for a moment, then take what other processes have posted to the runs of this one, in
         the order in which it was: often nothing. Only while runs go on, since it may mean to look
         into the file."""
+        ...
+
+    async def links(self, run_id: str) -> list[str]:
+        """List the ids of the runs of a run's chain, the first of them first; empty if unknown."""
+        ...
+
+    async def definitions(self, run_id: str) -> list[Json] | None:
+        """Return the definitions of the tools that a run calls, as it began with them; None if they
+        are not kept."""
+        ...
+
+    async def damage(self, run_id: str) -> str | None:
+        """Return what of a run is not as it was written; None if all is."""
         ...
 
     async def statistics(self) -> list[Figures]:

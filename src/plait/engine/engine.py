@@ -354,9 +354,12 @@ class Engine:
             case Changed():
                 if (live := self._live.get(notice.key.run)) is not None:
                     live.changed.notify()
-                    if live.writing is not None and is_end_of_task(notice):
-                        output = live.output(notice.key.task)
-                        live.writing.settle(notice, output, notice.at)
+                    if live.writing is not None:
+                        if is_end_of_task(notice):
+                            output = live.output(notice.key.task)
+                            live.writing.settle(notice, output, notice.at)
+                        if notice.error is not None:
+                            live.writing.decide(notice)
             case Started(run_id):
                 self._runs.add(self._live[run_id].record())
             case Progressed(key, progress, total, message):

@@ -64,7 +64,7 @@ class Prepared(NamedTuple):
     ) -> Beginning:
         """Return the first row of *run* in the history."""
         began = time.time() if run.began is None else run.began
-        timeout_s, dag = run.limits.timeout_s, run.plan.dag
+        timeout_s, dag, tools = run.limits.timeout_s, run.plan.dag, run.tools
         sent = document_of_dag(self.sent)
         document: JsonObject = {
             "sent": sent,
@@ -73,6 +73,10 @@ class Prepared(NamedTuple):
         }
         if dag is not self.sent:
             document["dag"] = document_of_dag(dag)
+        if order := run.conflicts.order():
+            document["order"] = order
+        if repeatable := repeatable_by_rule(run.plan):
+            document["repeatable"] = repeatable
         if not keeps_values:
             for name in document.keys() & {"sent", "dag"}:
                 document[name] = _without_values(dag)
@@ -89,6 +93,7 @@ class Prepared(NamedTuple):
             catalog_digest=run.digest,
             deadline=None if timeout_s is None else began + timeout_s,
             keeps_values=keeps_values,
+            definitions=lambda: [[tool.full_name, tool.definition, tool.listed] for tool in tools],
         )
 
 
@@ -253,6 +258,16 @@ def digest_of(document: JsonObject) -> str:
     answer."""
     work = {name: value for name, value in document.items() if name not in _ABOUT_THE_ANSWER}
     return hashlib.sha256(encode_sorted(work)).hexdigest()[:32]
+
+
+def repeatable_by_rule(plan: Plan) -> JsonObject:
+    """Return whether the tools of *plan* may be called again, for those where the settings say it,
+    and not their server."""
+    return {
+        task.tool.full_name: task.policy.may_repeat
+        for task in plan.all_tasks()
+        if task.makes_calls and task.policy.may_repeat is not task.tool.is_idempotent
+    }
 
 
 def _without_values(dag: Dag) -> JsonObject:

@@ -20,7 +20,9 @@ from typing import TypeAlias
 import anyio
 
 from ..core.history import (
+    BACKED_OFF,
     INTERRUPTED,
+    REFUSED,
     SAID,
     Admission,
     Beginning,
@@ -43,6 +45,7 @@ from ..core.scheduling.events import (
     FINAL,
     Aborted,
     Call,
+    CancelRequested,
     Changed,
     Event,
     Failed,
@@ -52,6 +55,7 @@ from ..core.scheduling.events import (
     Paused,
     Resumed,
     Sent,
+    Status,
     Succeeded,
     Woke,
 )
@@ -61,13 +65,11 @@ from ..core.tools.policy import ToolPolicy
 from ..core.values.problems import Problem
 from ..core.values.strict import Json
 from ..errors import (
-    CallError,
     CallTimeout,
     HistoryLost,
     InDoubt,
     InvalidDag,
     InvalidOutput,
-    error_class,
 )
 
 
@@ -99,10 +101,16 @@ class Earlier:
     the caller about tasks in doubt."""
 
     def __init__(
-        self, chain: Chain, line: Collection[str], says: Mapping[str, Json] | None = None
+        self,
+        chain: Chain,
+        line: Collection[str],
+        says: Mapping[str, Json] | None = None,
+        began: float | None = None,
     ) -> None:
+        """*began* is the time at which a run goes on from them, if that is not now."""
         head = chain.head.entry
-        is_due = head.deadline is not None and time.time() >= head.deadline
+        began = time.time() if began is None else began
+        is_due = head.deadline is not None and began >= head.deadline
         self._is_late = is_due and head.status == INTERRUPTED
         """Whether the time of the run is over, so that nothing more is sent."""
         self._chain = chain
@@ -241,17 +249,7 @@ async def _take_over(
 def _as_then(key: Key, kept: KeptCall) -> Answer:
     if kept.error is None:
         return Succeeded(key, kept.output or Output.of(None), kept.cached)
-    return Failed(key, as_error(kept.error, kept.output))
-
-
-def as_error(failure: Failure, output: Output | None = None) -> CallError:
-    """Return the error that *failure* was made of."""
-    known = error_class(failure.code)
-    if known is InvalidOutput and output is not None:
-        return InvalidOutput(failure.message, hint=failure.hint, output=output.value)
-    error = known(failure.message, hint=failure.hint)
-    error.rpc_code = failure.rpc_code
-    return error
+    return Failed(key, kept.error.error(kept.output))
 
 
 class Writing:
@@ -338,8 +336,19 @@ class Writing:
             case Located(key, places):
                 found: list[Json] = [[*name, place] for name, place in places.items()]
                 self.log.put(Happened(at, "located", _named(key), found))
-            case _:
-                self.log.put(Happened(at, CANCELLED))
+            case CancelRequested(_, at_once):
+                self.log.put(Happened(at, CANCELLED, None, at_once or None))
+
+    def decide(self, change: Changed) -> None:
+        """Write *change*, which has an error, if it does not follow from what has happened to its
+        run alone: a retry takes from the budget of its server, and a ready call may be refused
+        because its file is not found in time."""
+        key, at = _named(change.key), change.at - self._began
+        if change.jitter is not None:
+            self.log.put(Happened(at, BACKED_OFF, key, change.jitter))
+        elif change.before is Status.READY and change.after is Status.FAILED:
+            assert change.error is not None
+            self.log.put(Happened(at, REFUSED, key, change.error.document()))
 
     def settle(self, change: Changed, output: Output | None, now: float) -> None:
         """Write the end of a task, if it is not the end of its one call."""

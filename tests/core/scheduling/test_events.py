@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from plait.core.scheduling.events import MOVES, Status
+import json
+
+import pytest
+
+from plait.core.scheduling.events import MOVES, Failure, Status
+from plait.core.tools.output import Output
+from plait.errors import CallError
 
 
 def test_a_final_status_moves_no_further_and_every_other_does():
@@ -23,3 +29,13 @@ def test_every_status_can_be_reached_and_leads_to_an_end():
 
 def test_whatever_has_not_ended_can_be_cancelled():
     assert all(Status.CANCELLED in moves for moves in MOVES.values() if moves)
+
+
+@pytest.mark.parametrize("kind", CallError.__subclasses__(), ids=lambda kind: kind.code)
+def test_an_error_is_the_same_after_it_was_kept_as_a_failure(kind: type[CallError]):
+    failure = Failure(kind.code, "no", "Try later.", kind.retryable, None, None, 2.5)
+    kept = Failure(**json.loads(json.dumps(failure.document())))
+    error = kept.error(Output.of([1]))
+    assert type(error) is kind
+    assert Failure.of(error) == failure
+    assert getattr(error, "output", [1]) == [1]

@@ -12,7 +12,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, TakenOver, in_order
 from plait.core.results.record import record_of
 from plait.core.results.resume import Tools, resume
-from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
+from plait.core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
 from plait.core.scheduling.direct_calls import CallRequests
 from plait.core.scheduling.earlier_items import EarlierItems
 from plait.core.scheduling.events import (
@@ -71,7 +71,7 @@ class Entry(NamedTuple):
     """One thing that happened to the scheduler, and its answer."""
 
     at: float
-    what: Event | Limits | Callable[[], Run]
+    what: Event | Limits | Callable[..., Run]
     """For a run that is submitted: makes the same run anew, once that one has ended."""
     step: Step
 
@@ -340,7 +340,9 @@ class World(Oracle):
         places = _places(accesses.files(), slow)
         conflicts = find_conflicts(plan, accesses, places)
 
-        def make(plan: Plan, jitter: Callable[[], float]) -> Run:
+        def make(
+            plan: Plan, jitter: Callable[[], float], conflicts: Conflicts | None = conflicts
+        ) -> Run:
             return Run(
                 f"r{number}",
                 plan,
@@ -352,13 +354,15 @@ class World(Oracle):
                 jitter=jitter,
             )
 
-        def make_anew() -> Run:
+        def make_anew(
+            jitter: Callable[[], float] | None = None, conflicts: Conflicts | None = conflicts
+        ) -> Run:
             """Make the run from its record: its document, the tools that the digest stands for,
             and the random shares that were drawn."""
             record = record_of(run, self.now)
             plan = check(read_dag(record.dag), CATALOG, self.policy, reused=taken_over)
             noted = replace(plan, notes=record.notes)  # places in notes are of what was sent
-            again = make(noted, iter(record.jitters).__next__)
+            again = make(noted, jitter or iter(record.jitters).__next__, conflicts)
             assert again.digest == record.digest
             return again
 
@@ -371,7 +375,7 @@ class World(Oracle):
         self.happens(event)
         self._note(event, self.scheduler.handle(event, self.now))
 
-    def _note(self, what: Event | Limits | Callable[[], Run], step: Step) -> None:
+    def _note(self, what: Event | Limits | Callable[..., Run], step: Step) -> None:
         self.journal.append(Entry(self.now, what, step))
         self.follows(step)
 

@@ -580,6 +580,53 @@ async def test_a_post_that_cannot_be_written_is_not_lost_in_silence(world: World
         await second.post(Post(log.id, CANCEL, USER))
 
 
+async def test_the_definitions_of_the_tools_of_a_run_are_kept_by_their_digest(world: World):
+    history = await world.open()
+    definitions: list[Json] = [["s:a", {"name": "a", "inputSchema": {"type": "object"}}, True]]
+    first = world.begin(history, catalog_digest="d1", definitions=lambda: definitions)
+    await first.committed()
+    second = world.begin(history, catalog_digest="d1", definitions=lambda: definitions)
+    without = world.begin(history)
+    for log in (first, second, without):
+        end(log)
+        await log.committed()
+    assert await history.definitions(first.id) == definitions
+    assert await history.definitions(second.id) == definitions
+    assert await history.definitions(without.id) is None
+    assert await history.definitions("r_none") is None
+    await history.trim(Limits(keep_runs=2))
+    assert await history.definitions(second.id) == definitions
+
+
+async def test_the_runs_of_a_chain_are_listed_in_their_order(world: World):
+    first = await world.open()
+    log = world.begin(first)
+    await log.committed()
+    await world.kill(first)
+    second = await world.open()
+    other = world.begin(second)
+    taken = (await world.resume(second, log.id)).run_id
+    await other.committed()
+    for run_id in (log.id, taken):
+        assert await second.links(run_id) == [log.id, taken]
+    assert await second.links(other.id) == [other.id]
+    assert await second.links("r_none") == []
+
+
+async def test_a_run_that_is_as_it_was_written_is_not_damaged(world: World):
+    history = await world.open()
+    log = world.begin(history)
+    call(log, "small", 1, Effect.WRITE)
+    call(log, "large", "x" * 200_000, arguments={"to": "y" * 1_000})
+    call(log, "bad", error=FAILURE)
+    admit(log, "sent")
+    log.put(Settled("set", 1.0, Status.SUCCESS, None, Output.of("z" * 1_000)))
+    end(log)
+    await log.committed()
+    assert await history.damage(log.id) is None
+    assert await history.damage("r_none") is None
+
+
 async def taken(history: History) -> list[Post]:
     """Return what is taken next, if there is anything."""
     while not (posts := await history.posted()):

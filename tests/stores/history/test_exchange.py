@@ -27,7 +27,13 @@ async def a_run(
 ) -> str:
     document: JsonObject = {"tasks": [{"id": "é"}]}
     log = world.begin(
-        history, name="nightly", client="c1", document=document, keeps_values=keeps_values
+        history,
+        name="nightly",
+        client="c1",
+        document=document,
+        keeps_values=keeps_values,
+        catalog_digest="d1",
+        definitions=lambda: [["s:é", {"name": "é"}, True]],
     )
     call(log, "a", {"n": None}, at=0.5, key=CallKey("a", 3, (1, 2), 4))
     call(log, "b", error=FAILURE, effect=Effect.IDEMPOTENT, arguments={"to": ["you", 2**70]})
@@ -46,7 +52,11 @@ async def content(history: History, run_id: str) -> tuple[KeptRun, list[KeptCall
     kept = await history.run(run_id)
     assert kept is not None
     entry = replace(kept.entry, is_taken_in=False)
-    others = [await history.events(run_id), await history.settled(run_id)]
+    others = [
+        await history.events(run_id),
+        await history.settled(run_id),
+        await history.definitions(run_id),
+    ]
     return replace(kept, entry=entry), await history.calls(run_id, values=True), others
 
 
@@ -108,3 +118,13 @@ async def test_a_row_that_is_none_of_ours_is_named_with_its_line(world: World):
     first, *_ = await lines_of(history, await a_run(world, history))
     with pytest.raises(NotExported, match='line 2 is not a line of a run: "other"'):
         await take_in(await MemoryWorld().open(), [first, b'{"other": {}}'])
+
+
+async def test_definitions_are_written_once_and_known_of_each_run(world: World):
+    history, elsewhere = await world.open(), await MemoryWorld().open()
+    ids = [await a_run(world, history) for _ in range(2)]
+    lines = await lines_of(history, *ids)
+    assert sum(line.startswith(b'{"tools"') for line in lines) == 1
+    await take_in(elsewhere, lines)
+    for run_id in ids:
+        assert await elsewhere.definitions(run_id) == [["s:é", {"name": "é"}, True]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from plait.core.history import CallKey, Effect, Outcome
+from plait.core.history import CallKey, Effect, Limits, Outcome
 from plait.core.tools.output import Output
-from plait.core.values.strict import JsonObject
+from plait.core.values.strict import Json, JsonObject
 
 from .test_retention import count
 from .worlds import SqliteWorld, admit, call, end
@@ -56,3 +56,24 @@ async def test_an_outcome_completes_its_intent_in_the_same_commit_and_in_a_later
     await log.committed()
     found = {one.key: one.output for one in await history.calls(log.id, values=True)}
     assert found == {CallKey("same"): Output.of(1), CallKey("later"): Output.of(2)}
+
+
+async def test_definitions_are_asked_for_once_and_deleted_with_the_last_run(disk: SqliteWorld):
+    history = await disk.open()
+    asked: list[str] = []
+
+    def given(name: str) -> list[Json]:
+        asked.append(name)
+        return [[name, {}, True]]
+
+    for name in ("first", "second", "third"):
+        digest = "other" if name == "third" else "same"
+        log = disk.begin(history, catalog_digest=digest, definitions=lambda name=name: given(name))
+        end(log)
+        await log.committed()
+    assert asked == ["first", "third"]
+    db = history._files.db
+    assert count(db, "catalogs") == 2
+    await history.trim(Limits(keep_runs=1))
+    assert count(db, "catalogs") == 1
+    assert await history.definitions(log.id) == [["third", {}, True]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..planning.plan import Plan, PlannedTask
 from ..tools.claims import (
@@ -108,6 +109,25 @@ class Conflicts:
         absent."""
         rules = self.access_rules.get(task)
         return None if rules is None else rules.accesses(arguments)
+
+    def order(self) -> JsonObject:
+        """Return the order of the tasks as JSON, which is empty if no calls conflict."""
+        if not self.known:
+            return {}
+        known: list[Json] = [
+            [id, [[claim.key, claim.writes, [*claim.steps]] for claim in claims]]
+            for id, claims in self.known
+        ]
+        return {"known": known, "barriers": {**self.barriers}}
+
+    @classmethod
+    def of_order(cls, order: Any) -> Conflicts:
+        """Return the conflicts whose `order` this is, without the rules of calls."""
+        known = [
+            (id, tuple([ResourceClaim(key, writes, tuple(steps)) for key, writes, steps in claims]))
+            for id, claims in order.get("known", ())
+        ]
+        return cls(known=tuple(known), barriers=order.get("barriers", {}))
 
 
 def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:

@@ -4,11 +4,11 @@ notices report changes to observers. The legal moves of a task are one table."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ...errors import CallError
+from ...errors import CallError, CallTimeout, InvalidOutput, PolicyDenied, error_class
 from ..planning.plan import MAX_CALLS
 from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
@@ -97,6 +97,25 @@ class Failure:
             error.code, error.message, error.hint, error.retryable, error.rpc_code,
             retry_after_s=error.retry_after_s,
         )  # fmt: skip
+
+    def document(self) -> JsonObject:
+        """Return it as JSON, without members that it lacks."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def error(self, output: Output | None = None) -> CallError:
+        """Return the error that it was made of, with the *output* that was invalid."""
+        kind = error_class(self.code)
+        error: CallError
+        if issubclass(kind, InvalidOutput):
+            error = kind(self.message, output=None if output is None else output.value)
+        elif issubclass(kind, PolicyDenied):
+            error = kind(self.message, denied_by="")
+        elif issubclass(kind, CallTimeout):
+            error = kind(self.message)
+        else:
+            error = kind(self.message, rpc_code=self.rpc_code)
+        error.hint, error.retry_after_s = self.hint, self.retry_after_s
+        return error
 
 
 class Key(NamedTuple):

@@ -68,11 +68,10 @@ class Run:
         self.conflicts = conflicts or Conflicts()
         self.outlines = outlines_of(plan)
         self.inner = outlines_of_inner(plan)
-        self.digest = digest_of(
-            {
-                task.tool.full_name: task.tool for task in plan.all_tasks() if task.makes_calls
-            }.values()
-        )
+        tools = {task.tool.full_name: task.tool for task in plan.all_tasks() if task.makes_calls}
+        self.tools = tuple(tools.values())
+        """The tools that it calls."""
+        self.digest = digest_of(self.tools)
         """The digest of the definitions of the tools that it calls."""
         self.limits = RunLimits(timeout_s or plan.dag.timeout_s, max_items, max_bytes, max_calls)
         self.started_at = 0.0

@@ -1,7 +1,8 @@
 """Runs as lines of JSON, to be kept elsewhere and looked at there: `export` writes them, `take_in`
 reads them into a history.
 
-The first line of a run has what it began with; then follow its attempts, its events and its settled
+The first line of a run has what it began with; then follow the definitions of its tools, unless an
+earlier run has had them, its attempts, its events and its settled
 tasks, and how it ended. Each line is an object with one member, whose name says what it is. A run
 that is taken in is the first of a chain of its own, and final: the machine that it comes from could
 go on with it, too, and then calls would be sent twice. Nothing is taken out of the values.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, fields, replace
+from functools import partial
 from typing import Any
 
 from ...core.history import (
@@ -41,7 +43,11 @@ from .packing import members_of_output, output_of
 VERSION = 1
 DEPTH = 200
 """The deepest nesting of a line: somewhat more than an output may have."""
-_SHARED = {field.name for field in fields(Beginning)} - {"document", "is_taken_in"}
+_SHARED = {field.name for field in fields(Beginning)} - {
+    "document",
+    "is_taken_in",
+    "definitions",
+}
 
 
 class NotExported(ValueError):
@@ -50,11 +56,17 @@ class NotExported(ValueError):
 
 async def export(history: History, run_ids: Iterable[str]) -> AsyncIterator[bytes]:
     """Write the runs, each as lines, without those that still run or are unknown."""
+    written: set[str] = set()
+    """The digests of the definitions that were written."""
     for run_id in run_ids:
         kept = await history.run(run_id)
         if kept is None or kept.entry.status == RUNNING:
             continue
         yield _line("run", _run(kept))
+        digest = kept.entry.catalog_digest
+        if digest not in written and (tools := await history.definitions(run_id)) is not None:
+            yield _line("tools", {"digest": digest, "definitions": tools})
+            written.add(digest)
         for call in await history.calls(run_id, values=True):
             yield _line("call", _call(call))
         for event in await history.events(run_id):
@@ -68,6 +80,7 @@ async def take_in(history: History, lines: Iterable[str | bytes]) -> list[str]:
     """Read the runs in *lines* into *history*, but for those that it has; returns their ids. Raises
     `NotExported`, and then the runs before that line are taken in."""
     found: list[str] = []
+    tools: dict[str, list[Json]] = {}
     run: _Incoming | None = None
     for number, line in enumerate(lines, 1):
         try:
@@ -78,11 +91,15 @@ async def take_in(history: History, lines: Iterable[str | bytes]) -> list[str]:
                 continue
             if run is None:
                 raise ValueError("its run is missing")
+            if what == "tools":
+                tools[members["digest"]] = members["definitions"]
+                continue
             run.add(what, members)
         except (NotStrict, ValueError, TypeError, KeyError) as error:
             raise NotExported(f"line {number} is not a line of a run: {error}") from error
         if what == "end" and await history.run(run.beginning.id) is None:
-            log = history.begin(run.beginning)
+            known = partial(list[Json], tools.get(run.beginning.catalog_digest, ()))
+            log = history.begin(replace(run.beginning, definitions=known))
             for row in run.rows():
                 log.put(row)
             await log.committed()

@@ -272,7 +272,8 @@ class MemoryHistory:
         run = self.shelf.runs.get(run_id)
         if run is None or not (principal is None or may_see(principal, run.beginning.principal)):
             return None
-        return KeptRun(self._entry(run), run.beginning.document, run.record)
+        document = run.beginning.document
+        return KeptRun(self._entry(run), document, run.record, run.is_uncertain)
 
     async def output(self, run_id: str, task: str) -> Output | None:
         run = self.shelf.runs.get(run_id)
@@ -320,6 +321,17 @@ class MemoryHistory:
             events,
             self._is_uncertain(head),
         )
+
+    async def links(self, run_id: str) -> list[str]:
+        run = self.shelf.runs.get(run_id)
+        return [] if run is None else [one.beginning.id for one in self.shelf.of_chain(run.chain)]
+
+    async def definitions(self, run_id: str) -> list[Json] | None:
+        run = self.shelf.runs.get(run_id)
+        return None if run is None else run.beginning.definitions() or None
+
+    async def damage(self, run_id: str) -> str | None:
+        return None
 
     async def statistics(self) -> list[Figures]:
         return [Figures(tool, tallies) for tool, tallies in sorted(self.shelf.figures.items())]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from ...core.history import CallKey
@@ -51,6 +50,23 @@ def unpack(text: str | None, codec: int | None, data: bytes | None) -> Json:
     return value
 
 
+def checksum_of(*values: object) -> int:
+    """Return the checksum of the values of an attempt, as they stand in its row: its arguments and
+    their blob, its output and its blob, its error. Blobs have their digests."""
+    return zlib.crc32(repr(values).encode())
+
+
+def is_as_digested(digest: bytes | None, codec: int | None, data: bytes | None) -> bool:
+    """Return whether what was packed has *digest*; True if nothing was."""
+    if data is None:
+        return digest is None
+    try:
+        text = zlib.decompress(data) if codec == ZLIB else data
+    except zlib.error:
+        return False
+    return hashlib.sha256(text).digest() == digest
+
+
 def text_of_output(output: Output) -> bytes:
     return encode_known(members_of_output(output))
 
@@ -83,8 +99,7 @@ def output_of(members: Json) -> Output | None:
 def text_of_error(error: Failure | None) -> str | None:
     if error is None:
         return None
-    members = {name: value for name, value in asdict(error).items() if value is not None}
-    return encode(members).decode()
+    return encode(error.document()).decode()
 
 
 def error_of(text: str | None) -> Failure | None:

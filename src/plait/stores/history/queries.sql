@@ -17,6 +17,18 @@ SELECT id FROM blobs WHERE digest = ?;
 -- name: add_blob
 INSERT INTO blobs(digest, codec, size, bytes) VALUES(?, ?, ?, ?) RETURNING id;
 
+-- name: find_catalog
+SELECT id FROM catalogs WHERE digest = ?;
+
+-- name: add_catalog
+INSERT INTO catalogs(digest, codec, bytes) VALUES(?, ?, ?);
+
+-- name: catalog
+SELECT codec, bytes FROM catalogs WHERE digest = ?;
+
+-- name: drop_catalogs
+DELETE FROM catalogs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE catalog_digest = digest);
+
 -- name: begin
 INSERT INTO runs(number, id, chain, step, gateway, kind, durable, principal, client, desk, name,
   document_digest, catalog_digest, document, status, began, deadline, has_values,
@@ -41,6 +53,9 @@ SELECT r.number, r.id, r.chain, r.status, r.durable, r.lost, r.uncertain, r.has_
   g.lease, g.boot
 FROM runs r JOIN gateways g ON g.id = r.gateway
 WHERE r.chain = (SELECT chain FROM runs WHERE id = ? AND gone = 0) ORDER BY r.step DESC LIMIT 1;
+
+-- name: links
+SELECT id FROM runs WHERE chain = (SELECT chain FROM runs WHERE id = ?) AND gone = 0 ORDER BY step;
 
 -- name: root
 SELECT id FROM runs WHERE chain = ? ORDER BY step LIMIT 1;
@@ -91,11 +106,11 @@ VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 -- The whole row: a read has no intent before it. Of other calls, all but the outcome is there.
 INSERT INTO attempts(chain, task, at, item, round, run, attempt, tool, effect, admitted,
   admitted_at, sent_at, arguments, arguments_blob, arguments_digest,
-  ended, ended_at, cached, output, output_blob, error)
-VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ended, ended_at, cached, output, output_blob, error, checksum)
+VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET ended = excluded.ended, ended_at = excluded.ended_at,
   cached = excluded.cached, output = excluded.output, output_blob = excluded.output_blob,
-  error = excluded.error;
+  error = excluded.error, checksum = excluded.checksum;
 
 -- name: settle
 INSERT INTO settled(chain, task, run, number, at, status, error, output, output_blob)
@@ -156,7 +171,7 @@ SELECT r.id, r.kind,
   r.catalog_digest, r.deadline,
   (SELECT p.id FROM runs p WHERE p.chain = r.chain AND p.step = r.step - 1),
   r.calls, r.failed, r.lost, r.has_values, r.taken_in,
-  r.number, r.chain, r.document, r.record
+  r.number, r.chain, r.document, r.record, r.uncertain
 FROM runs r WHERE r.gone = 0 AND r.id = :id;
 
 -- name: blob
@@ -175,6 +190,22 @@ FROM attempts a JOIN tools t ON t.id = a.tool JOIN runs r ON r.number = a.run
 LEFT JOIN blobs b ON b.id = a.arguments_blob
 LEFT JOIN blobs o ON :values AND o.id = a.output_blob
 WHERE a.chain = :chain AND (:run IS NULL OR a.run = :run) ORDER BY a.run, a.admitted;
+
+-- name: values
+-- The values of the attempts of a run, as they stand in their rows and in blobs.
+SELECT a.task, t.name, a.arguments, a.arguments_blob, a.output, a.output_blob, a.error, a.checksum,
+  b.digest, b.codec, b.bytes, o.digest, o.codec, o.bytes
+FROM attempts a JOIN tools t ON t.id = a.tool
+LEFT JOIN blobs b ON b.id = a.arguments_blob LEFT JOIN blobs o ON o.id = a.output_blob
+WHERE a.chain = :chain AND a.run = :run AND a.ended IS NOT NULL;
+
+-- name: other_values
+-- The other values of a run that are kept in blobs, each with what it is.
+SELECT v.what, b.digest, b.codec, b.bytes FROM blobs b JOIN (
+  SELECT 'its document' AS what, document AS blob FROM runs WHERE number = :run
+  UNION ALL SELECT 'its record', record FROM runs WHERE number = :run
+  UNION ALL SELECT 'the output of ' || task, output_blob FROM settled
+    WHERE chain = :chain AND run = :run) v ON v.blob = b.id;
 
 -- name: events
 SELECT r.id, e.number, e.at, e.kind, e.key, e.detail

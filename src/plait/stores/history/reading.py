@@ -28,7 +28,15 @@ from ...core.values.principal import Principal, may_see
 from ...core.values.strict import Json, JsonObject
 from .database import Cells, Database
 from .leases import Others
-from .packing import error_of, items_of, key_of, output_of, unpack
+from .packing import (
+    checksum_of,
+    error_of,
+    is_as_digested,
+    items_of,
+    key_of,
+    output_of,
+    unpack,
+)
 
 
 class Reading:
@@ -61,32 +69,58 @@ class Reading:
     def run(self, run_id: str, principal: Principal | None) -> KeptRun | None:
         if (cells := self._run(run_id, principal)) is None:
             return None
-        *entry, _, _, document, record = cells
+        *entry, _, _, document, record, is_uncertain = cells
         return KeptRun(
             _entry(tuple(entry)),
             _object(self._load(document)),
             None if record is None else _object(self._load(record)),
+            bool(is_uncertain),
         )
 
     def output(self, run_id: str, task: str) -> Output | None:
         if (cells := self._run(run_id, None)) is None:
             return None
-        bindings = {"run": cells[-4], "chain": cells[-3], "task": task}
+        bindings = {**_place(cells), "task": task}
         found = self._db.one("output", bindings)
         return None if found is None else output_of(unpack(*found))
 
     def calls(self, run_id: str, *, values: bool) -> list[KeptCall]:
         if (cells := self._run(run_id, None)) is None:
             return []
-        return [call for call, _ in self._calls(cells[-3], cells[-4], values=values)]
+        return [call for call, _ in self._calls(**_place(cells), values=values)]
 
     def events(self, run_id: str) -> list[KeptEvent]:
         cells = self._run(run_id, None)
-        return [] if cells is None else self._events(cells[-3], cells[-4])
+        return [] if cells is None else self._events(**_place(cells))
 
     def settled(self, run_id: str) -> list[Settled]:
         cells = self._run(run_id, None)
-        return [] if cells is None else self._settled(cells[-3], cells[-4])
+        return [] if cells is None else self._settled(**_place(cells))
+
+    def links(self, run_id: str) -> list[str]:
+        return [id for (id,) in self._db.all("links", (run_id,))]
+
+    def definitions(self, run_id: str) -> list[Json] | None:
+        cells = self._run(run_id, None)
+        found = None if cells is None else self._db.one("catalog", (cells[11],))
+        if found is None:
+            return None
+        definitions = unpack(None, *found)
+        assert isinstance(definitions, list)
+        return definitions
+
+    def damage(self, run_id: str) -> str | None:
+        if (cells := self._run(run_id, None)) is None:
+            return None
+        for task, tool, *values in self._db.all("values", _place(cells)):
+            *row, checksum = values[:6]
+            is_whole = checksum is None or checksum == checksum_of(*row)
+            if not (is_whole and is_as_digested(*values[6:9]) and is_as_digested(*values[9:])):
+                return f"{tool} of {task} is not as it was written"
+        for what, *packed in self._db.all("other_values", _place(cells)):
+            if not is_as_digested(*packed):
+                return f"{what} is not as it was written"
+        return None
 
     def chain(self, run_id: str, principal: Principal) -> Chain | None:
         with self._db.snapshot():
@@ -200,6 +234,11 @@ def _call(cells: Cells, values: bool) -> tuple[KeptCall, bool]:
         bool(cached),
     )
     return call, bool(later)
+
+
+def _place(cells: Cells) -> dict[str, int]:
+    """Return the numbers of a run and of its chain."""
+    return {"run": cells[-5], "chain": cells[-4]}
 
 
 def _object(value: Json) -> JsonObject:

@@ -19,6 +19,9 @@ def trim(db: Database, others: Others, limits: Limits, now: float) -> int:
     count = 0
     while deleted := _trim_some(db, others, limits, now):
         count += deleted
+    if count:
+        with db.transaction():
+            db.run("drop_catalogs")
     _forget_the_dead(db, others)
     return count
 

@@ -75,3 +75,9 @@ CREATE TABLE posts(               -- what processes ask of runs that go on in ot
   number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, kind TEXT NOT NULL,
   principal TEXT NOT NULL, body TEXT NOT NULL
 ) STRICT;
+
+-- step 3
+CREATE TABLE catalogs(            -- the definitions of the tools that runs call, once by digest
+  id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, codec INTEGER NOT NULL, bytes BLOB NOT NULL
+) STRICT;
+ALTER TABLE attempts ADD COLUMN checksum INTEGER; -- of its values as they stand in their row

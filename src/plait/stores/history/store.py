@@ -195,6 +195,15 @@ class SqliteHistory:
     async def chain(self, run_id: str, principal: Principal) -> Chain | None:
         return await self._read(lambda reading: reading.chain(run_id, principal))
 
+    async def links(self, run_id: str) -> list[str]:
+        return await self._read(lambda reading: reading.links(run_id))
+
+    async def definitions(self, run_id: str) -> list[Json] | None:
+        return await self._read(lambda reading: reading.definitions(run_id))
+
+    async def damage(self, run_id: str) -> str | None:
+        return await self._read(lambda reading: reading.damage(run_id))
+
     async def statistics(self) -> list[Figures]:
         return await self._read(lambda reading: reading.statistics())
 

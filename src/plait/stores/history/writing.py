@@ -34,6 +34,7 @@ from .log import Admitted, Entry, Log, Queue
 from .packing import (
     INLINE_BYTES,
     Packed,
+    checksum_of,
     pack,
     text_of_error,
     text_of_items,
@@ -100,7 +101,8 @@ class Writing:
                     cells = self._call(log, admitted)
                     output = self._output(log, output_, packed)
                     error = None if error_ is None else text_of_error(error_)
-                    outcomes.append((*cells, number, at, cached, *output, error))
+                    checksum = checksum_of(*cells[-3:-1], *output, error)
+                    outcomes.append((*cells, number, at, cached, *output, error, checksum))
                     if (sent_at := admitted.sent_at) is not None:
                         ms = 1_000 * (at - sent_at)
                         key = (cells[TOOL], row.code, bucket_of(ms))
@@ -144,6 +146,7 @@ class Writing:
         self._begun.append(log)
 
     def _cells_of(self, beginning: Beginning) -> dict[str, object]:
+        self._keep_definitions(beginning)
         return {
             "id": beginning.id,
             "gateway": self._own_gateway(),
@@ -161,6 +164,15 @@ class Writing:
             "has_values": beginning.keeps_values,
             "taken_in": beginning.is_taken_in,
         }
+
+    def _keep_definitions(self, beginning: Beginning) -> None:
+        """Keep the definitions of the tools of a run, unless they are there."""
+        digest = beginning.catalog_digest
+        if digest and self._db.one("find_catalog", (digest,)) is None:
+            if not (definitions := beginning.definitions()):
+                return
+            packed = pack(encode(definitions))
+            self._db.run("add_catalog", (digest, packed.codec, packed.data))
 
     def _own_gateway(self) -> int:
         if not self._gateway:
