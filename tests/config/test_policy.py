@@ -201,5 +201,31 @@ def test_a_profile_can_only_pin_more(tmp_path: Path, whole: str, home: str, pin:
     assert load_config(file, {}, tmp_path).pin() == whole
 
 
+@pytest.mark.parametrize(
+    ("whole", "home", "observes", "pin"),
+    [
+        ("enforce", "", False, "block"),
+        ("observe", "", True, "warn"),
+        ("observe", 'mode = "enforce"', False, "block"),
+        ("enforce", 'mode = "observe"', False, "block"),
+    ],
+)
+def test_a_profile_can_only_enforce_more(
+    tmp_path: Path, whole: str, home: str, observes: bool, pin: str
+):
+    file = tmp_path / "servers.toml"
+    text = f'[policy]\nmode = "{whole}"\npin = "block"\n[profiles.home]\npolicy = {{ {home} }}\n'
+    file.write_text(text)
+    config = load_config(file, {}, tmp_path, profile="home")
+    assert (config.observes(), config.pin()) == (observes, pin)
+
+
+def test_a_profile_cannot_make_the_settings_remember_less(tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text('[profiles.home]\npolicy = { remember_flows = "off" }\n')
+    config = load_config(file, {}, tmp_path, profile="home")
+    assert config.flows().remembers is Remember.ASK
+
+
 def test_tools_are_pinned_with_a_warning_by_default():
     assert PolicySettings().pin == "warn"

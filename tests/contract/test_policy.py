@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
+from plait.calls.policy_log import PolicyLog
+from plait.core.flows.rules import FlowPolicy, FlowRule
 from plait.core.results.result import RunResult
 from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Answer, Rules
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ApprovalRequired, CallError, InvalidDag, PolicyDenied
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import tool
 from .conftest import House, task
+
+pytestmark = pytest.mark.virtual_time
 
 
 async def run(house: House, rules: Rules, *tasks: dict[str, Any], **dag: Any) -> RunResult:
@@ -30,6 +35,8 @@ async def by_name(gateway: Gateway, tool: str, **arguments: Any) -> Any:
     server, _, name = tool.partition(":")
     return await gateway.call(server, name, {"name": name, "arguments": arguments})
 
+
+pytestmark = pytest.mark.virtual_time
 
 # Rules
 
@@ -156,3 +163,35 @@ async def test_the_policy_holds_for_it(house: House) -> None:
         with pytest.raises(InvalidDag) as refused:
             await gateway.submit({"tasks": [task("a")]}, only_reads=True)
     assert [problem.code for problem in refused.value.problems] == ["policy_denied"]
+
+
+# Observing
+
+
+async def test_observe_lets_all_of_it_pass_and_writes_down_what_would_have_been(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = Rules(deny=("s:say",), ask=("write",))
+    policy = Policy(tables=(rules,), observes=True)
+    call_tool = PolicyLog(house.servers)
+    runs = InMemoryRuns()
+    async with Gateway(house.servers, call_tool, runs, policy=policy) as gateway:
+        tasks = [task("a"), task("b", "s:say", text="x"), task("c", "files:write", path="p")]
+        result = await gateway.execute({"tasks": tasks})
+        await by_name(gateway, "s:say", text="y")
+    assert result.status == "success"
+    observed = [(one.tool, one.answer) for one in caplog.records]  # type: ignore[attr-defined]  # extra
+    assert sorted(observed) == [("files:write", "ask"), ("s:say", "deny"), ("s:say", "deny")]
+
+
+async def test_observe_lets_flows_pass_too(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    labels = {"private": ("files:read",), "outbound": ("s:say",)}
+    flows = FlowPolicy(labels, (FlowRule(("private",), "outbound"),))
+    house.files["x"] = "text"
+    tasks = [task("a", "files:read", path="x"), task("b", "s:say", text="$OUTPUT[a].text")]
+    runs, policy = InMemoryRuns(), Policy(observes=True)
+    async with Gateway(house.servers, house.servers, runs, policy=policy, flows=flows) as gateway:
+        result = await gateway.execute({"tasks": tasks})
+    assert result.outputs == {"b": {"said": "text"}}
+    [record] = [one for one in caplog.records if one.message == "flow.observed"]
+    assert "a.text → b.text" in record.why  # type: ignore[attr-defined]  # extra

@@ -253,7 +253,15 @@ def _policy(config: Config, parts: Parts | None = None) -> Policy:
     }
     startups = {name: server.startup_timeout_s for name, server in config.servers.items()}
     realm = config.source if parts is not None and parts.is_for_several else ""
-    return Policy((*bundled, *rules), config.rules(), timeouts, startups, realm, pin=config.pin())
+    return Policy(
+        (*bundled, *rules),
+        config.rules(),
+        timeouts,
+        startups,
+        realm,
+        pin=config.pin(),
+        observes=config.observes(),
+    )
 
 
 def _in_profile(config: Config, name: str) -> Config:

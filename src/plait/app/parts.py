@@ -46,14 +46,16 @@ def stack(
     on_circuit: Callable[[CircuitChanged], None],
 ) -> Stack:
     """Stack the wrappers that each call passes on its way to *call_tool*, of a task or by name: the
-    cache, which holds *max_bytes*, and the breaker, whose changes *on_circuit* takes. An answer
-    that is kept needs no server, so it is given also while the circuit is open."""
+    log of a policy that only observes; the cache, which holds *max_bytes*; and the breaker, whose
+    changes *on_circuit* takes. An answer that is kept needs no server, so it is given also while
+    the circuit is open."""
     from ..calls.breaker import Breaker
     from ..calls.cache import Cache, fingerprints
+    from ..calls.policy_log import PolicyLog
 
     breaker = Breaker(call_tool, on_circuit)
     cache = Cache(breaker, fingerprints(resources.path), max_bytes=max_bytes)
-    return Stack(cache, cache, breaker)
+    return Stack(PolicyLog(cache), cache, breaker)
 
 
 class Parts:

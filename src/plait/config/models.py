@@ -37,7 +37,7 @@ from .fields import (
     is_address,
 )
 from .places import Steps, place
-from .policy import PolicySettings, flows_of
+from .policy import PolicySettings, flows_of, strictest
 from .scope import Scope, default_scope
 
 
@@ -332,9 +332,13 @@ class Config(Settings):
 
     def pin(self) -> Pin:
         """Return how much it matters that tools change: the strictest of what is set."""
-        chosen = [self.profiles[name].policy for name in self.narrowed_to]
-        pins = [one.pin for one in chosen if "pin" in one.model_fields_set]
-        return max(map(Pin, [self.policy.pin, *pins]), key=list(Pin).index)
+        found = Pin(strictest([policy for _, policy in self._policies()], "pin", [*Pin]))
+        return Pin.WARN if found is Pin.BLOCK and self.observes() else found
+
+    def observes(self) -> bool:
+        """Return whether the policy only observes, and so neither denies nor asks."""
+        policies = [policy for _, policy in self._policies()]
+        return strictest(policies, "mode", ("observe", "enforce")) == "observe"
 
     def words(self) -> Words:
         """Return the operator's word on tools: whose hints count, and which only read."""

@@ -68,6 +68,8 @@ class PolicySettings(Section):
     ask: tuple[PolicyRule, ...] = ()
     ask_each: tuple[PolicyRule, ...] = ()
     allow: tuple[PolicyRule, ...] = ()
+    mode: Literal["enforce", "observe"] = "enforce"
+    """Whether the rules hold, or only what they would deny and ask for is logged."""
     pin: Literal["ignore", "warn", "block"] = "warn"
     """Whether calls of a tool that is described otherwise than when it was first used are sent."""
     labels: dict[Label, Annotated[tuple[ToolPattern, ...], AfterValidator(_has_tools)]] = Field(
@@ -109,15 +111,20 @@ class PolicySettings(Section):
 
 def flows_of(policies: Sequence[PolicySettings]) -> FlowPolicy:
     """Return the rules for flows of *policies* together: labels have the tools that any gives them,
-    and the strictest `remember_flows` counts that is set."""
+    and the strictest `remember_flows` counts."""
     labels: dict[str, tuple[str, ...]] = {}
     for policy in policies:
         for name, globs in policy.labels.items():
             labels[name] = tuple(dict.fromkeys((*labels.get(name, ()), *globs)))
     rules = dict.fromkeys(flow.rule() for policy in policies for flow in policy.flows)
-    remembers = [
-        Remember(policy.remember_flows)
-        for policy in policies
-        if "remember_flows" in policy.model_fields_set
-    ]
-    return FlowPolicy(labels, tuple(rules), max(remembers or [Remember.ASK], key=STRICTNESS.index))
+    remembers = strictest(policies, "remember_flows", STRICTNESS)
+    return FlowPolicy(labels, tuple(rules), Remember(remembers))
+
+
+def strictest(policies: Sequence[PolicySettings], key: str, order: Sequence[str]) -> str:
+    """Return the strictest value of *key* in *policies*, by *order*. That of the first, which is
+    `[policy]`, always counts; those of profiles where they are set."""
+    whole, *others = policies
+    set_there = [getattr(one, key) for one in others if key in one.model_fields_set]
+    found: str = max([getattr(whole, key), *set_there], key=order.index)
+    return found

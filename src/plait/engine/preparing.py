@@ -4,6 +4,7 @@ out."""
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -38,6 +39,9 @@ AGAIN_S = 3_600.0
 """Age of an interrupted run up to which an equal document is not run, in seconds."""
 _ABOUT_THE_ANSWER = {"wait_s", "detail", "again", "resume_from", "in_doubt", "dry_run"}
 LEAST_LEFT_S = 0.001
+MAX_LOGGED = 500
+"""Characters of the reason of a flow in the log."""
+log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):
@@ -234,8 +238,11 @@ class Preparing:
                 taken = dict.fromkeys([*taken_over, *items])
                 claims = accesses.claims(places)
                 flows = await self._checking.flows(self._flows, plan, claims, taken)
-                if problems := flows.problems(reading):
+                problems = flows.problems(reading)
+                if problems and not self._policy.observes:
                     raise InvalidDag(problems, plan.notes)
+                for problem in problems:
+                    log.warning("flow.observed", extra={"why": problem.message[:MAX_LOGGED]})
         return Prepared(plan, conflicts, outputs, items, sent, chain, flows=flows)
 
     def _full_name(self, tool: str) -> str:

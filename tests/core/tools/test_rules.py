@@ -136,3 +136,14 @@ def test_without_tables_all_is_allowed() -> None:
 )
 def test_a_decision_names_its_rule_and_the_line_of_it(rules: Rules, why: str) -> None:
     assert rules.decide(NAME, WRITES).why == why
+
+
+@table("answer", list(ORDER))
+def test_a_policy_that_observes_allows_all_and_says_what_it_would_say(answer: Answer) -> None:
+    said = strictest((TABLES[answer],), NAME, WRITES)
+    observed = strictest((TABLES[answer],), NAME, WRITES, observes=True)
+    if answer is ALLOW:
+        assert observed == said
+    else:
+        why = f'allowed by [policy] mode = "observe", else {said.why}'
+        assert observed == Decision(ALLOW, why, said.rule, answer)

@@ -64,6 +64,8 @@ class ToolPolicy:
     """Whether its calls are allowed, asked for or denied."""
     tables: tuple[Rules, ...] = ()
     """The rules that decided, for a tool that has changed when its call is sent."""
+    observes: bool = False
+    """Whether they only observe."""
     pin: Pin = Pin.IGNORE
     limit: tuple[str, int] | None = None
     """The pattern whose `max_concurrency` applies to it, and that number."""
@@ -96,7 +98,7 @@ class ToolPolicy:
         if planned.listed and now.traits.is_riskier_than(planned.traits):
             message = f"{name} was planned as another tool: since then it may do more"
             return ToolChanged(message, hint="Look at it with describe_tools, and plan again.")
-        decision = strictest(self.tables, name, now.traits)
+        decision = strictest(self.tables, name, now.traits, observes=self.observes)
         if decision.answer.strictness <= self.decision.answer.strictness:
             return None
         return replace(self, decision=decision).refusal(name)
@@ -116,6 +118,8 @@ class Policy:
     """Where several configurations share a process: those with the same realm mean the same by a
     resource that is not a file."""
     pin: Pin = Pin.IGNORE
+    observes: bool = False
+    """Whether what the tables say is only logged, and neither denied nor asked for."""
     _decided: dict[tuple[str, Traits], Decision] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -129,6 +133,7 @@ class Policy:
             may_repeat=_last(rules, lambda rule: rule.idempotent, tool.is_idempotent),
             decision=self.decide(tool),
             tables=self.tables,
+            observes=self.observes,
             pin=self.pin,
             limit=_last(rules, _limit, None),
             reads=_last(rules, lambda rule: rule.reads, None),
@@ -147,7 +152,7 @@ class Policy:
         if (known := self._decided.get(key)) is None:
             if len(self._decided) >= _MOST_KEPT:
                 self._decided.clear()
-            known = self._decided[key] = strictest(self.tables, *key)
+            known = self._decided[key] = strictest(self.tables, *key, observes=self.observes)
         return known
 
     def _server_timeout(self, tool: Tool) -> float:

@@ -77,6 +77,8 @@ class Decision:
     """The reason with its rule, for people: `asked because [policy] ask = ["write"], line 12`."""
     rule: str = ""
     """The glob, class or default that decides; empty if none does."""
+    observed: Answer | None = None
+    """The answer of a policy that only observes, where it is not to allow the call."""
 
 
 ALLOWED: Final = Decision()
@@ -138,7 +140,14 @@ def _matches(rule: str, name: str, traits: Traits) -> bool:
     return fnmatchcase(name, rule)
 
 
-def strictest(tables: tuple[Rules, ...], name: str, traits: Traits) -> Decision:
-    """Return the strictest of the decisions of *tables*; of equals the first that a rule made."""
+def strictest(
+    tables: tuple[Rules, ...], name: str, traits: Traits, *, observes: bool = False
+) -> Decision:
+    """Return the strictest of the decisions of *tables*; of equals the first that a rule made. A
+    policy that only *observes* allows all, and says what it would have said."""
     decisions = [rules.decide(name, traits) for rules in tables] or [ALLOWED]
-    return max(decisions, key=lambda one: (one.answer.strictness, bool(one.rule)))
+    found = max(decisions, key=lambda one: (one.answer.strictness, bool(one.rule)))
+    if not observes or found.answer is Answer.ALLOW:
+        return found
+    why = f'allowed by [policy] mode = "observe", else {found.why}'
+    return Decision(Answer.ALLOW, why, found.rule, found.answer)
