@@ -5,6 +5,7 @@ PlaitError
 ├── ConfigError             the settings cannot be used: names file, key and fix
 ├── InvalidDag              the document was refused: carries every problem, not the first
 ├── UnknownRun              no such run, or it is not kept any more
+├── StaleApproval           a yes or no to a question that is not open any more
 ├── HistoryLost             a run cannot go on: not all of it was written in time
 └── CallError               one task gave no output
     ├── ToolError           the server answered with `isError`
@@ -15,6 +16,7 @@ PlaitError
     ├── CallTimeout         no answer in time, or not sent in time
     ├── PolicyDenied        the operator denies the tool: the call was not sent
     ├── ToolChanged         the tool is not the one it was: the call was not sent
+    ├── ApprovalDenied      a person said no: the call was not sent
     ├── ApprovalRequired    a person must say yes first: the call was not sent
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
@@ -73,6 +75,12 @@ class HistoryLost(PlaitError):
     """A run cannot go on: not all that it did was written in time, or its values were not kept."""
 
     code = "history_lost"
+
+
+class StaleApproval(PlaitError):
+    """A yes or no to a question that is not open any more."""
+
+    code = "stale_approval"
 
 
 class RpcError(Exception):
@@ -166,13 +174,16 @@ class PolicyDenied(CallError):
         self.denied_by = denied_by
 
 
+class ApprovalDenied(CallError):
+    """A person said no: the call was not sent."""
+
+    code = "approval_denied"
+
+
 class ApprovalRequired(CallError):
-    """The operator's policy wants a person's yes, and there is none: the call was not sent."""
+    """The policy wants a person's yes, and there is none: the call was not sent."""
 
     code = "approval_required"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="Do without it, or ask the operator.")
 
 
 class ToolChanged(CallError):

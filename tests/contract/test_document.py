@@ -838,7 +838,9 @@ async def test_camel_case_fields_of_a_task_are_understood_and_told(
     assert (plain.notes, len(camel.notes)) == ((), 1)
 
 
-FIELDS = ["tasks", "return", "fail_fast", "resume_from", "dry_run", "wait_s"]
+FIELDS = [
+    "tasks", "return", "fail_fast", "resume_from", "dry_run", "preview", "apply", "wait_s",
+]  # fmt: skip
 TASK_FIELDS = [
     "id", "tool", "arguments", "value", "tasks", "depends_on", "for_each", "when", "select",
     "repeat", "trigger_rule", "timeout_s",

@@ -103,8 +103,10 @@ async def test_it_holds_for_items_and_in_groups(house: House) -> None:
     say = {**task("b", "s:say", text="$ITEM"), "for_each": ["x", "y"]}
     group = {"id": "g", "tasks": [task("c", "s:say", text="z")]}
     result = await run(house, Rules(ask=("s:say",)), say, group)
-    assert {error.code for error in result.errors} == {"approval_required"}
-    assert house.called == []
+    assert str(result.status) == "waiting"
+    assert result.record.approval is not None
+    asked = [call["task"] for call in result.record.approval["calls"]]
+    assert (asked, house.called) == (["b[0]", "b[1]", "g.c"], [])
 
 
 async def test_it_holds_for_what_a_resumed_run_does(house: House) -> None:

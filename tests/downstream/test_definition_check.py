@@ -82,6 +82,22 @@ async def test_a_call_is_judged_by_what_the_tool_is_when_it_is_sent(
     assert sent(server) == (refusal is None)
 
 
+@pytest.mark.parametrize("is_approved", [True, False])
+async def test_an_approved_call_is_not_sent_to_a_tool_that_is_described_otherwise(
+    is_approved: bool,
+):
+    server = serving({**listed(), "description": "Now it sends."})
+    planned = Tool("s", "look", listed())
+    async with owned(server) as connection:
+        made = a_call(planned, {})._replace(is_approved=is_approved)
+        if is_approved:
+            with pytest.raises(ToolChanged):
+                await connection.call(made)
+        else:
+            await connection.call(made)
+    assert sent(server) == (not is_approved)
+
+
 async def test_the_operators_word_holds_for_the_tool_as_it_is_now():
     server = serving(listed(**DESTROYS))
     planned = Tool("s", "look", listed(**READS), word=Word(read_only=True))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from ..core.flows.rules import STRICTNESS, TRIFECTA, FlowPolicy, FlowRule, Remember, Then
+from ..core.tools.approving import Approving
 from ..core.tools.rules import Answer, Rules
 from ..core.values.problems import did_you_mean
 from .fields import PolicyRule, Section, ToolPattern
@@ -79,6 +80,20 @@ class PolicySettings(Section):
     flows: Annotated[tuple[FlowSettings, ...], BeforeValidator(_as_list)] = ()
     remember_flows: Literal["ask", "deny", "off"] = "ask"
     """The outcome of a rule that only what a client has seen before breaks."""
+
+    later: Literal["ask", "cover"] = "ask"
+    """Whether calls that need a result of an approved one are asked for again, or covered."""
+    approve: tuple[Literal["elicitation", "terminal", "dashboard"], ...] = (
+        "elicitation",
+        "terminal",
+        "dashboard",
+    )
+    """The ways in which a person may answer."""
+    approval_s: Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)] = 600.0
+
+    @property
+    def approving(self) -> Approving:
+        return Approving(self.approval_s, frozenset(self.approve), self.later == "cover")
 
     def unknown_labels(self, known: Iterable[str]) -> Iterator[tuple[Steps, str]]:
         """Yield a message for each label of the rules for flows that is neither here nor *known*,

@@ -154,6 +154,23 @@ class Caller(Protocol):
         """
         ...
 
+    async def ask_person(self, method: str, params: JsonObject, /) -> JsonObject:
+        """Put a question for a person to the client over a request of it that is open now, or the
+        next one; if that is answered first, over the next. A request over which the question was
+        dismissed (`action` is `cancel`) is not used again. Raises `RpcError` if the client cannot
+        be asked."""
+        raise RpcError(METHOD_NOT_FOUND, f"no client can be asked: {method}")
+
+    @property
+    def is_person_there(self) -> bool:
+        """Whether a request is open over which `ask_person` puts its question."""
+        return False
+
+    @property
+    def has_session(self) -> bool:
+        """Whether the client has a session, which ends when it leaves."""
+        return False
+
     def waiting(self) -> AbstractContextManager[None]:
         """Open a block for the time in which the request waits for its server to be reached."""
         return nullcontext()
@@ -233,6 +250,8 @@ class ToolCall(NamedTuple):
     max_age_s: float = 0.0
     """The greatest age of an earlier answer that may be used instead, in seconds; 0 for none."""
     caller: Caller = NO_CLIENT
+    is_approved: bool = False
+    """Whether a person said yes to it."""
     params: JsonObject | None = None
     """For a call by name, the params of its client's own request, which are sent unchanged: with
     `_meta`, and the client's answers to input requests."""

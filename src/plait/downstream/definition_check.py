@@ -50,6 +50,9 @@ class DefinitionCheck:
             as_known = replace(now, word=call.tool.word)
             if (refusal := call.policy.refusal_now(call.tool, as_known)) is not None:
                 raise refusal
+            if call.is_approved:
+                message = f"{call.tool.full_name} was approved as it was described before"
+                raise ToolChanged(message, hint="Look at it with describe_tools, and plan again.")
         if self._pins is not None and call.policy.pin is not Pin.IGNORE:
             await self._check_pin(call, self._pins)
 

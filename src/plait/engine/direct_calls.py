@@ -84,6 +84,7 @@ class DirectCalls:
                         command.policy,
                         command.max_age_s,
                         running,
+                        request.policy.needs_yes,
                         params,
                     )
                     result = await self._call_tool(call)

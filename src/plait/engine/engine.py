@@ -8,7 +8,7 @@ found by its id whoever began it, if its principal is the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -18,20 +18,23 @@ from anyio.abc import TaskGroup
 
 from ..core.history import CANCEL, Chain, History, Post, RunLog
 from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
+from ..core.results.approval import Approval
 from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
-from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started
+from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started, Waiting
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
+from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import Principal, may_see
 from ..core.values.problems import nearest, some_of
 from ..errors import CallError, UnknownRun
 from ..waiting import Signal
+from .approvals import Approvals
 from .lookups import AS_WRITTEN, Lookups
 from .recalling import Recalling
 from .runner import MAX_OUTPUT_BYTES, Runner
@@ -54,10 +57,11 @@ NO_SUCH_RUN = "Unknown run id."
 class _LiveRun:
     """An active run, and the signals for its followers."""
 
-    __slots__ = ("_record", "changed", "finished", "latest", "run", "writing")
+    __slots__ = ("_approvals", "_record", "changed", "finished", "latest", "run", "writing")
 
-    def __init__(self, run: Run, writing: Writing | None = None) -> None:
+    def __init__(self, run: Run, approvals: Approvals, writing: Writing | None = None) -> None:
         self.run = run
+        self._approvals = approvals
         self.writing = writing
         self.finished = anyio.Event()
         self.changed = Signal()
@@ -68,6 +72,8 @@ class _LiveRun:
         """Make the record of the run as it is now."""
         if self._record is None or not self._record.is_done:
             self._record = record_of(self.run, anyio.current_time(), self._record)
+            if (approval := self._approvals.of(self.run.id)) is not None:
+                self._record = replace(self._record, approval=approval.document())
         if self.is_lost:
             self._record = replace(self._record, history_lost=True)
         return self._record
@@ -79,6 +85,19 @@ class _LiveRun:
 
     def output(self, task: str) -> Output | None:
         return self.run.states[task].output
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it only waits for a person, and that is written: so it can be left to others."""
+        is_asked = self.run.is_waiting and self._approvals.of(self.run.id) is not None
+        return is_asked and self.writing is not None and not self.writing.log.is_lost
+
+    async def ended(self) -> None:
+        """Wait for the end of the run, or until only somebody else can say yes to its calls."""
+        while not self.finished.is_set():
+            if self.run.is_waiting and self._approvals.is_left_to_others(self.run.id):
+                return
+            await self.changed.wait()
 
     async def committed(self) -> None:
         """Wait until what has happened to the run is in the history."""
@@ -148,6 +167,7 @@ class Engine:
             self._call_tool,
             self._tasks,
             (*self._observers, self._observe),
+            asked=self._asked,
             lookups=self.lookups,
             max_output_bytes=self._max_output_bytes,
         )
@@ -198,7 +218,7 @@ class Engine:
 
     def submit(self, run: Run, caller: Caller, writing: Writing | None = None) -> None:
         """Start *run* for *caller*; it is written with *writing*."""
-        self._live[run.id] = _LiveRun(run, writing)
+        self._live[run.id] = _LiveRun(run, self._runner.approvals, writing)
         self._runner.submit(run, caller, writing)
         if writing is not None and not self._is_listening:
             self._is_listening = True
@@ -217,7 +237,7 @@ class Engine:
                 await self._recalling.wait(run_id, principal, seconds)
             return self.result(run_id, principal)
         with anyio.move_on_after(seconds):
-            await live.finished.wait()
+            await live.ended()
         record = live.record()
         result = result_of(record, live.output)  # while all that it holds is committed
         await live.committed()
@@ -349,8 +369,36 @@ class Engine:
         live = self._live.get(run_id)
         return live if live is not None and may_see(principal, live.run.principal) else None
 
+    def approval(self, run_id: str, principal: Principal) -> Approval | None:
+        """Return the open question of the run; None if there is none."""
+        live = self._live_run(run_id, principal)
+        return None if live is None else self._runner.approvals.of(run_id)
+
+    def tools(self, run_id: str) -> list[Tool]:
+        """List the tools that an active run calls, as they were defined when it was checked."""
+        plan = self._live[run_id].run.plan
+        return [task.tool for task in plan.all_tasks() if task.makes_calls]
+
+    @property
+    def approvals(self) -> Approvals:
+        return self._runner.approvals
+
+    def approve(
+        self, run_id: str, digest: str, places: Collection[str] | None, principal: Principal
+    ) -> None:
+        """Say yes to the calls of *places* (None: to all) of the question of *digest*, and no to
+        its others. Raises `StaleApproval`, and `UnknownRun`."""
+        self.record(run_id, principal)
+        self._runner.approvals.answer(run_id, digest, places)
+
+    def _asked(self, run_id: str) -> None:
+        if (live := self._live.get(run_id)) is not None:
+            live.changed.notify()
+
     def _observe(self, notice: Notice) -> None:
         match notice:
+            case Waiting(run_id):
+                self._asked(run_id)
             case Changed():
                 if (live := self._live.get(notice.key.run)) is not None:
                     live.changed.notify()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self, cast
@@ -17,13 +17,15 @@ from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, Ru
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
+from ..core.results.approval import Approval
 from ..core.results.progress import Progress
-from ..core.results.record import RunRecord
+from ..core.results.record import RunRecord, RunStatus
 from ..core.results.result import RunResult
 from ..core.scheduling.direct_calls import CallRequests
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
+from ..core.tools.approving import Approving
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
@@ -32,16 +34,17 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
-from ..errors import InvalidDag
+from ..errors import InvalidDag, StaleApproval, UnknownRun
 from .checking import Checking
 from .engine import STOP_S, Engine
 from .lookups import AS_WRITTEN
-from .preparing import Preparing
+from .preparing import Preparing, plan_changed
 from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
     TYPE_CHECKING
 ):  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
+    from ..core.language.reader import Reading
     from ..core.tools.search import SearchIndex, SearchResult
 
 log = logging.getLogger(__name__)
@@ -69,6 +72,7 @@ class GatewayLimits:
     max_calls: int = MAX_CALLS
     durable: Durable = Durable.PROCESS
     kept: Kept = Kept.WHOLE
+    approving: Approving = field(default_factory=Approving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,15 @@ class Gateway:
             params,
             caller.connection or caller.principal,
         )
-        return await self.engine.direct_calls.call(request, params, caller, self._limits.kept)
+        direct_calls, approvals = self.engine.direct_calls, self.engine.approvals
+        kept = self._limits.kept
+        if not request.policy.needs_yes:
+            return await direct_calls.call(request, params, caller, kept)
+        await approvals.ask_by_name(request, params, caller, self._limits.approving)
+        result = await direct_calls.call(request, params, caller, kept)
+        if result.get("resultType") == "input_required":
+            approvals.goes_on(request, caller)
+        return result
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the rule of the policy that denies a tool; None if no rule does."""
@@ -260,6 +272,8 @@ class Gateway:
         which `plan` answers, and with *only_reads* for a call that may do more than read."""
         preparing = self._preparing(only_reads=only_reads)
         reading = preparing.read(document)
+        if reading.dag.apply is not None:
+            return await self._apply(reading, reading.dag.apply, caller)
         if (there := await preparing.there_already(reading.dag, caller.principal)) is not None:
             return Submitted(there.id, there.dag, there.notes, is_own=False)
         prepared = await preparing.prepare(reading, caller.principal)
@@ -284,6 +298,7 @@ class Gateway:
             max_items=self._limits.max_items,
             max_bytes=self._limits.max_run_bytes,
             max_calls=self._limits.max_calls,
+            approving=self._limits.approving,
         )
         writing: Writing | None = None
         history = self.engine.history
@@ -302,6 +317,56 @@ class Gateway:
                 raise InvalidDag([_unwritten(history.trouble)])
         self.engine.submit(run, caller, writing)
         return Submitted(run.id, plan.dag, plan.notes)
+
+    async def _apply(self, reading: Reading, run_id: str, caller: Caller) -> Submitted:
+        """Let the run of a preview go on as it was shown. Raises `InvalidDag`."""
+        dag, principal = reading.dag, caller.principal
+        if dag.tasks or dag.resume_from is not None or dag.dry_run or dag.preview:
+            message = "A preview goes on as it was shown, so nothing of it is sent again."
+            raise InvalidDag([Problem("apply", "not_a_preview", message, "Send apply alone.")])
+        try:
+            record = await self.engine.recall(run_id, principal)
+        except UnknownRun as error:
+            raise InvalidDag([Problem("apply", "unknown_run", str(error))]) from error
+        if record.is_done and record.dag.preview and record.status is RunStatus.INTERRUPTED:
+            again = dag.model_copy(update={"apply": None, "resume_from": run_id, "preview": False})
+            return await self.submit(again, caller)
+        approval = self.engine.approval(run_id, principal)
+        if approval is None or not approval.is_preview:
+            message = f"{run_id} does not wait to be applied: it is {record.status}."
+            hint = "Send a document with preview: true, and apply the run that it answers."
+            raise InvalidDag([Problem("apply", "not_a_preview", message, hint)])
+        if not self._are_unchanged(self.engine.tools(run_id)):
+            raise InvalidDag([plan_changed("apply", run_id)])
+        self.engine.approve(run_id, approval.digest, None, principal)
+        return Submitted(run_id, record.dag, record.notes)
+
+    def approval(self, run_id: str, principal: Principal = USER) -> Approval | None:
+        """Return the open question of a run of this process; None if there is none."""
+        return self.engine.approval(run_id, principal)
+
+    def approve(
+        self,
+        run_id: str,
+        digest: str,
+        places: Collection[str] | None = None,
+        principal: Principal = USER,
+    ) -> None:
+        """Say yes, for a person, to the calls of *places* (None: to all; empty: to none) of the
+        question of *digest*, and no to its others. Raises `UnknownRun`, and `StaleApproval` if that
+        question is not open, or a tool is not defined as it was when it was asked."""
+        approval = self.engine.approval(run_id, principal)
+        if approval is not None and not self._are_unchanged(call.tool for call in approval.calls):
+            raise StaleApproval("A tool of it is not defined as it was when it was asked.")
+        self.engine.approve(run_id, digest, places, principal)
+
+    def _are_unchanged(self, tools: Iterable[Tool]) -> bool:
+        """Return whether *tools* are defined now as they are here, as far as they are known."""
+        now = self.catalog().tools
+        return all(
+            tool.full_name not in now or now[tool.full_name].definition == tool.definition
+            for tool in tools
+        )
 
     async def go_on_with_interrupted(self) -> list[str]:
         """Go on with the interrupted runs of the user that began with these settings and have
@@ -337,13 +402,16 @@ class Gateway:
         raise InvalidDag([Problem("$", "limit_exceeded", message, hint)])
 
     async def execute(self, document: object, caller: Caller = NO_CLIENT) -> RunResult:
-        """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises
-        `InvalidDag`."""
+        """Check *document*, run it and wait to its end, or until somebody else has to say yes to
+        its calls (`approve`). A cancelled caller cancels the run. Raises `InvalidDag`."""
         submitted = await self.submit(document, caller)
+        is_left = not submitted.is_own
         try:
-            return await self.wait(submitted.run_id, principal=caller.principal)
+            result = await self.wait(submitted.run_id, principal=caller.principal)
+            is_left |= result.status is RunStatus.WAITING
+            return result
         finally:
-            if submitted.is_own:
+            if not is_left:
                 self.engine.cancel(submitted.run_id)
 
     async def wait(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # a start without rules for flows does not need them
 
 AGAIN_S = 3_600.0
 """Age of an interrupted run up to which an equal document is not run, in seconds."""
-_ABOUT_THE_ANSWER = {"wait_s", "detail", "again", "resume_from", "in_doubt", "dry_run"}
+_ABOUT_THE_ANSWER = {"wait_s", "detail", "again", "resume_from", "in_doubt", "dry_run", "apply"}
 LEAST_LEFT_S = 0.001
 MAX_LOGGED = 500
 """Characters of the reason of a flow in the log."""
@@ -180,7 +180,7 @@ class Preparing:
             raise InvalidDag([_first_as_it_was(head.id)], reading.notes)
         if head.desk != self._origin:
             raise InvalidDag([_other_settings(head.id, head.desk)], reading.notes)
-        asked = {name: getattr(dag, name) for name in ("wait_s", "detail", "return_")}
+        asked = {name: getattr(dag, name) for name in ("wait_s", "detail", "return_", "preview")}
         new = {name: value for name, value in asked.items() if name in dag.model_fields_set}
         sent = self.read(Dag.model_validate(chain.head.document["sent"]).model_copy(update=new))
         before = sent.dag.resume_from
@@ -188,7 +188,7 @@ class Preparing:
         prepared = await self._laid_out(sent, earlier, chain)
         tools = [task.tool for task in prepared.plan.all_tasks() if task.makes_calls]
         if digest_of_tools(tools) != head.catalog_digest:
-            raise InvalidDag([_plan_changed(head.id)], reading.notes)
+            raise InvalidDag([plan_changed("resume_from", head.id)], reading.notes)
         left_s = None
         if head.deadline is not None and head.status == INTERRUPTED:
             left_s = max(head.deadline - time.time(), LEAST_LEFT_S)
@@ -326,9 +326,10 @@ def _other_settings(run_id: str, origin: str) -> Problem:
     )
 
 
-def _plan_changed(run_id: str) -> Problem:
+def plan_changed(path: str, run_id: str) -> Problem:
+    """Make the problem of a run that cannot go on as it was planned."""
     return Problem(
-        "resume_from",
+        path,
         "plan_changed",
         f"The tools that {run_id} calls are not defined as they were when it began.",
         "Look with get_run what it has done, and send what is left as a new document.",

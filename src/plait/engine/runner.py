@@ -1,7 +1,7 @@
 """Carries out the scheduler's commands: the only module that starts, times out and delays the calls
 of runs.
 
-Each `Locate`, `Call` and `Sleep` is answered exactly once, an aborted one too.
+Each `Locate`, `Call`, `Ask` and `Sleep` is answered exactly once, an aborted one too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import anyio
@@ -21,8 +21,10 @@ from ..core.ports import NO_CLIENT, Caller, CallId, CallTool, Observer, ToolCall
 from ..core.scheduling.events import (
     Abort,
     Aborted,
+    Ask,
     Call,
     CancelRequested,
+    Decided,
     Event,
     Failed,
     Finished,
@@ -41,8 +43,9 @@ from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
 from ..core.tools.output import read_output
-from ..errors import CallError
+from ..errors import ApprovalRequired, CallError
 from ..waiting import Signal
+from .approvals import Approvals
 from .direct_calls import DirectCalls
 from .lookups import AS_WRITTEN, Lookups
 from .running_call import RunningCall, internal_error, out_of_time
@@ -53,7 +56,7 @@ log = logging.getLogger(__name__)
 MAX_OUTPUT_BYTES = 10 * 2**20
 CALLS_BEFORE_YIELD = 4
 """Calls after which a task yields to others: answers from the cache arrive at once."""
-Answerable: TypeAlias = Locate | Call | Sleep
+Answerable: TypeAlias = Locate | Call | Ask | Sleep
 """A command that is answered by exactly one event."""
 
 
@@ -72,7 +75,8 @@ class Observers:
 
 
 class Runner:
-    """Drives one scheduler inside one task group, which outlives every call."""
+    """Drives one scheduler inside one task group, which outlives every call. *asked* is called with
+    the id of a run whose question has opened."""
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class Runner:
         tasks: TaskGroup,
         observers: Sequence[Observer] = (),
         *,
+        asked: Callable[[str], None] = lambda run_id: None,
         lookups: Lookups | None = None,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
     ) -> None:
@@ -97,6 +102,7 @@ class Runner:
         """The caller of each run that has one."""
         self._writing: dict[str, Writing] = {}
         """The runs that are written to the history."""
+        self.approvals = Approvals(asked)
         self._aborted: set[Key] = set()
         self._unsent: dict[Key, str] = {}
         """The reasons why calls that were cancelled just now were not sent."""
@@ -182,7 +188,7 @@ class Runner:
                         heapq.heappush(answers, (place, count := count + 1, answer))
                     case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
                         heapq.heappush(answers, (0.0, count := count + 1, Located(key, places)))
-                    case Locate() | Call() | Sleep():
+                    case Locate() | Call() | Ask() | Sleep():
                         self._scopes[command.key] = None
                         begun.append(command)
             if not answers:
@@ -241,6 +247,10 @@ class Runner:
                 return Located(
                     command.key, await self._lookups.locate(command.names, command.timeout_s)
                 )
+            case Ask(key):
+                scope.deadline = self._now() + command.timeout_s
+                run, caller = self._scheduler.runs[key.run], self._callers.get(key.run, NO_CLIENT)
+                return await self.approvals.ask(run, command, caller, self._writing.get(key.run))
             case Sleep():
                 scope.deadline = self._now() + command.seconds
                 await anyio.sleep_forever()
@@ -270,7 +280,15 @@ class Runner:
         id = CallId(*key[:3], call.attempt, key.at, call.round)
         try:
             result = await self._call_tool(
-                ToolCall(id, call.tool, call.arguments, call.policy, call.max_age_s, caller)
+                ToolCall(
+                    id,
+                    call.tool,
+                    call.arguments,
+                    call.policy,
+                    call.max_age_s,
+                    caller,
+                    call.is_approved,
+                )
             )
             return Succeeded(
                 key, read_output(result, call.tool, self._longest_output(key)), caller.was_cached
@@ -300,6 +318,8 @@ def _out_of_time(command: Answerable, unsent_reason: str | None) -> Event:
     match command:
         case Sleep(key):
             return Woke(key)
+        case Ask(key):
+            return Decided(key, frozenset(), ApprovalRequired.code)
         case Locate(key):
             return Located(key, {})
     hint = "Give it more time with timeout_s, or do without it."

@@ -47,6 +47,7 @@ from ..core.scheduling.events import (
     Call,
     CancelRequested,
     Changed,
+    Decided,
     Event,
     Failed,
     Failure,
@@ -63,7 +64,7 @@ from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import ToolPolicy
 from ..core.values.problems import Problem
-from ..core.values.strict import Json
+from ..core.values.strict import Json, JsonObject
 from ..errors import (
     CallTimeout,
     HistoryLost,
@@ -84,6 +85,10 @@ class Kept(Enum):
 ENDING_S = 15.0
 """Longest wait for the guard of a gateway that died to end its servers."""
 LOOK_S = 0.1
+ASKED = "asked"
+"""The kind of the event that a run asks for calls; its detail is the question."""
+DECIDED = "decided"
+"""The kind of the answer to it."""
 CANCELLED = "cancelled"
 """The kind of the event that a run was cancelled."""
 Answer: TypeAlias = Succeeded | Failed
@@ -317,6 +322,10 @@ class Writing:
                 self.log.put(Intent(admission.key, admission.attempt, at))
         return not is_read
 
+    def asked(self, approval: JsonObject, now: float) -> None:
+        """Write the question that the run asks."""
+        self.log.put(Happened(now - self._began, ASKED, None, approval))
+
     def write(self, event: Event, now: float) -> None:
         """Write *event*, before it is handled."""
         at = now - self._began
@@ -331,6 +340,9 @@ class Writing:
                     self._note(key, error.code)
             case Aborted(key):
                 self._end(key, at, None, Failure(CANCELLED, "the call was cancelled"))
+            case Decided(key, approved, code):
+                yes: list[Json] = [[one.task, one.item, [*one.at]] for one in sorted(approved)]
+                self.log.put(Happened(at, DECIDED, None, {"approved": yes, "code": code}))
             case Woke(key) | Paused(key) | Resumed(key) | Sent(key):
                 self.log.put(Happened(at, type(event).__name__.lower(), _named(key)))
             case Located(key, places):

@@ -23,6 +23,7 @@ from ..core.scheduling.events import (
     Started,
     Status,
     Wait,
+    Waiting,
 )
 from ..core.scheduling.tally import Tally
 
@@ -44,6 +45,8 @@ class RunRecords:
                 self._runs[notice.run].changed(notice)
             case Delayed() if notice.run in self._runs:
                 self._runs[notice.run].delayed(notice)
+            case Waiting() if notice.run in self._runs:
+                self._runs[notice.run].is_waiting = notice.is_waiting
             case Finished() if notice.run in self._runs:
                 self._runs[notice.run].finished = notice
 
@@ -63,6 +66,7 @@ class _Run:
     def __init__(self, started: Started) -> None:
         self.started = started
         self.finished: Finished | None = None
+        self.is_waiting = False
         self.tasks = {outline.id: TaskRecord(*outline) for outline in started.tasks}
         self.items: dict[str, tuple[list[Status], list[tuple[int, Failure]]]] = {}
         """The items of each `for_each` task that was ready: their statuses, and their errors."""
@@ -122,7 +126,7 @@ class _Run:
             digest=started.digest,
             began=started.began,
             elapsed_s=now - started.at if finished is None else finished.elapsed_s,
-            status=RunStatus.RUNNING if finished is None else RunStatus(finished.status),
+            status=self._status(),
             stopped_by=None if finished is None else finished.stopped_by,
             tasks={id: replace(task, items=self._items(id)) for id, task in self.tasks.items()},
             returned=started.returned,
@@ -133,6 +137,11 @@ class _Run:
             jitters=tuple(self.jitters),
             inner=tuple(map(InnerRecord.of, self.tallies.values())),
         )
+
+    def _status(self) -> RunStatus:
+        if self.finished is not None:
+            return RunStatus(self.finished.status)
+        return RunStatus.WAITING if self.is_waiting else RunStatus.RUNNING
 
     def _call(self, task: TaskRecord, change: Changed) -> None:
         """A call of *task* was sent or has ended, or waits for that."""

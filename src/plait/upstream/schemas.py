@@ -90,7 +90,7 @@ _TASK = _object(
         ),
         "timeout_s": {
             "type": "number",
-            "description": "Give up after this many seconds. Default 60.",
+            "description": "Seconds. Default 60.",
         },
     },
     "id",
@@ -106,13 +106,18 @@ _DAG = _object(
         "return": _texts('Ids whose outputs you want back; ["*"] for all.'),
         "fail_fast": {
             "type": "boolean",
-            "description": "Stop at the first failure. Default false.",
+            "description": "Stop at the first failure.",
         },
         "resume_from": _text("run_id of an earlier run: what succeeded there is reused."),
-        "dry_run": {"type": "boolean", "description": "Check and show the layers; run nothing."},
+        "dry_run": {"type": "boolean", "description": "Check and show; run nothing."},
+        "preview": {
+            "type": "boolean",
+            "description": "Show all changes and wait for apply.",
+        },
+        "apply": _text("run_id of a preview."),
         "wait_s": {
             "type": "number",
-            "description": 'Answer "running" after this many seconds. Default 50.',
+            "description": 'Seconds until "running" is the answer. Default 50.',
         },
     },
     "tasks",
@@ -156,6 +161,7 @@ _RUN = _object(
                 "cancelled",
                 "timeout",
                 "running",
+                "waiting",
                 "interrupted",
                 "planned",
                 "invalid",

@@ -24,7 +24,7 @@ with fixes.
 A task has id, tool (as search_tools prints it), and:
 - arguments: "$OUTPUT[id].path" becomes that value with its type; inside text it is put in as \
 text. Paths: .items[0].title, .items[-1], .items[*].id. With a default or JMESPath: \
-"${OUTPUT[id].x ?? 0}", "${OUTPUT[id] | length(items)}". A reference already makes the task wait.
+"${OUTPUT[id].x ?? 0}", "${OUTPUT[id] | length(items)}". A reference makes the task wait.
 - select: JMESPath applied to the output before anything sees it (in a for_each to each): \
 "items[?stars > 10].{n: number}". More functions: lines split trim lower upper replace matches \
 find find_all from_json unique unique_by group_by count_by entries from_entries add subtract \
@@ -36,12 +36,12 @@ the list.
 polls.
 - trigger_rule: "one_failed" or "all_done" runs it after failures too.
 Instead of tool: value makes an object of outputs, without a call; tasks is a group, with \
-for_each once per element, each on its own way.
+for_each once per element.
 
 Result: status, run_id, errors, outputs of the ids in `return` (default: tasks nothing refers \
 to). A failure stops only what needs it. To repair, send the fixed tasks with resume_from = \
 run_id. A long output comes as a preview; `truncated` has its shape and a get_run call. \
-"running": wait with get_run.
+"running", "waiting" (for a person): wait with get_run.
 
 Example: {"tasks": [{"id": "open", "tool": "github:list_issues", "arguments": {"repo": "api"}, \
 "select": "items"}, {"id": "each", "for_each": "$OUTPUT[open]", "tasks": [{"id": "say", "tool": \
@@ -59,13 +59,11 @@ Find downstream tools to use in execute_dag. Returns up to `limit` matches for e
 first, one line each: server:tool(required: type, optional?: type) -> output - what it does. [w] \
 marks a tool that may change something; (seen) an output that is not declared, but was like that \
 before; without -> the output is unknown, often text. Search several needs at once, separated by \
-";": "list open issues; post chat message". An empty query lists the servers, their state and how\
- many tools each has."""
+";": "list open issues; post chat message". An empty query lists the servers."""
 
 DESCRIBE = """\
-Full definitions of downstream tools: description, input schema, output schema, annotations. Ask \
-only for tools whose one-line signature from search_tools is not enough (nested objects, formats). \
-Up to 10 names a call."""
+Full definitions of downstream tools, with their schemas. Ask only for tools whose one-line \
+signature from search_tools is not enough (nested objects, formats). Up to 10 names a call."""
 
 GET_RUN = """\
 Look at a run: wait for one that is still going, or read an output that was cut. Without task: \

@@ -35,7 +35,12 @@ from .links import AddressOf, as_it_is
 from .mcp_sdk import RequestContext
 from .principals import PrincipalOf
 from .reading import find_task, output_answer
-from .relay.run_waiters import RunWaiters, progress_to, waiters_of_new_run
+from .relay.run_waiters import (
+    RunWaiters,
+    has_client_left_it,
+    progress_to,
+    waiters_of_new_run,
+)
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
 from .run_progress import wait_for
 
@@ -126,7 +131,7 @@ class Tools:
             return answer(fit(plan, self._max_chars))
         waiters = waiters_of_new_run(ctx, principal)
         submitted = await self._gateway.submit(document, waiters, only_reads=only_reads)
-        self._waiters[submitted.run_id] = waiters
+        self._waiters.setdefault(submitted.run_id, waiters)
         dag = submitted.dag
         seconds = dag.wait_s if dag.wait_s is not None else self._wait_s
         if seconds is None:
@@ -137,7 +142,7 @@ class Tools:
             with self._calls.waiting_for(submitted.run_id):
                 result = await self._wait(ctx, principal, submitted.run_id, seconds)
         except anyio.get_cancelled_exc_class():
-            if submitted.is_own:
+            if submitted.is_own and not self._is_left_waiting(submitted.run_id, principal):
                 with anyio.move_on_after(CANCEL_S, shield=True):
                     await self._gateway.cancel(submitted.run_id, principal)
             raise
@@ -172,8 +177,7 @@ class Tools:
             return output_answer(
                 self._gateway, principal, request, self._max_chars, self._address_of
             )
-        has_ended = result.status is not RunStatus.RUNNING
-        detail = result.record.dag.detail if has_ended else "full"
+        detail = result.record.dag.detail if result.record.is_done else "full"
         return run_answer(result, self._max_chars, detail=detail, address_of=self._address_of)
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
@@ -190,12 +194,18 @@ class Tools:
             "run_id": result.run_id,
             "counts": counts,
         }
-        if result.status is RunStatus.RUNNING:
+        if not result.record.is_done:
             document["hint"] = (
                 "It is cancelled, and ends once its tasks with trigger_rule always have ended, "
                 f"within {result.record.dag.cleanup_s:g} s: wait for it with get_run."
             )
         return answer(document)
+
+    def _is_left_waiting(self, run_id: str, principal: Principal) -> bool:
+        """Return whether the client did not come back with an answer for a run that waits for a
+        person: that cancels nothing."""
+        record = self._gateway.record(run_id, principal)
+        return record.status is RunStatus.WAITING and has_client_left_it()
 
     async def _wait(
         self,
@@ -216,7 +226,7 @@ class Tools:
                     progress_to(ctx), self._gateway, principal, run_id, seconds, task=task
                 )
                 is_asked = waiters is not None and waiters.has_open_questions
-                if waiters is None or not is_asked or result.status is not RunStatus.RUNNING:
+                if waiters is None or not is_asked or result.record.is_done:
                     return result
                 await waiters.wait_answered()
 

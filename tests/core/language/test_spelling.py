@@ -178,7 +178,7 @@ def test_a_field_that_decides_what_runs_is_neither_left_out_nor_taken_for_anothe
     assert "Fields: " in str(problem.hint)
 
 
-@table("name", ["plan_only", "simulate", "preview", "stop_on_error"])
+@table("name", ["plan_only", "simulate", "preview_only", "stop_on_error"])
 def test_a_document_that_asks_for_a_preview_in_other_words_is_not_run_without_them(
     name: str,
 ) -> None:

@@ -128,6 +128,10 @@ class Dag(BaseModel):
     durable: Literal["process", "power", "off"] | None = None
     again: StrictBool = False
     dry_run: StrictBool = False
+    preview: StrictBool = False
+    """Whether it waits before the first call that may change something."""
+    apply: StrictStr | None = None
+    """The run of a preview that goes on."""
     detail: Literal["concise", "full"] = "concise"
     name: Annotated[StrictStr, Field(max_length=200)] | None = None
 

@@ -25,7 +25,10 @@ _WORDS = frozenset(
 _ORDER = 'Write what a task waits for into the task, as depends_on: ["id"].'
 _WHEN = 'Write a condition as when: "a.count > `0`".'
 _REPEAT = 'Write pages and polling as repeat: {"set": …} or {"until": "state == \'done\'"}.'
-_PREVIEW = "Write dry_run: true next to tasks to run nothing."
+_PREVIEW = (
+    "Write dry_run: true next to tasks to run nothing, or preview: true to wait before the first "
+    "call that may change something."
+)
 _NOW = "A DAG runs when it is sent. Write depends_on for what waits for another task."
 _ALWAYS = 'Write "trigger_rule": "always" for a task that runs also once the rest is stopped.'
 _FEWER = 'Cut the list that it runs over: for_each: "${OUTPUT[id].items | [:10]}".'

@@ -100,7 +100,8 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
     given = spelling.members.pop("tasks", None)
     of_tasks = [problem for problem in spelling.problems if _is_of_tasks(problem)]
     reader.problems += of_tasks
-    tasks = reader.tasks(given, may_be_empty=bool(of_tasks) or "resume_from" in spelling.members)
+    has_tasks_elsewhere = not spelling.members.keys().isdisjoint(("resume_from", "apply"))
+    tasks = reader.tasks(given, may_be_empty=bool(of_tasks) or has_tasks_elsewhere)
     give_id(reader.problems, given, members, spelling.members)
     reader.problems += duplicates(
         [task for _, task in tasks], "tasks", [index for index, _ in tasks], reader.inner
@@ -145,7 +146,7 @@ def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
 
 def _read_model(dag: Dag, max_tasks: int) -> Reading:
     """Read a `Dag` made in Python: check only what its models cannot express."""
-    may_be_empty = dag.resume_from is not None
+    may_be_empty = dag.resume_from is not None or dag.apply is not None
     problems = list(count(_number_of(dag.tasks), max_tasks, may_be_empty=may_be_empty))
     size = 0
     for path, task in _walked(dag.tasks, "tasks"):

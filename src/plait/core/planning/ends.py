@@ -18,6 +18,7 @@ CODES = (
     "output_too_large",
     "limit_exceeded",
     "policy_denied",
+    "approval_denied",
     "approval_required",
     "tool_changed",
     "dependency_failed",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -38,6 +38,7 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
     TIMEOUT = "timeout"
     RUNNING = "running"
+    WAITING = "waiting"  # for a person
     INTERRUPTED = "interrupted"  # its gateway died
 
     @property
@@ -174,7 +175,7 @@ class InnerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run as it stood at one moment, which is its end unless `status` is `running`."""
+    """One run as it stood at one moment, which is its end if it `is_done`."""
 
     id: str
     principal: Principal
@@ -207,12 +208,14 @@ class RunRecord:
     drawn."""
     inner: tuple[InnerRecord, ...] = ()
     """The tasks in groups."""
+    approval: dict[str, Any] | None = None
+    """The open question about its calls (`docs/approval.md`)."""
     history_lost: bool = False
     """Whether not all of it could be written in time: no run can go on from it."""
 
     @property
     def is_done(self) -> bool:
-        return self.status is not RunStatus.RUNNING
+        return self.status not in {RunStatus.RUNNING, RunStatus.WAITING}
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:

@@ -225,9 +225,11 @@ class RunResult:
         document["outputs"] = dict(self.outputs)
         document["truncated"] = []
         document["notes"] = list(self.notes)
+        if self.record.approval is not None:
+            document["approval"] = self.record.approval
         if self.record.history_lost:
             document["history_lost"] = True
-        if detail == "concise" and self.status is RunStatus.RUNNING:
+        if detail == "concise" and not self.record.is_done:
             return {**document, "metrics": {"counts": dict(self.metrics.counts)}}
         metrics = self.metrics.document(detail)
         if detail == "concise" and self._is_all_well:

@@ -12,6 +12,7 @@ from ..values.strict import JsonObject
 from .events import (
     READY,
     RUNNING,
+    WAITING,
     Abort,
     Call,
     Command,
@@ -24,6 +25,7 @@ from .events import (
     Wait,
 )
 from .frame import Frame, TaskCall
+from .holding import Holding
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s, may_repeat
 
@@ -50,6 +52,9 @@ class Attempts:
         self.commands: list[Command] = []
         self.is_answered: IsAnswered | None = None
         """Names the calls that an earlier run made, where this one goes on from it."""
+        self.holding: Holding | None = None
+        """Holds the calls that are asked for; None where none is."""
+        self._unstarted = 0
         self.most_in_flight = 0
         """The most calls in flight at one moment."""
         self.jitters: list[float] = []
@@ -69,17 +74,30 @@ class Attempts:
             call.waiting_since = now
             self._may_start(call)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is in flight, about to start, or to be made again after a pause."""
+        return not self._unstarted and not self.open
+
     def _may_start(self, call: TaskCall) -> None:
+        if self.holding is not None and (why := self.holding.reason(call)) is not None:
+            is_answered = self.is_answered
+            if is_answered is None or not is_answered(call.command(call.attempts + 1)):
+                self.holding.add(call, why)
+                return
+        self._unstarted += 1
         self.ready.append(call)
         if call.frame.is_tracked:
             call.frame.ready[call.key] = call
 
     def give_up(self, call: TaskCall) -> None:
         """Forget *call*, which was ready and cannot be sent."""
+        self._unstarted -= 1
         call.frame.ready.pop(call.key, None)
 
     def start(self, call: TaskCall, now: float) -> int:
         """Start *call*; gives the number of the attempt."""
+        self._unstarted -= 1
         call.attempts += 1
         call.started_at, call.paused_s = now, 0.0
         self.open[call.key] = call
@@ -149,6 +167,8 @@ class Attempts:
     def abort(self, key: Key, now: float) -> TaskCall | None:
         """End the call of *key*, or the pause before its next attempt; gives the call if there was
         one."""
+        if self.holding is not None:
+            self.holding.forget(key)
         if key not in self.open:
             return None
         self.commands.append(Abort(key))
@@ -157,6 +177,7 @@ class Attempts:
     def withdraw(self, frame: Frame) -> None:
         """Give up the calls of *frame* that are ready and whose tasks have ended."""
         gone = [call for call in frame.ready.values() if frame.has_ended(call.planned.id)]
+        self._unstarted -= len(gone)
         for call in gone:
             del frame.ready[call.key]
         keys = {call.key for call in gone}
@@ -210,6 +231,7 @@ class Attempts:
         repeat = call.planned.repeat
         assert repeat is not None
         call.arguments, call.attempts, call.waits = arguments, 0, ()
+        call.is_approved = False
         call.waiting_since = now
         call.rounds += 1
         state, item = call.frame.states[call.planned.id], call.key.item
@@ -227,6 +249,25 @@ class Attempts:
             self.commands.append(Sleep(call.key, pause_s))
         else:
             self._may_start(call)
+
+    def hold(self, calls: Iterable[TaskCall], now: float) -> None:
+        """Note that *calls*, which were held just now, wait, with their tasks."""
+        for call in calls:
+            state, item = call.frame.states[call.planned.id], call.key.item
+            if state.status is READY:
+                self._moves.task(state, WAITING, now, call)
+            if item is not None and state.items and state.items.statuses[item] is READY:
+                self._moves.item(state, item, WAITING, now, call)
+
+    def release(self, call: TaskCall, now: float) -> None:
+        """Let *call*, which was held, start, unless it is held for another reason."""
+        call.waited("approval", "a person", now)
+        state, item = call.frame.states[call.planned.id], call.key.item
+        if state.status is WAITING:
+            self._moves.task(state, READY, now, call)
+        if item is not None:
+            self._moves.item(state, item, READY, now, call)
+        self._may_start(call)
 
     def wake(self, key: Key, now: float) -> None:
         """End a pause before a repeated call."""

@@ -254,7 +254,7 @@ def reason_to_skip(
             for need in planned.needs:
                 if need not in outputs and need in planned.requires:
                     return blamed(need, states)
-        case "one_failed" if all(states[need].is_well for need in planned.needs):
+        case "one_failed" if not any(_has_failed(need, states) for need in planned.needs):
             return Failure(
                 "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
             )
@@ -280,6 +280,15 @@ def reason_to_skip(
         if not applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
+
+
+def _has_failed(need: str, states: Mapping[str, TaskState]) -> bool:
+    """Return whether *need* failed, or what it was skipped for: not if a person did not say yes."""
+    state = states[need]
+    if state.is_well:
+        return False
+    cause = state.error.caused_by if state.error is not None else None
+    return not states.get(cause or need, state).was_refused
 
 
 def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:

@@ -100,8 +100,7 @@ class CallRequests:
         self, number: int, catalog: Catalog, name: str, params: JsonObject, caller: str = ""
     ) -> CallRequested:
         """Make the request of that *number*, for one call by *caller* of the tool of that full
-        *name*, listed or not; *params* are those of a `tools/call`. Raises `PolicyDenied`
-        and `ApprovalRequired`."""
+        *name*, listed or not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
         if catalog is not self._catalog:
             self._catalog = catalog
             self._tools.clear()

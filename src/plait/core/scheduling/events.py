@@ -14,6 +14,7 @@ from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
 from ..tools.policy import ToolPolicy
+from ..tools.rules import Decision
 from ..tools.server_notices import ServerNotice
 from ..values.principal import Principal
 from ..values.strict import JsonObject
@@ -27,6 +28,7 @@ class Status(StrEnum):
     PENDING = "pending"  # waits for other tasks to finish
     READY = "ready"  # may start; waits for a slot
     RUNNING = "running"
+    WAITING = "waiting"  # for a person to say yes to its calls
     BACKING_OFF = "backing_off"  # will be tried again after a failure, or polls
     SUCCESS = "success"
     FAILED = "failed"
@@ -46,8 +48,16 @@ MOVES: dict[Status, frozenset[Status]] = {
         {Status.READY, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}
     ),
     Status.READY: frozenset(
-        {Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}
+        {
+            Status.RUNNING,
+            Status.WAITING,
+            Status.SUCCESS,
+            Status.FAILED,
+            Status.SKIPPED,
+            Status.CANCELLED,
+        }
     ),
+    Status.WAITING: frozenset({Status.READY, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
     Status.RUNNING: frozenset(
         {
             Status.SUCCESS,
@@ -69,6 +79,7 @@ MOVES: dict[Status, frozenset[Status]] = {
 PENDING: Final = Status.PENDING
 READY: Final = Status.READY
 RUNNING: Final = Status.RUNNING
+WAITING: Final = Status.WAITING
 SUCCESS: Final = Status.SUCCESS
 """Names of their own for what is asked at every move: a member costs much more by its enum."""
 
@@ -120,9 +131,9 @@ class Failure:
 
 class Key(NamedTuple):
     """Names one call of one run: a task, or one item of a `for_each` task. Others are named in the
-    same way: the run itself with an empty `task`, with `item` 0 as well its next step, and with 1
-    the time of its tasks that clean up; a direct call with an empty `run`, its tool as `task` and
-    its number as `item`; the wake-up of a rate limit with an empty `run` and the server as
+    same way: the run itself with an empty `task`, with `item` 0 as well its next step, and with
+    other numbers its times and its questions; a direct call with an empty `run`, its tool as `task`
+    and its number as `item`; the wake-up of a rate limit with an empty `run` and the server as
     `task`."""
 
     run: str
@@ -148,7 +159,8 @@ class RunLimits:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """A time in which a call could have started but for one thing. `why` is `conflict`, `limit`,
-    `location` or `server`; `on` is the task, limit, file or server that it waited for."""
+    `location`, `server` or `approval`; `on` is the task, limit, file, server or question that it
+    waited for."""
 
     why: str
     on: str
@@ -204,7 +216,8 @@ class InnerOutline(NamedTuple):
         return ".".join(parts)
 
 
-# Commands: what to do outside. Each `Locate`, `Call` and `Sleep` is answered by exactly one event.
+# Commands: what to do outside. Each `Locate`, `Call`, `Sleep` and `Ask` is answered by exactly one
+# event.
 
 
 class Locate(NamedTuple):
@@ -228,6 +241,28 @@ class Call(NamedTuple):
     """As those of `ToolCall`."""
     round: int = 0
     """As in `CallId`."""
+    is_approved: bool = False
+    """Whether a person said yes to it."""
+
+
+class HeldCall(NamedTuple):
+    """A call that is made only once a person has said yes."""
+
+    key: Key
+    tool: Tool
+    arguments: JsonObject
+    decision: Decision
+    round: int
+
+
+class Ask(NamedTuple):
+    """Ask a person for these calls, in document order, and answer `Decided`. A preview is shown
+    without asking: it ends when it is applied."""
+
+    key: Key
+    calls: tuple[HeldCall, ...]
+    timeout_s: float
+    is_preview: bool
 
 
 class Sleep(NamedTuple):
@@ -251,7 +286,7 @@ class Refuse(NamedTuple):
     error: CallError
 
 
-Command: TypeAlias = Locate | Call | Sleep | Abort | Refuse
+Command: TypeAlias = Locate | Call | Ask | Sleep | Abort | Refuse
 
 
 # Events: what has happened outside.
@@ -297,6 +332,16 @@ class Woke(NamedTuple):
     key: Key
 
 
+class Decided(NamedTuple):
+    """The answer to `Ask`: a yes to the calls of these keys, and to those that the tasks *covered*
+    will make. The other calls fail with *code*, `approval_denied` or `approval_required`."""
+
+    key: Key
+    approved: frozenset[Key]
+    code: str
+    covered: frozenset[str] = frozenset()
+
+
 class Aborted(NamedTuple):
     key: Key
     code: str = "cancelled"
@@ -333,6 +378,7 @@ Event: TypeAlias = (
     | Succeeded
     | Failed
     | Woke
+    | Decided
     | Aborted
     | Paused
     | Resumed
@@ -443,6 +489,14 @@ class Progressed(NamedTuple):
         return self.key.run
 
 
+class Waiting(NamedTuple):
+    """A run waits for a person alone from now on, or does so no more."""
+
+    run: str
+    is_waiting: bool
+    at: float
+
+
 class Finished(NamedTuple):
     """A run has ended."""
 
@@ -456,7 +510,7 @@ class Finished(NamedTuple):
     """The number of tasks that ended with each status."""
 
 
-RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Finished
+RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Waiting | Finished
 Notice: TypeAlias = RunNotice | ServerNotice
 
 

@@ -33,6 +33,7 @@ class TaskCall:
         "arguments",
         "attempts",
         "frame",
+        "is_approved",
         "item",
         "key",
         "left_out",
@@ -67,6 +68,8 @@ class TaskCall:
         """The item of a `for_each` task."""
         self.attempts = 0
         """The attempts of its present round."""
+        self.is_approved = False
+        """Whether a person said yes to its present round."""
         self.rounds = 0
         """The number of answers after which it was made again: the pages before this one."""
         self.pages: list[Output] | None = None
@@ -100,6 +103,7 @@ class TaskCall:
             planned.policy,
             planned.cache_s if attempt == 1 else 0.0,
             self.rounds,
+            self.is_approved,
         )
 
     def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:

@@ -134,8 +134,8 @@ class Lifecycle:
             self._look_at_items(calls, frame, id, items, now)
 
     def _add_calls(self, calls: list[TaskCall]) -> None:
-        """Count *calls* of one task. Raises `LimitExceeded`; `ApprovalRequired`; and `PolicyDenied`
-        for a task that was accepted because it was not certain to make a call."""
+        """Count *calls* of one task. Raises `LimitExceeded`, and `PolicyDenied` for a task
+        that was accepted because it was not certain to make a call."""
         if calls:
             planned = calls[0].planned
             if (refusal := planned.policy.refusal(planned.tool.full_name)) is not None:

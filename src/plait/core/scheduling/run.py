@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
-from ...errors import CallError
+from ...errors import ApprovalDenied, ApprovalRequired, CallError
 from ..planning.plan import MAX_CALLS, Plan
+from ..tools.approving import Approving
 from ..tools.catalog import digest_of
 from ..tools.claims import Accesses
 from ..tools.output import Output
@@ -20,14 +21,30 @@ from .attempts import Attempts, IsAnswered
 from .calls import MAX_ITEMS, CallsOf, calls_of
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems
-from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
+from .events import (
+    Abort,
+    Ask,
+    Decided,
+    Failure,
+    Finished,
+    HeldCall,
+    Key,
+    RunLimits,
+    RunNotice,
+    Sleep,
+    Started,
+    Status,
+    Waiting,
+)
 from .frame import Frame, TaskCall
+from .holding import ASK_S, Holding, Why, needs_yes
 from .lanes import NO_DESK, SlotRequest, Urgency
 from .lifecycle import Lifecycle
 from .moves import Moves
 from .outlines import outlines_of, outlines_of_inner
 from .retry import RetryBudgets
 from .tally import Tally
+from .times import Times, Until
 
 MAX_RUN_BYTES = 256 * 2**20
 
@@ -53,6 +70,7 @@ class Run:
         max_items: int = MAX_ITEMS,
         max_bytes: int = MAX_RUN_BYTES,
         max_calls: int = MAX_CALLS,
+        approving: Approving | None = None,
         calls: CallsOf = calls_of,
     ) -> None:
         self.id = id
@@ -103,12 +121,13 @@ class Run:
         self._slots: dict[tuple[str, int], SlotRequest] = {}
         """The slots that a call needs, by its tool and its weight."""
         self._reused = reused or {}
-        self._time = Key(id, "")
-        """Names the sleep that ends the run."""
-        self._cleanup_time = Key(id, "", 1)
-        """Names the sleep that ends what cleans up once the run was stopped."""
-        self._sleeps: set[Key] = set()
-        """The ones among these that are not over."""
+        self._times = Times(id, self.commands)
+        self.approving = approving or Approving()
+        self._has_waited = False
+        """Whether observers know that it waits."""
+        self._holding: Holding | None = None
+        if plan.dag.preview or any(needs_yes(task) for task in plan.all_tasks()):
+            self._holding = self._attempts.holding = Holding(is_preview=plan.dag.preview)
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
@@ -145,10 +164,19 @@ class Run:
         return self.root.unsettled == 0
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether nothing is left to do before a person has answered."""
+        return self._holding is not None and self._holding.question is not None and self._is_idle
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._attempts.is_idle and not self._tasks.postponed
+
+    @property
     def status(self) -> str:
         """The status of the whole run, as in the contract's section 5."""
         if not self.is_done:
-            return "running"
+            return "waiting" if self.is_waiting else "running"
         if self.stopped_by in {"cancelled", "timeout"}:
             return str(self.stopped_by)
         if all(state.is_well for state in self.states.values()):
@@ -229,7 +257,7 @@ class Run:
             )
         )
         if self.limits.timeout_s:
-            self._sleep(self._time, self.limits.timeout_s)
+            self._times.begin(Until.TIMEOUT, self.limits.timeout_s, now)
         self._tasks.take_over(self._reused, now)
         for id, state in self.states.items():
             if not state.needs_left:
@@ -271,10 +299,31 @@ class Run:
             self._is_in_steps = False
             self._tasks.go_on(now)
             self._advance(now)
-        elif key in self._sleeps:
-            self._sleeps.discard(key)
-            is_cleaning = key == self._cleanup_time
-            self.stop("cleanup_s" if is_cleaning else "timeout", now, at_once=is_cleaning)
+        else:
+            match self._times.woke(key):
+                case Until.ASK:
+                    self._advance(now, asks=True)
+                case Until.CLEANUP:
+                    self.stop("cleanup_s", now, at_once=True)
+                case Until.TIMEOUT:
+                    self.stop("timeout", now)
+
+    def decide(self, event: Decided, now: float) -> None:
+        """Release the held calls that were approved, and fail the others that were asked for."""
+        holding = self._holding
+        if holding is None or holding.question != event.key:
+            return  # the run has ended, or nothing that was asked for is left
+        holding.covered |= event.covered
+        if holding.why_asked is Why.PREVIEW and event.approved:
+            holding.is_preview = False
+        for call in holding.close():
+            if call.key in event.approved:
+                call.is_approved = holding.why_asked is Why.POLICY
+                self._attempts.release(call, now)
+            else:
+                error = _not_approved(call, event.code)
+                self._answers.fail(call, error, Failure.of(error), now)
+        self._advance(now)
 
     def stop(self, why: str, now: float, *, at_once: bool = False) -> None:
         """End every unfinished task: *why* is `cancelled`, `timeout` or `cleanup_s`. Unless
@@ -283,35 +332,68 @@ class Run:
             self._tasks.stop(why, now, at_once=at_once)
             self._advance(now)
 
-    def _advance(self, now: float) -> None:
+    def _advance(self, now: float, *, asks: bool = False) -> None:
         self._tasks.advance(now)
         pause_s = self._tasks.pace.begin_step()
         if self.root.unsettled == 0:
             self._finish(now)
             return
+        if self._holding is not None:
+            self._hold(self._holding, now, asks=asks)
         if self._tasks.postponed and not self._is_in_steps:
             self._is_in_steps = True
             self.commands.append(Sleep(self._next_step, pause_s))
-        if self._tasks.stopped_by is not None and self._cleanup_time not in self._sleeps:
-            self._wake_no_more()
-            self._sleep(self._cleanup_time, self.plan.dag.cleanup_s)
+        if self._tasks.stopped_by is not None and Until.CLEANUP not in self._times:
+            self._times.end_all()
+            self._times.begin(Until.CLEANUP, self.plan.dag.cleanup_s, now)
 
-    def _sleep(self, key: Key, seconds: float) -> None:
-        self._sleeps.add(key)
-        self.commands.append(Sleep(key, seconds))
+    def _hold(self, holding: Holding, now: float, *, asks: bool) -> None:
+        """Ask for the calls that are held, if it is time for that; stop and start the clock."""
+        self._attempts.hold(holding.take_new(), now)
+        if holding.question is not None and not holding.asked:
+            self.commands.append(Abort(holding.question))
+            holding.question = None
+        if holding.question is None and holding.held:
+            if asks or self._is_idle:
+                self._ask(holding)
+            elif Until.ASK not in self._times:
+                self._times.begin(Until.ASK, ASK_S, now)
+        is_waiting = self.is_waiting
+        if is_waiting != self._has_waited:
+            self._has_waited = is_waiting
+            self.notices.append(Waiting(self.id, is_waiting, now))
+            self._times.stop_clock(now) if is_waiting else self._times.start_clock(now)
 
-    def _wake_no_more(self) -> None:
-        self.commands += map(Abort, self._sleeps)
-        self._sleeps.clear()
+    def _ask(self, holding: Holding) -> None:
+        self._times.end(Until.ASK)
+        calls = holding.to_ask()
+        question = self._times.new_key()
+        holding.ask(question, calls)
+        held = [
+            HeldCall(call.key, call.tool, call.arguments, call.planned.policy.decision, call.rounds)
+            for call in calls
+        ]
+        is_preview = holding.why_asked is Why.PREVIEW
+        self.commands.append(Ask(question, tuple(held), self.approving.seconds, is_preview))
 
     def _finish(self, now: float) -> None:
         if self.ended_at is None:
             self.ended_at = now
             self.root.close()
-            self._wake_no_more()
+            self._times.end_all()
+            if self._holding is not None and self._holding.question is not None:
+                self.commands.append(Abort(self._holding.question))
             if self._is_in_steps:
                 self.commands.append(Abort(self._next_step))
             elapsed_s = now - self.started_at
             self.notices.append(
                 Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts)
             )
+
+
+def _not_approved(call: TaskCall, code: str) -> CallError:
+    name, why = call.tool.full_name, call.planned.policy.decision.why
+    if code == ApprovalDenied.code:
+        return ApprovalDenied(f"{name} was not called: a person said no", hint=f"It was {why}.")
+    message = f"{name} was not called: there was no yes in time"
+    return ApprovalRequired(message, hint=f"It was {why}. Nothing was sent.")

@@ -26,6 +26,7 @@ from .events import (
     CallRequested,
     CancelRequested,
     Command,
+    Decided,
     Event,
     Failed,
     Failure,
@@ -127,6 +128,11 @@ class Scheduler:
                 self._watched.discard(server)
                 self.limits.look_again(server)
                 return self._step(now, None)
+            case Decided(key):
+                run = self.runs.get(key.run)
+                if run is not None:
+                    run.decide(event, now)
+                return self._step(now, run)
             case Paused(key):
                 self._pause(key, now)
                 return self._step(now, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...errors import ApprovalDenied, ApprovalRequired
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
 from .events import (
@@ -13,6 +14,8 @@ from .events import (
     Wait,
 )
 from .tally import Tally
+
+NOT_APPROVED = frozenset({ApprovalDenied.code, ApprovalRequired.code})
 
 
 class Items:
@@ -136,6 +139,14 @@ class TaskState:
             and self.error is not None
             and self.error.code == "condition"
         )
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it failed only because no person said yes to its calls."""
+        if self.error is None or self.error.code not in NOT_APPROVED:
+            return False
+        errors = [] if self.items is None else self.items.errors
+        return all(error.code in NOT_APPROVED for _, error in errors)
 
     @property
     def cached(self) -> bool:

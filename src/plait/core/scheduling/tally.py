@@ -15,6 +15,7 @@ LETTERS = {
     Status.PENDING: "-",
     Status.READY: "w",
     Status.RUNNING: "r",
+    Status.WAITING: "a",
     Status.BACKING_OFF: "b",
     Status.SUCCESS: "s",
     Status.FAILED: "f",

@@ -81,15 +81,17 @@ class ToolPolicy:
         """The rule that denies it; None if no rule does."""
         return self.decision.rule if self.decision.answer is Answer.DENY else None
 
+    @property
+    def needs_yes(self) -> bool:
+        """Whether a person says yes first to its calls."""
+        return self.decision.answer in {Answer.ASK, Answer.ASK_EACH}
+
     def refusal(self, name: str) -> CallError | None:
-        """Return the error of a call of the tool *name* without approval; None if it needs none."""
-        match self.decision.answer:
-            case Answer.ALLOW:
-                return None
-            case Answer.DENY:
-                message = f"The policy denies {name[:200]}: {self.decision.why}"
-                return PolicyDenied(message, denied_by=self.decision.rule)
-        return ApprovalRequired(f"{name[:200]} needs a person's yes: {self.decision.why}")
+        """Return the error of a call of the tool *name*, if it is denied; else None."""
+        if self.decision.answer is not Answer.DENY:
+            return None
+        message = f"The policy denies {name[:200]}: {self.decision.why}"
+        return PolicyDenied(message, denied_by=self.decision.rule)
 
     def refusal_now(self, planned: Tool, now: Tool) -> CallError | None:
         """Return the error of a call of *planned*, which is *now* described otherwise; None if it
@@ -101,7 +103,9 @@ class ToolPolicy:
         decision = strictest(self.tables, name, now.traits, observes=self.observes)
         if decision.answer.strictness <= self.decision.answer.strictness:
             return None
-        return replace(self, decision=decision).refusal(name)
+        if decision.answer is Answer.DENY:
+            return replace(self, decision=decision).refusal(name)
+        return ApprovalRequired(f"{name[:200]} needs a person's yes by now: {decision.why}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,11 @@ class RequestCaller(Caller):
         """Make *ctx* the request that waits for the answer; None if there is none now."""
         self._ctx = ctx
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether no request of the client waits for the answer now."""
+        return self._ctx is None
+
     def ask_through(self, ask: Ask) -> None:
         """Put questions to the client with *ask* from now on."""
         self._ask = ask

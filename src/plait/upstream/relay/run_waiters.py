@@ -39,6 +39,13 @@ def serving(request: RequestCaller) -> Iterator[None]:
         _current.reset(token)
 
 
+def has_client_left_it() -> bool:
+    """Return whether the current request ended with a question that its client has not come back
+    to answer."""
+    request = _current.get()
+    return request is not None and request.is_suspended
+
+
 def progress_to(ctx: RequestContext) -> SendProgress | None:
     """Return what sends the client of *ctx* the progress of a run, also when the client has come
     back with another request; None if the client does not want it."""
@@ -77,6 +84,10 @@ class RunWaiters(Caller):
         self._client_capabilities = None if request is None else request.client_capabilities
         self._can_be_asked = request is not None and request.can_be_asked
         self._waiting: list[RequestCaller] = []
+        self._asking_person: dict[RequestCaller, anyio.CancelScope] = {}
+        """The requests over which a person is asked."""
+        self._dismissed: set[RequestCaller] = set()
+        """The waiting requests over which a person did not want to answer."""
         self._open_questions = 0
         self._changed = Signal()
 
@@ -127,6 +138,9 @@ class RunWaiters(Caller):
             yield
         finally:
             self._waiting.remove(request)
+            self._dismissed.discard(request)
+            if (scope := self._asking_person.get(request)) is not None:
+                scope.cancel()
 
     async def wait_answered(self) -> None:
         """Wait until no question is open: a request must not end before its client's answers."""
@@ -149,6 +163,42 @@ class RunWaiters(Caller):
             finally:
                 self._open_questions -= 1
                 self._changed.notify()
+
+    @property
+    def is_person_there(self) -> bool:
+        return self._request_for_person() is not None
+
+    @property
+    def has_session(self) -> bool:
+        return self._session is not None
+
+    async def ask_person(self, method: str, params: JsonObject, /) -> JsonObject:
+        """As `Caller.ask_person`. A request of the handshake era is not held open for the answer:
+        when it ends, its question is taken back. One of 2026-07-28 ends with the question."""
+        self.check_question(method, params)
+        while True:
+            while (request := self._request_for_person()) is None:
+                await self._changed.wait()
+            self._open_questions += request.takes_input_requests
+            scope = self._asking_person[request] = anyio.CancelScope()
+            try:
+                with scope:
+                    given = await request.ask(method, params)
+                    if given.get("action") == "cancel":
+                        self._dismissed.add(request)
+                    return given
+            except anyio.ClosedResourceError:  # the request ended before the answer
+                self._dismissed.add(request)
+            finally:
+                del self._asking_person[request]
+                self._open_questions -= request.takes_input_requests
+                self._changed.notify()
+
+    def _request_for_person(self) -> RequestCaller | None:
+        for request in reversed(self._waiting):
+            if request.can_be_asked and request not in self._dismissed:
+                return request
+        return None
 
     def progress(self, params: JsonObject, /) -> None:
         """Drop it: clients follow the run as a whole (`run_progress.py`)."""

@@ -1,0 +1,114 @@
+"""The calls of one run that a person says yes to first.
+
+*The idea.* A call that the policy asks for is held once its arguments are known, before it claims a
+resource or takes a slot. Everything else goes on. When nothing else is left to do, or `ASK_S` after
+the first call was held, all calls that are held then are asked for with one question, in document
+order. The answer releases those that were approved and fails the others. Calls that are held
+meanwhile are asked for by the next question.
+
+A preview holds every call that may change something as well, whatever the policy says. Reads that
+the policy asks for are asked first, since the preview shows what follows from them.
+
+*Invariants.* A run has at most one open question. A call is held at most once for each time that it
+is to be made: an approved call is sent under its `retries` too, its next page is another call.
+While a run only waits for a person, its own time stands still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from operator import attrgetter
+
+from ..planning.plan import PlannedTask
+from ..tools.rules import Answer
+from .events import Call, Key
+from .frame import TaskCall
+
+ASK_S = 30.0
+"""Longest time between the first call that is held and the question, if other calls go on."""
+
+
+class Why(StrEnum):
+    """The reason why a call is held."""
+
+    POLICY = "policy"
+    PREVIEW = "preview"
+
+
+class Holding:
+    """The held calls of one run, and its question."""
+
+    def __init__(self, *, is_preview: bool = False) -> None:
+        self.is_preview = is_preview
+        """Whether calls that may change something are held, whatever the policy says."""
+        self.is_approved: Callable[[Call], bool] = _is_never
+        """Says of a call whether it was approved in an earlier run that this one goes on from."""
+        self.held: dict[Key, tuple[TaskCall, Why]] = {}
+        self.asked: dict[Key, TaskCall] = {}
+        """The calls of the open question, in document order."""
+        self.why_asked = Why.POLICY
+        self.question: Key | None = None
+        """Names the open question."""
+        self._new: list[TaskCall] = []
+        self.covered: frozenset[str] = frozenset()
+        """The tasks whose calls were approved before they were known."""
+
+    def __repr__(self) -> str:
+        return f"<Holding: {len(self.held)} calls held, {len(self.asked)} asked for>"
+
+    def reason(self, call: TaskCall) -> Why | None:
+        """Return why *call*, whose arguments are known, is to be held; None if it may start."""
+        planned = call.planned
+        if call.is_approved or not needs_yes(planned, is_preview=self.is_preview):
+            return None
+        if self.is_preview and not planned.tool.is_read_only:
+            return Why.PREVIEW
+        if planned.id in self.covered and planned.policy.decision.answer is Answer.ASK:
+            return None
+        return None if self.is_approved(call.command(call.attempts + 1)) else Why.POLICY
+
+    def add(self, call: TaskCall, why: Why) -> None:
+        self.held[call.key] = call, why
+        self._new.append(call)
+
+    def forget(self, key: Key) -> None:
+        """Forget the call of *key*, if it is held: its task or item has ended."""
+        if self.held.pop(key, None) is not None:
+            self.asked.pop(key, None)
+
+    def take_new(self) -> list[TaskCall]:
+        """Return the calls that are held since this was last called."""
+        new, self._new = self._new, []
+        return [call for call in new if call.key in self.held]
+
+    def to_ask(self) -> list[TaskCall]:
+        """Return the calls to ask for next, in document order: those of the preview last."""
+        for why in Why:
+            calls = [call for call, reason in self.held.values() if reason is why]
+            if calls:
+                self.why_asked = why
+                return sorted(calls, key=attrgetter("planned.index", "key.at", "key.item"))
+        return []
+
+    def ask(self, key: Key, calls: list[TaskCall]) -> None:
+        """Open the question *key* about *calls*."""
+        self.question = key
+        self.asked = {call.key: call for call in calls}
+
+    def close(self) -> list[TaskCall]:
+        """End the open question; gives the calls that it was about and that are still held."""
+        calls = [*self.asked.values()]
+        for call in calls:
+            del self.held[call.key]
+        self.question, self.asked = None, {}
+        return calls
+
+
+def needs_yes(planned: PlannedTask, *, is_preview: bool = False) -> bool:
+    """Return whether the calls of *planned* wait for a person: by the policy, or in a preview."""
+    return planned.policy.needs_yes or (is_preview and not planned.tool.is_read_only)
+
+
+def _is_never(call: Call) -> bool:
+    return False

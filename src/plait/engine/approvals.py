@@ -1,0 +1,229 @@
+"""The open questions of runs: each is put to the client that waits for the run, and answered by
+whoever is first, there or elsewhere.
+
+A yes is bound to the digest of the question that was shown. Nothing that a model can call leads
+here: the answer comes from the client's own question to its person (`Caller.ask_person`), or from
+the verbs of the gateway that only programs of the user reach.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from weakref import WeakKeyDictionary
+
+import anyio
+
+from ..core.ports import Caller
+from ..core.results.approval import Approval, AskedCall, approval_of
+from ..core.results.approval_text import NO, YES, YES_FROM_NOW_ON, call_question, question
+from ..core.scheduling.events import Ask, CallRequested, Decided
+from ..core.scheduling.run import Run
+from ..core.tools.approving import Approving
+from ..core.tools.catalog import Tool, digest_of
+from ..core.tools.rules import Answer
+from ..core.values.strict import JsonObject, dumps
+from ..errors import ApprovalDenied, ApprovalRequired, RpcError, StaleApproval
+from .writing import Writing
+
+ELICITATION = "elicitation"
+METHOD = "elicitation/create"
+MOST_GOING_ON = 500
+
+
+class _Question:
+    """One open question."""
+
+    def __init__(self, approval: Approval, caller: Caller, *, covers_later: bool) -> None:
+        self.approval = approval
+        self.caller = caller
+        self.is_put_to_client = False
+        """Whether the client is asked, if a request of it is open."""
+        self.answer: Decided | None = None
+        self._covers_later = covers_later
+        self._answered = anyio.Event()
+
+    def approve(self, calls: Collection[AskedCall]) -> None:
+        """Say yes to *calls*, and no to the others. Only the first answer counts."""
+        if self.answer is not None:
+            return
+        approval = self.approval
+        is_whole = len(calls) == len(approval.calls)
+        covered = [task.task for task in approval.later if task.may_be_covered]
+        self.answer = Decided(
+            approval.question,
+            frozenset(call.key for call in calls),
+            ApprovalDenied.code,
+            frozenset(covered) if self._covers_later and is_whole else frozenset(),
+        )
+        self._answered.set()
+
+    async def wait(self) -> Decided:
+        await self._answered.wait()
+        assert self.answer is not None
+        return self.answer
+
+
+class Approvals:
+    """The open questions of all runs. *changed* is called with the id of a run whose question has
+    opened."""
+
+    def __init__(self, changed: Callable[[str], None]) -> None:
+        self._changed = changed
+        self._open: dict[str, _Question] = {}
+        self._going_on: dict[tuple[str, str, str], bool] = {}
+        """The calls by name that were approved and that their clients are to make again."""
+        self._granted: WeakKeyDictionary[object, set[tuple[str, str]]] = WeakKeyDictionary()
+        """The tools that a client's person said yes to until it leaves, with the digests of their
+        definitions."""
+
+    def __repr__(self) -> str:
+        return f"<Approvals: {len(self._open)} questions>"
+
+    def of(self, run_id: str) -> Approval | None:
+        """Return the open question of a run; None if absent."""
+        found = self._unanswered(run_id)
+        return None if found is None else found.approval
+
+    def is_left_to_others(self, run_id: str) -> bool:
+        """Whether a question of a run is open, and its client asks no person now."""
+        found = self._unanswered(run_id)
+        return found is not None and not (found.is_put_to_client and found.caller.is_person_there)
+
+    async def ask(self, run: Run, command: Ask, caller: Caller, writing: Writing | None) -> Decided:
+        """Ask for the calls of *command*: of the client of *caller*, and of whoever calls `answer`.
+        The question is written before it is shown. The caller of this bounds the time."""
+        approval = approval_of(run, command, secrets.token_hex(16))
+        asked = _Question(approval, caller, covers_later=run.approving.covers_later)
+        if self._has_granted(caller, approval):
+            asked.approve(approval.calls)
+            return await asked.wait()
+        if writing is not None:
+            writing.asked(approval.document(), anyio.current_time())
+            await writing.log.committed()
+        asked.is_put_to_client = ELICITATION in run.approving.ways and not approval.is_preview
+        self._open[run.id] = asked
+        self._changed(run.id)
+        try:
+            async with anyio.create_task_group() as tasks:
+                if asked.is_put_to_client:
+                    tasks.start_soon(self._elicit, asked)
+                answer = await asked.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            del self._open[run.id]
+        return answer
+
+    async def ask_by_name(
+        self, request: CallRequested, params: JsonObject, caller: Caller, approving: Approving
+    ) -> None:
+        """Ask the person of *caller* for one call by name, while its request is open. Raises
+        `ApprovalDenied`, and `ApprovalRequired` if there is no answer."""
+        tool, why = request.tool, request.policy.decision.why
+        is_single = request.policy.decision.answer is Answer.ASK_EACH
+        may_last = caller.has_session and caller.client is not None and not is_single
+        if may_last and _named(tool) in self._granted.get(caller.client, ()):
+            return
+        if "requestState" in params and self._going_on.pop(_call_of(request, caller), False):
+            return
+        name, word = tool.full_name, None
+        hint = f"It was {why}. Nothing was sent."
+        if ELICITATION in approving.ways and caller.can_be_asked:
+            text = call_question(tool, request.arguments, why)
+            with suppress(RpcError), anyio.move_on_after(approving.seconds):
+                word = _word(await caller.ask(METHOD, _form(text, may_last=may_last)))
+        if word is None:
+            raise ApprovalRequired(f"{name} was not called: there was no yes", hint=hint)
+        if word not in {YES, YES_FROM_NOW_ON}:
+            raise ApprovalDenied(f"{name} was not called: a person said no", hint=hint)
+        if word == YES_FROM_NOW_ON and may_last:
+            self._granted.setdefault(caller.client, set()).add(_named(tool))
+
+    def goes_on(self, request: CallRequested, caller: Caller) -> None:
+        """Note that the server of an approved call by name asks its client for input: the client
+        makes the same call again with it, which is approved once."""
+        self._going_on[_call_of(request, caller)] = True
+        while len(self._going_on) > MOST_GOING_ON:
+            del self._going_on[next(iter(self._going_on))]
+
+    def answer(self, run_id: str, digest: str, places: Collection[str] | None) -> None:
+        """Say yes to the calls of *places* (None: to all), and no to the others. Raises
+        `StaleApproval` if the question of *digest* is not open any more."""
+        asked = self._unanswered(run_id)
+        if asked is None or not secrets.compare_digest(asked.approval.digest, digest):
+            raise StaleApproval("It was answered, or it asks for something else by now.")
+        calls = asked.approval.calls
+        asked.approve([call for call in calls if places is None or call.place in places])
+
+    def _unanswered(self, run_id: str) -> _Question | None:
+        found = self._open.get(run_id)
+        return found if found is not None and found.answer is None else None
+
+    async def _elicit(self, asked: _Question) -> None:
+        """Ask the person of the client: for all calls at once, then for each that needs a yes of
+        its own. If it cannot be asked, the question stays open."""
+        approval, caller = asked.approval, asked.caller
+        together = [call for call in approval.calls if not call.is_single]
+        rounds = [together] if together else []
+        rounds += [[call] for call in approval.calls if call.is_single]
+        approved: list[AskedCall] = []
+        for calls in rounds:
+            may_last = caller.has_session and not calls[0].is_single
+            params = _form(question(approval, calls), may_last=may_last)
+            try:
+                while (word := _word(await caller.ask_person(METHOD, params))) is None:
+                    self._changed(approval.run_id)  # it was dismissed
+            except RpcError:
+                asked.is_put_to_client = False
+                self._changed(approval.run_id)
+                return
+            if word in {YES, YES_FROM_NOW_ON}:
+                approved += calls
+            if word == YES_FROM_NOW_ON and may_last and caller.client is not None:
+                granted = self._granted.setdefault(caller.client, set())
+                granted.update(_named(call.tool) for call in calls)
+        asked.approve(approved)
+
+    def _has_granted(self, caller: Caller, approval: Approval) -> bool:
+        """Whether the person of *caller* has said yes to all these tools until it leaves."""
+        if caller.client is None or approval.is_preview or not caller.has_session:
+            return False
+        granted = self._granted.get(caller.client, set())
+        return all(not call.is_single and _named(call.tool) in granted for call in approval.calls)
+
+
+def _call_of(request: CallRequested, caller: Caller) -> tuple[str, str, str]:
+    owner = caller.connection or str(caller.principal)
+    return owner, request.tool.full_name, dumps(request.arguments)
+
+
+def _named(tool: Tool) -> tuple[str, str]:
+    return tool.full_name, digest_of([tool])
+
+
+def _form(message: str, *, may_last: bool) -> JsonObject:
+    """Return the params of an elicitation with *message* and the words of an answer."""
+    words = [YES, NO, *([YES_FROM_NOW_ON] if may_last else [])]
+    return {
+        "message": message,
+        "requestedSchema": {
+            "type": "object",
+            "properties": {
+                "answer": {"type": "string", "title": "Make these calls?", "enum": [*words]}
+            },
+            "required": ["answer"],
+        },
+    }
+
+
+def _word(given: JsonObject) -> str | None:
+    """Return the word of a person, None if the question was dismissed: what is not a yes is a
+    no."""
+    if given.get("action") == "cancel":
+        return None
+    content = given.get("content")
+    if given.get("action") != "accept" or not isinstance(content, dict):
+        return NO
+    word = content.get("answer")
+    return word if isinstance(word, str) else NO
