@@ -8,6 +8,7 @@ in the best of some rounds.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -39,8 +40,8 @@ from .graphs import SHAPES, STEPS, Document, apart, chain, grouped, made, paged,
 
 GROUP = "scheduling"
 SIZES = (100, 1_000, 10_000)
-MOST_US = 40.0
-"""The promised time of each task, at every size except the smallest."""
+MOST_US = {"wide": 40.0, "chain": 40.0, "random layered": 50.0, "diamond grid": 50.0}
+"""The promised time of each task, at every size except the smallest: more with two references."""
 MOST_RULES_US = 5.0
 """The promised time of each task for the rules of `[policy]` and those for flows together."""
 MOST_GROWTH = 1.3
@@ -65,7 +66,7 @@ def figures(rounds: int) -> Iterator[Figure]:
         documents = [shape(size) for size in SIZES]
         best = measured(documents, rounds)
         for size, parts in zip(SIZES, best, strict=True):
-            most = None if size == SIZES[0] else MOST_US
+            most = None if size == SIZES[0] else MOST_US[name]
             told = {part: round(value, 1) for part, value in zip(PARTS, parts, strict=True)}
             yield Figure(
                 GROUP,
@@ -166,9 +167,9 @@ def timed(document: Document, calls: int | None = None) -> tuple[float, ...]:
 
 def drive(run: Run, scheduler: Scheduler) -> None:
     """Answer every call of *run* with success, in the order of the calls."""
-    commands = list(scheduler.submit(run, 0.0).commands)
-    for command in commands:  # which grows during the iteration
-        match command:
+    commands = deque(scheduler.submit(run, 0.0).commands)
+    while commands:
+        match commands.popleft():
             case Locate(key, names):
                 places = {name: as_written(name.key) for name in names}
                 commands += scheduler.handle(Located(key, places), 0.0).commands

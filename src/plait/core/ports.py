@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from ..errors import (
     CallError,
@@ -21,7 +21,6 @@ from ..errors import (
     RpcError,
     ServerUnavailable,
 )
-from .results.record import RunRecord
 from .scheduling.events import Notice
 from .tools.cached_listing import CachedListing
 from .tools.catalog import Catalog, Tool
@@ -30,6 +29,9 @@ from .tools.output import Output
 from .tools.policy import ToolPolicy
 from .values.principal import USER, Principal
 from .values.strict import JsonObject
+
+if TYPE_CHECKING:  # most commands need no records
+    from .results.record import RunRecord
 
 OnProgress: TypeAlias = Callable[[JsonObject], None]
 """Takes the progress of a request: the params of a `notifications/progress` as the server sent

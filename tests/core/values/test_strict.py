@@ -17,6 +17,8 @@ from plait.core.values.strict import (
     decode,
     dumps,
     encode,
+    encode_known,
+    encode_sorted,
     loads,
     measure,
     short,
@@ -32,6 +34,23 @@ from ..tables import table
 def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
     assert loads(dumps(value)) == value
     assert loads(dumps(value).encode()) == value
+
+
+@share_of_examples(0.4)
+@given(json_values())
+def test_what_is_known_to_be_strict_is_encoded_as_anything_else(value: Any) -> None:
+    assert encode_known(value) == encode(value)
+    assert encode_known([None, 2**70, value]) == encode([None, 2**70, value])
+
+
+@share_of_examples(0.4)
+@given(json_values(), json_values())
+def test_equal_values_have_equal_sorted_texts(one: Any, other: Any) -> None:
+    for great in (1, 2**70):
+        pair = [("a", one), ("b", {"d": other, "c": great})]
+        text = encode_sorted(dict(pair))
+        assert text == encode_sorted(dict(reversed(pair)))
+        assert loads(text) == dict(pair)
 
 
 @share_of_examples(0.4)

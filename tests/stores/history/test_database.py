@@ -75,6 +75,31 @@ def test_a_transaction_is_whole_or_not_at_all(path: Path):
     db.close()
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 67, 149])
+def test_many_rows_are_inserted_as_one_by_one(path: Path, count: int):
+    db = Database(path)
+    rows = [(7, number, 1, 0.5, "woke", None, str(number)) for number in range(count)]
+    with db.transaction():
+        db.insert("happen", rows)
+    kept = db._db.execute("SELECT number, detail FROM events WHERE chain = 7 ORDER BY number")
+    assert kept.fetchall() == [(number, str(number)) for number in range(count)]
+    db.close()
+
+
+def test_rows_that_are_there_already_are_updated_when_many_are_inserted(path: Path):
+    db = Database(path)
+    tallies = [("success", bucket) for bucket in range(9)]
+    with db.transaction():
+        tool = db.one("add_tool", ("s:do",))
+        assert tool is not None
+        for _ in range(2):
+            db.insert("count", [(*tool, *key, 2, 3.0, 1.0, 2.0) for key in tallies])
+    assert [row[1:] for row in db.all("statistics")] == [
+        (*key, 4, 6.0, 1.0, 2.0) for key in tallies
+    ]
+    db.close()
+
+
 def test_only_a_commit_for_power_cuts_goes_to_the_disk_itself(path: Path):
     db = Database(path)
     found = []

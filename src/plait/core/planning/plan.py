@@ -9,15 +9,15 @@ from graphlib import CycleError, TopologicalSorter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ..language.dag import Dag, Task
-from ..language.templates import Template
 from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
 from ..values.problems import written
-from .names import Names
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
     from ..expressions.evaluation import Expression
+    from ..language.dag import Dag, Task
+    from ..language.templates import Template
+    from .names import Names
 
 MAX_CALLS = 100_000
 """The most calls of one run, of tasks and their items."""
