@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from random import Random
 from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
@@ -14,6 +19,8 @@ from plait.core.values.problems import Problem
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
+from ..flows.drawn import CALLS, Draw, Drawn
+from ..flows.interpreter import NONE, Absent, Tools, World
 from ..tables import table
 
 CATALOG = Catalog(
@@ -133,3 +140,41 @@ def test_what_an_earlier_run_did_is_not_made_again() -> None:
     reused = {"p": TakenOver("s:put", ())}
     assert problems(put, get, reused=reused) == []
     assert problems(put, get) == [("tasks[0].tool", "not_read_only")]
+
+
+OPEN = {"web:get", "web:post", "chat:post"}
+DRAWN = Catalog(
+    [tool(name, readOnlyHint=True, openWorldHint=name in OPEN, closed=False) for name in CALLS],
+    [ServerInfo(name.partition(":")[0], ServerState.READY) for name in CALLS],
+)
+
+
+class Passing(World):
+    """A run that notes which tools' data goes into the arguments of each call."""
+
+    def once(self, task: Drawn, ends: Any, items: Any, by: Tools, name: str) -> Any:
+        if task.tool in OPEN:
+            found = NONE if task.set_by is None else self.read(task, task.set_by, None, ends)
+            with suppress(Absent):
+                found |= self.value(task.arguments, ends, items).tools()
+            assert not found, (name, task.document())
+        return super().once(task, ends, items, by, name)
+
+
+@given(st.integers(0, 2**32))
+def test_in_no_run_of_an_accepted_plan_an_output_reaches_the_open_world(seed: int) -> None:
+    accepted = with_calls = 0
+    for number in range(60):
+        tasks = Draw(Random(f"{seed}/{number}")).plan()
+        documents = [task.document() for task in tasks]
+        try:
+            check(read_dag({"tasks": documents}), DRAWN, Policy(), only_reads=True)
+        except InvalidDag:
+            continue
+        accepted += 1
+        for run in range(4):
+            world = Passing(run)
+            world.run(tasks, {}, {}, NONE, "")
+            with_calls += any(name in OPEN for _, name, _ in world.sent)
+    assert accepted
+    assert with_calls
