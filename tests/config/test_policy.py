@@ -10,6 +10,7 @@ from plait.config.policy import PolicySettings
 from plait.config.read import load_config
 from plait.config.trust import Decisions, SettingsFile
 from plait.core.flows.rules import TRIFECTA, FlowRule, Remember, Then
+from plait.core.tools.approving import Approving
 from plait.core.tools.rules import Answer, Rules
 from plait.core.tools.traits import NO_WORD, Traits, Word
 from plait.errors import ConfigError
@@ -229,3 +230,25 @@ def test_a_profile_cannot_make_the_settings_remember_less(tmp_path: Path):
 
 def test_tools_are_pinned_with_a_warning_by_default():
     assert PolicySettings().pin == "warn"
+
+
+@pytest.mark.parametrize(
+    ("whole", "home", "approving"),
+    [
+        ("", "", Approving()),
+        ('later = "cover"\napproval_s = 60', "", Approving(60, covers_later=True)),
+        ('later = "cover"', 'later = "ask", approval_s = 900', Approving()),
+        ("approval_s = 60", 'later = "cover", approval_s = 30', Approving(30)),
+        (
+            'approve = ["terminal", "dashboard"]',
+            'approve = ["elicitation", "terminal"]',
+            Approving(ways=frozenset({"terminal"})),
+        ),
+    ],
+)
+def test_a_profile_can_only_ask_more_strictly(
+    tmp_path: Path, whole: str, home: str, approving: Approving
+):
+    file = tmp_path / "servers.toml"
+    file.write_text(f"[policy]\n{whole}\n[profiles.home]\npolicy = {{ {home} }}\n")
+    assert load_config(file, {}, tmp_path, profile="home").approving() == approving

@@ -132,6 +132,16 @@ allow_commands = ["make test"]
 [servers.off]
 command = "off"
 enabled = false
+[servers.said]
+url = "https://said.example/mcp"
+annotations = "trusted"
+[servers.not_said]
+url = "https://other.example/mcp"
+annotations = "ignored"
+[tools."far:get_*"]
+read_only = true
+[tools."far:put_*"]
+read_only = false
 """
     assert list(effects(written(tmp_path, text))) == [
         'files: runs npx -y "a package" ${HOME}/projects --api-key ***',
@@ -145,6 +155,10 @@ enabled = false
         "w: the bundled workspace server",
         "  root = src",
         "  may run: make test",
+        "said: reaches https://said.example/mcp",
+        "  what it says of its tools' effects is believed",
+        "not_said: reaches https://other.example/mcp",
+        "far:get_*: is taken for a tool that changes nothing",
     ]
 
 

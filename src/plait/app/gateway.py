@@ -304,5 +304,5 @@ def _limits(config: Config, parts: Parts) -> verbs.GatewayLimits:
         max_calls=limits.max_calls,
         durable=Durable(config.history.durable),
         kept=_kept(config),
-        approving=config.policy.approving,
+        approving=config.approving(),
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from ..core.flows.rules import FlowPolicy
+from ..core.tools.approving import Approving
 from ..core.tools.policy import Pin
 from ..core.tools.rules import Rules
 from ..core.tools.traits import Words
@@ -37,7 +38,7 @@ from .fields import (
     is_address,
 )
 from .places import Steps, place
-from .policy import PolicySettings, flows_of, strictest
+from .policy import PolicySettings, approving_of, flows_of, strictest
 from .scope import Scope, default_scope
 
 
@@ -319,6 +320,10 @@ class Config(Settings):
     def rules(self) -> tuple[Rules, ...]:
         """Return the tables of rules that hold: `[policy]`, and those of the profiles."""
         return tuple(policy.rules(section, self.lines) for section, policy in self._policies())
+
+    def approving(self) -> Approving:
+        """Return how a person is asked for calls."""
+        return approving_of([policy for _, policy in self._policies()])
 
     def flows(self) -> FlowPolicy:
         """Return the rules for flows that hold."""

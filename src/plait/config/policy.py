@@ -91,10 +91,6 @@ class PolicySettings(Section):
     """The ways in which a person may answer."""
     approval_s: Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)] = 600.0
 
-    @property
-    def approving(self) -> Approving:
-        return Approving(self.approval_s, frozenset(self.approve), self.later == "cover")
-
     def unknown_labels(self, known: Iterable[str]) -> Iterator[tuple[Steps, str]]:
         """Yield a message for each label of the rules for flows that is neither here nor *known*,
         with its place."""
@@ -134,6 +130,19 @@ def flows_of(policies: Sequence[PolicySettings]) -> FlowPolicy:
     rules = dict.fromkeys(flow.rule() for policy in policies for flow in policy.flows)
     remembers = strictest(policies, "remember_flows", STRICTNESS)
     return FlowPolicy(labels, tuple(rules), Remember(remembers))
+
+
+def approving_of(policies: Sequence[PolicySettings]) -> Approving:
+    """Return how a person is asked under *policies* together: in the ways that count in all of
+    them, for the shortest time."""
+    whole, *others = policies
+    ways, seconds = frozenset(whole.approve), whole.approval_s
+    for one in others:
+        if "approve" in one.model_fields_set:
+            ways &= frozenset(one.approve)
+        if "approval_s" in one.model_fields_set:
+            seconds = min(seconds, one.approval_s)
+    return Approving(seconds, ways, strictest(policies, "later", ("cover", "ask")) == "cover")
 
 
 def strictest(policies: Sequence[PolicySettings], key: str, order: Sequence[str]) -> str:

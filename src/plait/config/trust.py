@@ -148,6 +148,12 @@ def effects(file: SettingsFile) -> Iterator[str]:
                 yield f"  {key} = {server[key]}"
         for command in _words(server.get("allow_commands")):
             yield f"  may run: {command}"
+        if server.get("annotations") == "trusted":
+            yield "  what it says of its tools' effects is believed"
+    tools = translation.values.get("tools")
+    for glob, tool in tools.items() if isinstance(tools, dict) else ():
+        if isinstance(tool, dict) and tool.get("read_only") is True:
+            yield f"{glob}: is taken for a tool that changes nothing"
 
 
 def _start(server: dict[str, Any], args: tuple[str, ...]) -> str:

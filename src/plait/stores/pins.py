@@ -56,9 +56,11 @@ class Pins:
         return self._of[key]
 
     async def load(self) -> None:
-        """Read the files that were not read yet; bounded in time."""
-        for pins in list(self._of.values()):
-            await pins.load()
+        """Read the files that were not read yet; bounded in time. What is left is read when it is
+        asked for."""
+        with anyio.move_on_after(PATIENCE_S):
+            for pins in list(self._of.values()):
+                await pins.load()
 
     async def keep(self) -> None:
         """Write what is new, until cancelled."""
@@ -71,8 +73,9 @@ class Pins:
 
     async def save(self) -> None:
         """Write what is new; bounded in time."""
-        for pins in list(self._of.values()):
-            await pins.save()
+        with anyio.move_on_after(PATIENCE_S):
+            for pins in list(self._of.values()):
+                await pins.save()
 
 
 class ServerPins:
