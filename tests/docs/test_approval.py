@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from plait.config import load_config
-from plait.config.policy import PolicySettings
+from plait.config import Config, load_config
 from plait.core.language.reader import read_dag
 from plait.core.scheduling.holding import ASK_S
 
@@ -20,8 +19,9 @@ PAGE = ROOT / "docs" / "approval.md"
 def test_its_settings_are_read_and_those_of_asking_are_the_defaults(tmp_path: Path):
     [block] = [block for block in BLOCKS if block.page == PAGE and block.language == "toml"]
     (tmp_path / "servers.toml").write_text(block.text)
-    policy = load_config(tmp_path / "servers.toml", {}).policy
-    assert policy.approving == PolicySettings().approving
+    config = load_config(tmp_path / "servers.toml", {})
+    assert config.approving() == Config().approving()
+    policy = config.policy
     assert (policy.ask, policy.ask_each) == (("write",), ("bank:*",))
     assert f"{ASK_S:g} s after the first call was held" in PAGE.read_text()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.config.policy import PolicySettings
+from plait.config.policy import PolicySettings, approving_of
 from plait.core.tools.approving import Approving
 
 
@@ -12,4 +12,4 @@ def test_the_settings_decide_how_a_person_is_asked():
 
 
 def test_all_ways_count_unless_the_settings_say_otherwise():
-    assert PolicySettings().approving == Approving()
+    assert approving_of([PolicySettings()]) == Approving()
