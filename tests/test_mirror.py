@@ -41,7 +41,7 @@ OF_THE_WHOLE = {
     "downstream/transports/test_stdio_faults.py": "the faults of a process, up to its calls",
     "downstream/transports/test_streams.py": "event streams of HTTP and of SSE, up to the calls",
     "test_warm.py": "the start of programs for these tests",
-    "engine/test_flows.py": "what is sent by runs that differ in what may not flow",
+    "engine/test_noninterference.py": "what is sent by runs that differ in what may not flow",
     "engine/test_crashes.py": "runs of all kinds whose gateways die",
     "engine/test_locating.py": "a file system that hangs, from a document to its calls",
     "stores/history/test_crashes.py": "the history of processes that are killed",

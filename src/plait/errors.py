@@ -18,6 +18,7 @@ PlaitError
     ├── ToolChanged         the tool is not the one it was: the call was not sent
     ├── ApprovalDenied      a person said no: the call was not sent
     ├── ApprovalRequired    a person must say yes first: the call was not sent
+    ├── FlowDenied          it was given what may not flow to its tool: it was not sent
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
     ├── InvalidOutput       the answer breaks the tool's own output schema, or cannot be read
@@ -190,6 +191,16 @@ class ToolChanged(CallError):
     """The tool is described otherwise than before: the call was not sent."""
 
     code = "tool_changed"
+
+
+class FlowDenied(CallError):
+    """The call is given data that the operator's rules for flows keep from its tool: it was not
+    sent."""
+
+    code = "flow_denied"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="Do without it, or ask the operator.")
 
 
 class ReferenceFailed(CallError):

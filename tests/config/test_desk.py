@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plait.config.desk import DeskKey, desk_key, digest
+from plait.config.desk import DeskKey, desk_key, digest, place_of
 from plait.config.read import load_config
 from plait.config.trust import Decisions, SettingsFile
 
@@ -121,3 +121,19 @@ def test_a_client_with_a_server_of_its_own_has_a_desk_of_its_own(
     config = load_config(file, ENVIRON, tmp_path)
     one, other = (config.model_copy(update={"client": client}) for client in ("one", "other"))
     assert (desk_key(one) != desk_key(other)) is are_apart
+
+
+def test_clients_are_in_one_place_if_they_share_a_folder_or_settings_that_depend_on_none(
+    file: Path, tmp_path: Path
+):
+    def place(text: str | None, folder: Path) -> str:
+        if text is not None:
+            file.write_text(text)
+        return place_of(load_config(file if text is not None else None, ENVIRON, folder))
+
+    here, there = tmp_path, tmp_path / "other"
+    assert place(FILE, here) == place(FILE, there) == str(file)
+    of_folder = '[servers.a]\ncommand = "x"\n'
+    assert (place(of_folder, here), place(of_folder, there)) == (str(here), str(there))
+    file.unlink()
+    assert place(None, there) == str(there)

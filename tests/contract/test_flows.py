@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
-from plait.core.flows.rules import TRIFECTA, FlowPolicy, FlowRule, Then
+from plait.core.flows.rules import TRIFECTA, FlowPolicy, FlowRule, Remember, Then
+from plait.core.tools.rules import Rules
+from plait.core.values.principal import Principal
 from plait.core.values.problems import Problem
-from plait.errors import InvalidDag
+from plait.engine.gateway import Gateway
+from plait.errors import ApprovalRequired, FlowDenied, InvalidDag
 
-from ..fakes import tool
+from ..fakes import FakeCaller, text, tool
 from .conftest import House, task
 
 pytestmark = pytest.mark.virtual_time
@@ -67,11 +71,24 @@ async def test_the_ready_rule_keeps_private_and_untrusted_together_from_going_ou
     assert result.outputs["say"] == {"said": "text"}
 
 
-async def test_what_a_rule_asks_for_is_not_sent_without_a_yes(house: House) -> None:
+async def test_what_a_rule_asks_for_is_sent_once_a_person_has_said_yes(house: House) -> None:
+    house.files["x"] = "text"
     ask = FlowRule(("private",), "outbound", Then.ASK)
-    [problem] = await problems(house, policy(ask), READ, SAY)
-    assert problem.code == "approval_required"
-    assert "read.text → say.text" in problem.message
+    async with house.gateway(flows=policy(ask)) as gateway:
+        run = await gateway.submit({"tasks": [READ, SAY]})
+        async for _ in gateway.follow(run.run_id):
+            if (approval := gateway.approval(run.run_id)) is not None:
+                break
+        assert approval is not None
+        [call] = approval.calls
+        assert call.why == (
+            "asked because [policy.flows] keeps what is private from outbound: read.text → say.text"
+        )
+        assert call.is_single
+        assert "s:say" not in house.called
+        gateway.approve(run.run_id, approval.digest)
+        result = await gateway.wait(run.run_id)
+    assert result.outputs["say"] == {"said": "text"}
 
 
 async def test_a_dry_run_is_refused_too(house: House) -> None:
@@ -119,3 +136,178 @@ async def test_without_rules_nothing_is_looked_at(house: House) -> None:
     async with house.gateway(flows=FlowPolicy(LABELS)) as gateway:
         result = await gateway.execute({"tasks": [READ, SAY]})
     assert result.status == "success"
+
+
+# What a caller knows
+
+
+async def refusals(gateway: Gateway, *tasks: Any, **dag: Any) -> list[str]:
+    """The codes of the reasons for which a document, or a call of it, is refused; or that it waits
+    for a person."""
+    try:
+        result = await gateway.execute({"tasks": [*tasks], **dag})
+    except InvalidDag as refused:
+        return [problem.code for problem in refused.problems]
+    if result.status == "waiting":
+        return ["waiting"]
+    return [error.code for error in result.errors]
+
+
+async def say(gateway: Gateway, text: str = "x") -> str:
+    """Whether the client may send a text of its own."""
+    codes = await refusals(gateway, task("say", "s:say", text=text))
+    return codes[0] if codes else "sent"
+
+
+@pytest.mark.parametrize(
+    ("remembers", "answer"),
+    [
+        (Remember.ASK, "waiting"),
+        (Remember.DENY, "flow_denied"),
+        (Remember.OFF, "sent"),
+    ],
+)
+async def test_what_was_returned_labels_all_that_the_client_writes(
+    house: House, remembers: Remember, answer: str
+) -> None:
+    async with house.gateway(flows=policy(remembers=remembers)) as gateway:
+        assert await say(gateway) == "sent"
+        await gateway.execute({"tasks": [READ]})
+        assert await say(gateway) == answer
+
+
+async def test_a_run_that_returns_nothing_shows_nothing(house: House) -> None:
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ], "return": []})
+        assert await say(gateway) == "sent"
+
+
+async def test_how_tasks_ended_is_seen_where_private_data_decided_it(house: House) -> None:
+    gate = {"id": "gate", "value": 1, "when": "contains(to_string($OUTPUT[read]), 'q')"}
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ, gate], "return": []})
+        assert await say(gateway) == "waiting"
+
+
+async def test_an_error_is_seen(house: House) -> None:
+    def fail(**_: Any) -> Any:
+        return text("no such file: it says 42", is_error=True)
+
+    house.servers.add(tool("files:read", closed=False, readOnlyHint=True), fail)
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ, task("other")], "return": ["other"]})
+        assert await say(gateway) == "waiting"
+
+
+async def test_an_error_in_a_group_is_seen(house: House) -> None:
+    house.servers.add(
+        tool("files:read", closed=False, readOnlyHint=True), lambda **_: text("x", is_error=True)
+    )
+    group = {"id": "g", "for_each": [1, 2], "tasks": [READ]}
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [group, task("other")], "return": ["other"]})
+        assert await say(gateway) == "waiting"
+
+
+async def test_an_output_that_is_read_later_is_seen_then(house: House) -> None:
+    async with house.gateway(flows=policy()) as gateway:
+        run = await gateway.execute({"tasks": [READ], "return": []})
+        assert await say(gateway) == "sent"
+        gateway.output(run.run_id, "read")
+        assert await say(gateway) == "waiting"
+
+
+async def test_the_arguments_of_an_approval_are_seen(house: House) -> None:
+    write = task("w", "files:write", path="y", text="$OUTPUT[read].text")
+    rules = Rules(ask=("files:write",))
+    async with house.gateway(flows=policy(), tables=(rules,)) as gateway:
+        run = await gateway.submit({"tasks": [READ, write], "return": []})
+        assert (await gateway.wait(run.run_id)).status == "waiting"
+        assert await say(gateway) == "waiting"
+
+
+async def test_the_progress_of_a_call_is_seen(house: House) -> None:
+    async def slow(on_progress: Any, **_: Any) -> dict[str, Any]:
+        on_progress({"progress": 1, "message": "it says 42"})
+        await anyio.sleep(60)
+        return {}
+
+    house.servers.add(tool("files:read", closed=False, readOnlyHint=True), slow)
+    caller = FakeCaller(on_progress=lambda _: None)
+    async with house.gateway(flows=policy()) as gateway:
+        run = await gateway.submit({"tasks": [READ], "return": []}, caller)
+        async for report in gateway.follow(run.run_id):
+            if report.latest is not None:
+                break
+        assert await say(gateway) == "waiting"
+
+
+async def test_calls_by_name_are_seen_and_are_refused_in_turn(house: House) -> None:
+    async with house.gateway(flows=policy()) as gateway:
+        send: dict[str, Any] = {"name": "say", "arguments": {"text": "x"}}
+        await gateway.call("s", "say", send)
+        await gateway.call("files", "read", {"name": "read", "arguments": {"path": "x"}})
+        with pytest.raises(ApprovalRequired) as refused:
+            await gateway.call("s", "say", send)
+        assert "what you have seen (files:read) → s:say" in str(refused.value.hint)
+        assert await say(gateway) == "waiting"
+    async with house.gateway(flows=policy(remembers=Remember.DENY)) as gateway:
+        await gateway.call("files", "read", {"name": "read", "arguments": {"path": "x"}})
+        with pytest.raises(FlowDenied):
+            await gateway.call("s", "say", send)
+    assert house.called.count("s:say") == 1
+
+
+async def test_what_one_principal_has_seen_no_other_knows(house: House) -> None:
+    other = FakeCaller()
+    other.principal = Principal("other")
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ]}, other)
+        assert await say(gateway) == "sent"
+
+
+async def test_a_plan_that_uses_what_was_seen_is_refused_by_the_rule_itself(house: House) -> None:
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ]})
+        assert await refusals(gateway, READ, SAY) == ["flow_denied"]
+
+
+async def test_what_a_run_has_written_comes_out_of_the_file_in_later_runs(house: House) -> None:
+    house.files["x"] = "secret"
+    house.servers.add(tool("files:look", {"path": {}}, readOnlyHint=True), lambda path: path)
+    write = task("w", "files:write", path="y", text="$OUTPUT[read].text")
+    look = task("look", "files:look", path="y")
+    send = task("say", "s:say", text="$OUTPUT[look]")
+    async with house.gateway(flows=policy()) as gateway:
+        assert await refusals(gateway, look, send) == []
+        assert await refusals(gateway, READ, write, **{"return": []}) == []
+        assert await refusals(gateway, look, send) == ["flow_denied"]
+        assert await refusals(gateway, task("look", "files:look", path="z"), send) == []
+
+
+async def test_a_file_that_another_run_writes_meanwhile_stops_the_call_that_would_send_it(
+    house: House,
+) -> None:
+    """The plan was right when it was accepted; the file changed before the call was sent."""
+    house.files["x"] = "secret"
+    house.servers.add(tool("files:look", {"path": {}}, readOnlyHint=True), lambda path: path)
+    look = {**task("look", "files:look", path="y"), "depends_on": ["wait"]}
+    first = [task("wait", "s:sleep", seconds=10), look, task("say", "s:say", text="$OUTPUT[look]")]
+    write = task("w", "files:write", path="y", text="$OUTPUT[read].text")
+    async with house.gateway(flows=policy()) as gateway:
+        run = await gateway.submit({"tasks": first})
+        await gateway.execute({"tasks": [READ, write], "return": []})
+        result = await gateway.wait(run.run_id)
+    [error] = result.errors
+    assert (error.id, error.code) == ("say", "flow_denied")
+    assert "file:/y → look → say.text" in error.message
+    assert "s:say" not in house.called
+
+
+async def test_what_a_run_writes_itself_does_not_stop_it_again(house: House) -> None:
+    house.servers.add(tool("files:look", {"path": {}}, readOnlyHint=True), lambda path: path)
+    look = task("look", "files:look", path="y")
+    write = task("w", "files:write", path="y", text="$OUTPUT[look]")
+    async with house.gateway(flows=policy()) as gateway:
+        for _ in range(2):
+            assert await refusals(gateway, look, write, task("say", "s:say", text="x")) == []

@@ -16,7 +16,9 @@ import pytest
 
 from plait.app.parts import Parts
 from plait.config import GatewaySettings
+from plait.core.flows.knowledge import Owner
 from plait.core.tools.catalog import ServerState
+from plait.core.values.principal import USER
 from plait.machine.desks import Desk, Desks, server_keys, variables_of
 from plait.redaction import Secrets
 from plait.upstream.transports.served import Hello, Refused
@@ -324,3 +326,17 @@ async def test_servers_start_for_a_client_but_not_for_a_person_who_needs_none(
         desk.serve_client(tasks, "d")
         while desk.gateway.catalog().servers["w"].pid is None:
             await anyio.sleep(0.01)
+
+
+async def test_what_clients_of_a_place_have_seen_is_forgotten_when_the_last_leaves(settings: Path):
+    values = {"PATH": "/bin", "TOKEN": "t"}
+    async with desks() as made:
+        async with made.open(hello(settings), values) as desk:
+            async with made.open(hello(settings), {**values, "TOKEN": "other"}) as other:
+                assert desk is not other
+                assert desk.gateway.place == other.gateway.place
+                knowledge = desk.gateway.engine.flows.knowledge
+                owner = Owner(USER, desk.gateway.place)
+                knowledge.see(owner, ["files:read"])
+            assert knowledge.seen_by(owner)
+        assert not knowledge.seen_by(owner)

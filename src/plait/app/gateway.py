@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..config import Config, load_config
+from ..config.desk import place_of
 from ..config.reloading import lasting
 from ..core.history import Durable
 from ..core.ports import ResourceResolver
@@ -22,6 +23,7 @@ from ..core.scheduling.rates import Rate
 from ..core.tools.policy import Policy, Rule
 from ..core.tools.rules import Answer
 from ..core.tools.server_notices import SettingsReloaded
+from ..core.values.principal import Principal
 from ..engine import gateway as verbs
 from ..engine.writing import Kept
 from .parts import Parts
@@ -81,6 +83,7 @@ class Gateway(verbs.Gateway):
             desk=desk,
         )
         made.notice, made.origin = settings.notice, settings.source
+        made.place = place_of(settings)
         made._made = _Made(settings, pool, parts, own)
         return made
 
@@ -92,8 +95,13 @@ class Gateway(verbs.Gateway):
             return None
         config, pool = self._made.config, self._made.pool
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
-        relaying = RelayConfig(pool, config.gateway.expose, bare, self.known, self.denied_by)
+        relaying = RelayConfig(
+            pool, config.gateway.expose, bare, self.known, self.denied_by, shown=self._show_source
+        )
         return replace(relaying, seen=self._seen) if config.gateway.types == "seen" else relaying
+
+    def _show_source(self, principal: Principal, source: str) -> None:
+        self.see(principal, [source])
 
     def _seen(self, server: str, tool: str) -> str | None:
         """Return the shape in one line that outputs of *tool* had so far, if it declares none."""

@@ -44,6 +44,13 @@ def desk_key(config: Config) -> DeskKey:
     )
 
 
+def place_of(config: Config) -> str:
+    """Return the place of the clients of *config*: their folder, or the settings where these are
+    the same in all folders. What one client in a place has seen, all there have."""
+    is_of_folder = _depends_on_folder(config)
+    return str(config.folder if is_of_folder or config.file is None else config.file)
+
+
 def _depends_on_folder(config: Config) -> bool:
     """Return whether *config* would be another one in another folder: without a file the bundled
     server is rooted there, and a process without `cwd` runs there."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from anyio import to_thread
 
+from ..core.flows.knowledge import Knowledge, Owner
 from ..core.flows.rules import FlowPolicy
 from ..core.language.dag import Task
 from ..core.language.reader import Reading
@@ -81,12 +82,28 @@ class Checking:
         return await self._done(checked, is_large=is_large)
 
     async def flows(
-        self, policy: FlowPolicy, plan: Plan, claims: Claims, taken_over: SourcesTakenOver
+        self,
+        policy: FlowPolicy,
+        plan: Plan,
+        claims: Claims,
+        taken_over: SourcesTakenOver,
+        knowledge: Knowledge,
+        owner: Owner,
+        connection: str | None,
     ) -> PlanFlows:
-        """Find the flows of *plan* under *policy*."""
+        """Find the flows of *plan* under *policy*, with what *owner* knows, for one client."""
         from ..core.flows.decision import PlanFlows
 
-        found = partial(PlanFlows, policy, plan, claims=claims, taken_over=taken_over)
+        found = partial(
+            PlanFlows,
+            policy,
+            plan,
+            seen=knowledge.seen_by(owner),
+            claims=claims,
+            written=knowledge.held,
+            taken_over=taken_over,
+            allowed=knowledge.allowed(owner, connection),
+        )
         return await self._done(found, is_large=len(plan.tasks) > LARGE_CALLS)
 
     async def dry_run(

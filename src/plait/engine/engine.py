@@ -35,6 +35,7 @@ from ..core.values.problems import nearest, some_of
 from ..errors import CallError, UnknownRun
 from ..waiting import Signal
 from .approvals import Approvals
+from .flows import Flows, RunFlows
 from .lookups import AS_WRITTEN, Lookups
 from .recalling import Recalling
 from .runner import MAX_OUTPUT_BYTES, Runner
@@ -130,6 +131,7 @@ class Engine:
         self._recalling: Recalling | None = None
         self.learned = ToolStats(enabled=False) if learned is None else learned
         self.lookups = Lookups(resolver or AS_WRITTEN)
+        self.flows = Flows()
         self._call_tool = call_tool
         self._runs = runs
         self._observers = tuple(observers)
@@ -216,10 +218,19 @@ class Engine:
         self._numbers += 1
         return self._numbers
 
-    def submit(self, run: Run, caller: Caller, writing: Writing | None = None) -> None:
-        """Start *run* for *caller*; it is written with *writing*."""
+    def submit(
+        self,
+        run: Run,
+        caller: Caller,
+        writing: Writing | None = None,
+        flows: RunFlows | None = None,
+    ) -> None:
+        """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
+        *flows*."""
         self._live[run.id] = _LiveRun(run, self._runner.approvals, writing)
-        self._runner.submit(run, caller, writing)
+        if flows is not None:
+            self.flows.begin(run.id, flows)
+        self._runner.submit(run, caller, writing, flows)
         if writing is not None and not self._is_listening:
             self._is_listening = True
             self.start_soon(self._listen)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self, cast
 
 import anyio
 
-from ..core.flows.rules import FlowPolicy
+from ..core.flows.knowledge import Owner
+from ..core.flows.rules import FlowPolicy, Then
 from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
@@ -22,6 +23,7 @@ from ..core.results.progress import Progress
 from ..core.results.record import RunRecord, RunStatus
 from ..core.results.result import RunResult
 from ..core.scheduling.direct_calls import CallRequests
+from ..core.scheduling.events import CallRequested
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
@@ -34,11 +36,12 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
-from ..errors import InvalidDag, StaleApproval, UnknownRun
+from ..errors import FlowDenied, InvalidDag, StaleApproval, UnknownRun
 from .checking import Checking
 from .engine import STOP_S, Engine
+from .flows import CallFlows, claims_of
 from .lookups import AS_WRITTEN
-from .preparing import Preparing, plan_changed
+from .preparing import MAX_LOGGED, Preparing, plan_changed
 from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
@@ -118,6 +121,9 @@ class Gateway:
         self.origin = ""
         """The settings that it was made from; empty if none."""
         self._servers = servers
+        self.place = ""
+        """The folder of its clients, or their settings where these depend on none: what one of them
+        has seen, all have."""
         self._policy, self._flows = policy or Policy(), flows
         self._limits = limits or GatewayLimits()
         self._resolver = resolver
@@ -136,6 +142,7 @@ class Gateway:
         self.learned = self.engine.learned
         self._checking = self._checking_now()
         self._call_requests = self._requests_now()
+        self._call_flows = self._call_flows_now()
         self._index: tuple[Catalog, SearchIndex] | None = None
 
     def __repr__(self) -> str:
@@ -166,6 +173,7 @@ class Gateway:
         """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._flows = flows
+        self._call_flows = self._call_flows_now()
         self._checking = self._checking_now()
         self._forget_index()
         self._call_requests = self._requests_now()
@@ -187,6 +195,29 @@ class Gateway:
             params,
             caller.connection or caller.principal,
         )
+        if self._call_flows is None:
+            return await self._call(request, params, caller)
+        owner, name = self._owner(caller.principal), request.tool.full_name
+        claims = await claims_of(request.accesses, self.engine.lookups)
+        broken = self._call_flows.broken(owner, caller.connection, name)
+        if broken is not None and self._policy.observes:
+            log.warning("flow.observed", extra={"why": broken.message[:MAX_LOGGED]})
+            broken = None
+        if broken is not None:
+            if broken.then is Then.DENY:
+                raise FlowDenied(broken.message)
+            request = request._replace(policy=broken.asked(request.policy))
+        self._call_flows.send(owner, name, claims)
+        try:
+            result = await self._call(request, params, caller)
+            if broken is not None:  # a person has said yes
+                self.engine.flows.knowledge.allow(owner, caller.connection, broken.rule)
+            return result
+        finally:  # an error is an answer, too
+            self._call_flows.answer(owner, name, claims)
+
+    async def _call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
+        """Make a call by name, once a person has said yes, if it needs one."""
         direct_calls, approvals = self.engine.direct_calls, self.engine.approvals
         kept = self._limits.kept
         if not request.policy.needs_yes:
@@ -196,6 +227,24 @@ class Gateway:
         if result.get("resultType") == "input_required":
             approvals.goes_on(request, caller)
         return result
+
+    def see(self, principal: Principal, sources: Iterable[str]) -> None:
+        """Note that the clients of *principal* see data of *sources*: of tools by their full names,
+        or of anything else of servers, as `server:resources/read`."""
+        if self._flows:
+            self.engine.flows.knowledge.see(self._owner(principal), sources)
+
+    def _owner(self, principal: Principal) -> Owner:
+        return Owner(principal, self.place)
+
+    def _show(self, principal: Principal, record: RunRecord, tasks: Iterable[str] = ()) -> None:
+        """Note that *principal* sees how the run of *record* went, and what *tasks* gave."""
+        if self._flows:
+            failed = [id for id, task in record.tasks.items() if task.error is not None]
+            approval = self.engine.approval(record.id, principal)
+            asked = [] if approval is None else [call.key.task for call in approval.calls]
+            owner = self._owner(principal)
+            self.engine.flows.see(owner, record, [*failed, *asked, *tasks])
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the rule of the policy that denies a tool; None if no rule does."""
@@ -258,7 +307,7 @@ class Gateway:
         self, document: object, principal: Principal = USER, *, only_reads: bool = False
     ) -> JsonObject:
         """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
-        preparing = self._preparing(only_reads=only_reads)
+        preparing = self._preparing(principal, only_reads=only_reads)
         prepared = await preparing.prepare(preparing.read(document), principal)
         plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
         return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
@@ -270,7 +319,7 @@ class Gateway:
         the run belongs to its principal. Where it goes on from a run that another caller goes on
         with already, or that has ended, that is the run. Raises `InvalidDag`, also for a dry run,
         which `plan` answers, and with *only_reads* for a call that may do more than read."""
-        preparing = self._preparing(only_reads=only_reads)
+        preparing = self._preparing(caller.principal, caller.connection, only_reads=only_reads)
         reading = preparing.read(document)
         if reading.dag.apply is not None:
             return await self._apply(reading, reading.dag.apply, caller)
@@ -315,7 +364,7 @@ class Gateway:
             writing = begun
             if beginning.durable is Durable.POWER and not await begun.log.committed():
                 raise InvalidDag([_unwritten(history.trouble)])
-        self.engine.submit(run, caller, writing)
+        self.engine.submit(run, caller, writing, prepared.flows)
         return Submitted(run.id, plan.dag, plan.notes)
 
     async def _apply(self, reading: Reading, run_id: str, caller: Caller) -> Submitted:
@@ -419,12 +468,24 @@ class Gateway:
     ) -> RunResult:
         """Wait up to *seconds* for the end of the run; gives its result, or its state so far.
         Raises `UnknownRun`."""
-        return await self.engine.wait(run_id, seconds, principal)
+        result = await self.engine.wait(run_id, seconds, principal)
+        self._show(principal, result.record, result.outputs)
+        return result
 
     def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
         """Report the progress of the run: at once, then as tasks settle (at most ten times a
         second, at least every 5 s); the last one is `finished`. Raises `UnknownRun`."""
-        return self.engine.follow(run_id, principal)
+        reports = self.engine.follow(run_id, principal)
+        return self._shown(reports, run_id, principal) if self._flows else reports
+
+    async def _shown(
+        self, reports: AsyncIterator[Progress], run_id: str, principal: Principal
+    ) -> AsyncIterator[Progress]:
+        """Pass *reports* on, and note what they show: also the message of a call."""
+        async for progress in reports:
+            reporting = (progress.latest or "").partition(":")[0]
+            self._show(principal, self.engine.record(run_id, principal), [reporting])
+            yield progress
 
     def is_done(self, run_id: str, principal: Principal = USER) -> bool:
         """Whether the run has ended. Raises `UnknownRun`."""
@@ -441,15 +502,21 @@ class Gateway:
 
     def record(self, run_id: str, principal: Principal = USER) -> RunRecord:
         """Return the record of a run as it is now. Raises `UnknownRun`."""
-        return self.engine.record(run_id, principal)
+        record = self.engine.record(run_id, principal)
+        self._show(principal, record)
+        return record
 
     def result(self, run_id: str, principal: Principal = USER) -> RunResult:
         """Return the result of a run so far. Raises `UnknownRun`."""
-        return self.engine.result(run_id, principal)
+        result = self.engine.result(run_id, principal)
+        self._show(principal, result.record, result.outputs)
+        return result
 
     def output(self, run_id: str, task: str, principal: Principal = USER) -> Output:
         """Return a task's whole output. Raises `UnknownRun`, or `CallError` if it has none."""
-        return self.engine.output(run_id, task, principal)
+        output = self.engine.output(run_id, task, principal)
+        self._show(principal, self.engine.record(run_id, principal), [task])
+        return output
 
     async def cancel(
         self, run_id: str, principal: Principal = USER, *, seconds: float = STOP_S
@@ -466,7 +533,9 @@ class Gateway:
         the first time. Whoever waits for a run gets its result."""
         self.engine.cancel_all()
 
-    def _preparing(self, *, only_reads: bool = False) -> Preparing:
+    def _preparing(
+        self, principal: Principal, connection: str | None = None, *, only_reads: bool = False
+    ) -> Preparing:
         return Preparing(
             self.engine,
             self.catalog,
@@ -478,6 +547,7 @@ class Gateway:
             detects_conflicts=self._resolver is not None,
             origin=self.origin,
             flows=self._flows,
+            sender=(self._owner(principal), connection),
             only_reads=only_reads,
         )
 
@@ -486,6 +556,9 @@ class Gateway:
         return Checking(
             self._policy, self.learned, max_items=limits.max_items, max_calls=limits.max_calls
         )
+
+    def _call_flows_now(self) -> CallFlows | None:
+        return CallFlows(self._flows, self.engine.flows.knowledge) if self._flows else None
 
     def _requests_now(self) -> CallRequests:
         return CallRequests(

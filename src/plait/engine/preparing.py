@@ -9,8 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from ..core.flows.knowledge import NO_OWNER, Owner
 from ..core.flows.rules import FlowPolicy
 from ..core.history import INTERRUPTED, RUNNING, SAID, Beginning, Chain, Durable, Effect
 from ..core.language.dag import Dag
@@ -31,9 +32,7 @@ from ..core.values.strict import JsonObject, encode_sorted
 from ..errors import InvalidDag, UnknownRun
 from .checking import Checking, names_of_tools
 from .engine import NO_SUCH_RUN, Engine
-
-if TYPE_CHECKING:  # a start without rules for flows does not need them
-    from ..core.flows.decision import PlanFlows
+from .flows import RunFlows
 
 AGAIN_S = 3_600.0
 """Age of an interrupted run up to which an equal document is not run, in seconds."""
@@ -60,7 +59,7 @@ class Prepared(NamedTuple):
     """The runs among them that had the same document."""
     left_s: float | None = None
     """The time that is left of its `timeout_s`, if some has passed."""
-    flows: PlanFlows | None = None
+    flows: RunFlows | None = None
     """Which tools' data reaches which tasks; None without rules for that."""
 
     def beginning(
@@ -106,7 +105,8 @@ class Preparing:
     *policy* and the bounds of documents. *reach* waits for the servers of tools. Without
     *detects_conflicts*, calls claim nothing; with *only_reads*, no call may do more than read.
     *origin* names the settings, which only those runs go on with that began with them. *flows* are
-    the rules on what data may reach which tools."""
+    the rules on what data may reach which tools; *sender* sends the document,
+    over a connection."""
 
     def __init__(
         self,
@@ -121,11 +121,12 @@ class Preparing:
         detects_conflicts: bool,
         origin: str,
         flows: FlowPolicy | None = None,
+        sender: tuple[Owner, str | None] = (NO_OWNER, None),
         only_reads: bool = False,
     ) -> None:
         self._only_reads = only_reads
         self._engine = engine
-        self._flows = flows
+        self._flows, self._sender = flows, sender
         self._catalog = catalog
         self._checking = checking
         self._policy = policy
@@ -228,21 +229,30 @@ class Preparing:
         )
         if earlier is not None:
             refuse_repeats(plan, items, earlier)
-        conflicts, flows = Conflicts(), None
+        conflicts, flows, known = Conflicts(), None, self._engine.flows
         if self._detects_conflicts or self._flows:
             accesses = planned_accesses(plan, outputs.keys())
             places = await self._engine.lookups.locate(accesses.files(), PROMPT_S)
             if self._detects_conflicts:
                 conflicts = find_conflicts(plan, accesses, places)
             if self._flows:
-                taken = dict.fromkeys([*taken_over, *items])
                 claims = accesses.claims(places)
-                flows = await self._checking.flows(self._flows, plan, claims, taken)
-                problems = flows.problems(reading)
-                if problems and not self._policy.observes:
-                    raise InvalidDag(problems, plan.notes)
-                for problem in problems:
-                    log.warning("flow.observed", extra={"why": problem.message[:MAX_LOGGED]})
+                taken_over_from = "" if earlier is None else earlier.id
+                sources = known.taken_over(taken_over_from, [*taken_over, *items])
+                news, knowledge = known.knowledge.count, known.knowledge
+                found = await self._checking.flows(
+                    self._flows, plan, claims, sources, knowledge, *self._sender
+                )
+                if self._policy.observes:
+                    for one in found.broken:
+                        log.warning("flow.observed", extra={"why": one.message[:MAX_LOGGED]})
+                else:
+                    if problems := found.problems(reading):
+                        raise InvalidDag(problems, plan.notes)
+                    found.ask()
+                flows = RunFlows(
+                    found, knowledge, self._sender, news, observes=self._policy.observes
+                )
         return Prepared(plan, conflicts, outputs, items, sent, chain, flows=flows)
 
     def _full_name(self, tool: str) -> str:

@@ -47,6 +47,7 @@ from ..errors import ApprovalRequired, CallError
 from ..waiting import Signal
 from .approvals import Approvals
 from .direct_calls import DirectCalls
+from .flows import RunFlows
 from .lookups import AS_WRITTEN, Lookups
 from .running_call import RunningCall, internal_error, out_of_time
 from .writing import Writing
@@ -103,6 +104,8 @@ class Runner:
         self._writing: dict[str, Writing] = {}
         """The runs that are written to the history."""
         self.approvals = Approvals(asked)
+        self._flows: dict[str, RunFlows] = {}
+        """The runs under rules for flows."""
         self._aborted: set[Key] = set()
         self._unsent: dict[Key, str] = {}
         """The reasons why calls that were cancelled just now were not sent."""
@@ -123,8 +126,17 @@ class Runner:
         while self._scopes:
             await self._answered.wait()
 
-    def submit(self, run: Run, caller: Caller = NO_CLIENT, writing: Writing | None = None) -> None:
-        """Start *run* for *caller*; it is written with *writing*."""
+    def submit(
+        self,
+        run: Run,
+        caller: Caller = NO_CLIENT,
+        writing: Writing | None = None,
+        flows: RunFlows | None = None,
+    ) -> None:
+        """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
+        *flows*."""
+        if flows is not None:
+            self._flows[run.id] = flows
         if caller is not NO_CLIENT:
             self._callers[run.id] = caller
         if writing is not None:
@@ -279,6 +291,10 @@ class Runner:
         )
         id = CallId(*key[:3], call.attempt, key.at, call.round)
         try:
+            if (flows := self._flows.get(key.run)) is not None:
+                claims = self._scheduler.claims_of(key)
+                if (refusal := flows.send(key.task, call.tool.full_name, claims)) is not None:
+                    return Failed(key, refusal)
             result = await self._call_tool(
                 ToolCall(
                     id,
@@ -311,6 +327,8 @@ class Runner:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
             self._writing.pop(notice.run, None)
+            if (flows := self._flows.pop(notice.run, None)) is not None:
+                flows.end()
         self._observers(notice)
 
 

@@ -214,6 +214,13 @@ class Desks:
             yield desk
         finally:
             desk.leave()
+            self._forget_if_left(desk.gateway.place)
+
+    def _forget_if_left(self, place: str) -> None:
+        """Forget what the clients of *place* have seen, once the last of them has left."""
+        desks = self.open_ones.values()
+        if not any(desk.clients and desk.gateway.place == place for desk in desks):
+            self._parts.engine.flows.knowledge.forget(place)
 
     def close_unused(self) -> None:
         for desk in [*self.open_ones.values()]:

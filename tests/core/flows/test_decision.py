@@ -126,7 +126,8 @@ def test_the_tools_that_an_output_comes_from_are_known_by_name() -> None:
     flows = flows_of(READ, QUERY, GATE, value("v", "${OUTPUT[query].x}"), seen=["web:get"])
     assert flows.sources_of("v") == {"db:query", "web:get"}
     assert flows.sources_of("read") == {"files:read", "web:get"}
-    assert flows.deciding() == {"files:read"}
+    assert flows.deciding() == {"files:read", "web:get"}
+    assert flows.sources() == {id: flows.sources_of(id) for id in ("read", "query", "gate", "v")}
 
 
 def test_many_broken_rules_are_all_found_and_the_refused_stand_first() -> None:

@@ -256,6 +256,19 @@ async def test_a_resource_is_read_from_the_server_that_has_it(downstream: FakeDo
     assert ours["contents"][0]["uri"] == "plait://guide"
 
 
+async def test_who_gets_a_prompt_or_a_resource_is_noted_to_have_seen_it(
+    downstream: FakeDownstream, era: str
+):
+    noted: list[str] = []
+    downstream.on("b", "prompts/get", {"messages": []})
+    async with connected(downstream, era, shown=lambda _, source: noted.append(source)) as peer:
+        await peer.request("prompts/get", {"name": "part"})
+        await peer.request("resources/read", {"uri": "mem://two"})
+        await peer.request("resources/read", {"uri": "plait://guide"})
+        await peer.request("tools/call", {"name": "a__echo", "arguments": {}})
+    assert noted == ["b:prompts/get", "b:resources/read"]
+
+
 async def test_a_relayed_call_that_outlasts_the_drain_is_cancelled_with_an_error(
     downstream: FakeDownstream, era: str
 ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ..language.reader import Reading
 from ..planning.places import inner_paths, paths_of
@@ -10,7 +10,7 @@ from ..planning.plan import Plan
 from ..values.problems import Problem
 from .nodes import Node, Nodes, TakenOver
 from .resources import Claims, Steps
-from .rules import FlowPolicy, Remember, Then, ToolBits
+from .rules import FlowPolicy, FlowRule, Remember, Then, ToolBits
 from .spread import Spread
 from .ways import BrokenFlow, Step, way_to
 
@@ -22,9 +22,9 @@ class PlanFlows:
     """The flows of *plan* under *policy*.
 
     *seen* are the tools whose data its caller has seen before. That is in every value, as the
-    caller wrote the document; so it is added where a rule is checked, and not spread. *claims* are
-    the resources that the calls access; *written* the tools whose data earlier calls have written
-    to resources.
+    caller wrote the document; so it is added where a rule is checked, and not spread. The rules
+    that it may break by that are *allowed*. *claims* are the resources that the calls access;
+    *written* the tools whose data earlier calls have written to resources.
     """
 
     def __init__(
@@ -36,13 +36,17 @@ class PlanFlows:
         claims: Claims | None = None,
         written: Mapping[Steps, Iterable[str]] | None = None,
         taken_over: TakenOver | None = None,
+        allowed: Collection[FlowRule] = (),
     ) -> None:
+        self.plan = plan
+        self._allowed = allowed
+        self._claims, self._taken_over = claims or {}, taken_over or {}
         self._policy = policy
         self._tools = tools = ToolBits(policy)
         self.seen = frozenset(seen)
         self._seen = 0 if policy.remembers is Remember.OFF else tools.bits(self.seen)
         earlier = [(steps, tools.bits(names)) for steps, names in (written or {}).items()]
-        self._nodes = Nodes(plan, tools.bit, claims or {}, taken_over or {})
+        self._nodes = Nodes(plan, tools.bit, self._claims, self._taken_over)
         self._spread = Spread(self._nodes, earlier)
         found = self._find()
         if found and self._spread.look_again():
@@ -62,16 +66,55 @@ class PlanFlows:
         """The broken rules that a person has to allow."""
         return [one for one in self.broken if one.then is Then.ASK]
 
+    def again(self, written: Mapping[Steps, Iterable[str]]) -> PlanFlows:
+        """Return the flows of the same plan with what has been *written* by now."""
+        return PlanFlows(
+            self._policy,
+            self.plan,
+            seen=self.seen,
+            claims=self._claims,
+            written=written,
+            taken_over=self._taken_over,
+            allowed=self._allowed,
+        )
+
+    def can_break(self, tool: str) -> bool:
+        """Return whether a call of the tool of that full name can break a rule."""
+        return tool in self._tools.sends
+
+    @property
+    def accessed(self) -> set[Steps]:
+        """The resources that its calls access."""
+        return {steps for node in self._nodes.in_order for steps, _ in node.accesses}
+
     def problems(self, reading: Reading) -> list[Problem]:
-        """Return the reasons to refuse the document in *reading*, of which this is the plan. Until
-        a person can be asked, that is also what has to be asked for."""
+        """Return the reasons to refuse the document in *reading*, of which this is the plan."""
+        if not (denied := self.denied):
+            return []
         places = dict(_places(reading))
-        return [one.problem(places.get(one.task, "tasks")) for one in self.broken[:MAX_SHOWN]]
+        return [one.problem(places.get(one.task, "tasks")) for one in denied[:MAX_SHOWN]]
+
+    def ask(self) -> None:
+        """Let the plan, which has not begun, ask for the calls that a person has to allow."""
+        for one in self.asked:
+            task = self._nodes.by_id[one.task].task
+            task.policy = one.asked(task.policy)
 
     def sources_of(self, task: str) -> frozenset[str]:
-        """Return the tools that the output of a task comes from, by its whole id, those that the
-        caller had seen included."""
+        """Return the tools that the output of a task comes from, by its whole id, and that decided
+        how it ended; those that its caller had seen are in all."""
         return self._tools.names(self._nodes.end(task).output) | self.seen
+
+    def sources(self) -> dict[str, frozenset[str]]:
+        """Return the same for all tasks that are in no group."""
+        known: dict[int, frozenset[str]] = {}
+        found: dict[str, frozenset[str]] = {}
+        for id in self.plan.tasks:
+            bits = self._nodes.end(id).output
+            if bits not in known:
+                known[bits] = self._tools.names(bits) | self.seen
+            found[id] = known[bits]
+        return found
 
     def deciding(self) -> frozenset[str]:
         """Return the tools that decide which tasks run: what a caller knows who sees how they
@@ -79,20 +122,21 @@ class PlanFlows:
         bits = 0
         for node in self._nodes.in_order:
             bits |= node.decided
-        return self._tools.names(bits)
+        return self._tools.names(bits) | self.seen
 
     def _find(self) -> list[tuple[Node, int, Then]]:
         """Return the calls that break a rule, each with its index and what follows, the refused
         first."""
         found: list[tuple[Node, int, Then]] = []
         tools, seen = self._tools, self._seen
+        rules_of, allowed = self._policy.rules, self._allowed
         for node in self._nodes.in_order if tools.sends else ():
             if node.tool is None or (rules := tools.sends.get(node.tool)) is None:
                 continue
             for rule in rules:
                 if tools.is_broken(rule, node.given):
-                    found.append((node, rule, self._policy.rules[rule].then))
-                elif tools.is_broken(rule, node.given | seen):
+                    found.append((node, rule, rules_of[rule].then))
+                elif tools.is_broken(rule, node.given | seen) and rules_of[rule] not in allowed:
                     found.append((node, rule, Then(self._policy.remembers.value)))
         found.sort(key=lambda one: one[2] is Then.ASK)
         return found

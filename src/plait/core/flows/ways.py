@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from ..language.references import Reference
+from ..tools.policy import ToolPolicy
+from ..tools.rules import Answer, Decision
 from ..values.problems import Problem, written
 from .nodes import Node
 from .resources import overlap, shown
@@ -70,18 +72,33 @@ class BrokenFlow:
         )
         return "\n".join(["flowchart LR", *nodes, *edges])
 
+    @property
+    def message(self) -> str:
+        ways = f": {self.words}" if self.ways else ""
+        may = "may not be" if self.then is Then.DENY else "needs a person's yes to be"
+        return f"{self.tool} {may} given what is {self._labels}{ways}."
+
     def problem(self, path: str) -> Problem:
         """Return the reason to refuse the document; *path* is the place of the task in it."""
-        labels = " and ".join(self.rule.sources)
-        ways = f": {self.words}" if self.ways else ""
         which = "this way" if len(self.ways) == 1 else "one of these ways"
         hint = SEEN if self.is_remembered else f"Leave out {which}, or {self.task}."
         drawn = self.mermaid if self.ways else None
-        if self.then is Then.ASK:
-            message = f"{self.tool} needs a person's yes to be given what is {labels}{ways}."
-            return Problem(path, "approval_required", message, hint, self.task, mermaid=drawn)
-        message = f"{self.tool} may not be given what is {labels}{ways}."
-        return Problem(path, "flow_denied", message, hint, self.task, mermaid=drawn)
+        return Problem(path, "flow_denied", self.message, hint, self.task, mermaid=drawn)
+
+    def asked(self, policy: ToolPolicy) -> ToolPolicy:
+        """Return *policy* for a call that a person has to say yes to, because of this: to each by
+        itself, whatever it said yes to before."""
+        before = policy.decision
+        if before.answer is Answer.DENY:
+            return policy
+        ways = f": {self.words}" if self.ways else ""
+        why = f"because [policy.flows] keeps what is {self._labels} from {self.rule.to}{ways}"
+        why = f"{before.why}, and {why}" if policy.needs_yes else f"asked {why}"
+        return replace(policy, decision=Decision(Answer.ASK_EACH, why, str(self.rule)))
+
+    @property
+    def _labels(self) -> str:
+        return " and ".join(self.rule.sources)
 
 
 class Part(IntEnum):

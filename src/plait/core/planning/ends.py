@@ -19,6 +19,7 @@ CODES = (
     "limit_exceeded",
     "policy_denied",
     "approval_denied",
+    "flow_denied",
     "approval_required",
     "tool_changed",
     "dependency_failed",

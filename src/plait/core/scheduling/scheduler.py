@@ -396,6 +396,11 @@ class Scheduler:
             if self._has(call, claims):
                 self._line_up(call)
 
+    def claims_of(self, key: Key) -> tuple[ResourceClaim, ...]:
+        """Return the claims of a call that is ready or under way; empty if it has none."""
+        request = self._lock_requests.get(key.run, {}).get(key)
+        return () if request is None else tuple(request.claims)
+
     def _has(self, call: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
         request = self._lock_requests.setdefault(call.key.run, {})[call.key] = self.locks.ask(
             call, claims

@@ -31,6 +31,7 @@ from ...core.tools.addresses import Addresses, is_address
 from ...core.tools.catalog import Tool
 from ...core.tools.naming import Entry, Names, prompt_names, tool_names
 from ...core.values.portable import uncompilable
+from ...core.values.principal import Principal
 from ...core.values.printable import printable
 from ...core.values.strict import Json, JsonObject, encode
 from ..strictest import fit_entry, for_handshake_era
@@ -57,6 +58,10 @@ _ENVELOPE: JsonObject = {"resultType": "complete", "ttlMs": 0, "cacheScope": "pr
 
 async def _at_once() -> None:
     pass
+
+
+def _unnoted(principal: Principal, source: str) -> None:
+    """Note nothing."""
 
 
 def _never(server: str, tool: str) -> str | None:
@@ -121,6 +126,9 @@ class RelayConfig:
     seen: Callable[[str, str], str | None] = _never
     """Gives the shape of the outputs of a tool that does not declare it, from its server and its
     name, for its description; None if it is unknown."""
+    shown: Callable[[Principal, str], None] = _unnoted
+    """Notes that clients of a principal get an answer of a server to anything but a call, such as
+    `server:resources/read`."""
 
 
 Own: TypeAlias = Mapping[str, Sequence[JsonObject]]

@@ -283,7 +283,10 @@ class Passthrough:
         if ctx.method == "tools/call":
             params = {**params, "_meta": meta} if meta else params
             return await self._call(server, str(params["name"]), params, caller)
-        return await self._send(RelayRequest(server, ctx.method, params, meta, caller))
+        try:
+            return await self._send(RelayRequest(server, ctx.method, params, meta, caller))
+        finally:  # an error is an answer, too
+            self._config.shown(caller.principal, f"{server}:{ctx.method}")
 
     async def _send(self, request: RelayRequest) -> JsonObject:
         with anyio.move_on_after(LONGEST_S):
