@@ -199,9 +199,6 @@ class FlowDenied(CallError):
 
     code = "flow_denied"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, hint="Do without it, or ask the operator.")
-
 
 class ReferenceFailed(CallError):
     code = "reference_error"

@@ -86,7 +86,7 @@ async def test_what_a_rule_asks_for_is_sent_once_a_person_has_said_yes(house: Ho
         )
         assert call.is_single
         assert "s:say" not in house.called
-        gateway.approve(run.run_id, approval.digest)
+        await gateway.approve(run.run_id, approval.digest)
         result = await gateway.wait(run.run_id)
     assert result.outputs["say"] == {"said": "text"}
 

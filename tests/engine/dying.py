@@ -11,6 +11,7 @@ import anyio
 
 from plait.core.ports import Caller
 from plait.core.results.result import RunResult
+from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
@@ -35,6 +36,7 @@ class World:
         self.delays: dict[tuple[str, Any], float] = {}
         """The seconds that calls take."""
         self.limits = GatewayLimits()
+        self.policy = Policy()
         self.add("read", readOnlyHint=True)
         self.add("write")
         self.add("put", idempotentHint=True)
@@ -63,7 +65,8 @@ class World:
     async def gateway(self) -> AsyncIterator[tuple[Gateway, MemoryHistory]]:
         history = MemoryHistory(self.shelf)
         parts = self.servers, self.servers, InMemoryRuns()
-        async with Gateway(*parts, limits=self.limits, history=history) as gateway:
+        settings: dict[str, Any] = {"limits": self.limits, "policy": self.policy}
+        async with Gateway(*parts, **settings, history=history) as gateway:
             yield gateway, history
 
     async def interrupted(self, document: Any, seconds: float = 5) -> str:

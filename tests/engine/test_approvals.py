@@ -11,6 +11,7 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
+from plait.core.ports import NoClient
 from plait.core.results.approval_text import NO, YES, YES_FROM_NOW_ON
 from plait.core.results.record import RunStatus
 from plait.core.tools.approving import Approving
@@ -48,6 +49,10 @@ def era(request: pytest.FixtureRequest) -> str:
 
 def task(id: str, name: str, n: Any) -> dict[str, Any]:
     return {"id": id, "tool": name, "arguments": {"n": n}}
+
+
+class Other(NoClient):
+    principal = Principal("other")
 
 
 class House:
@@ -139,7 +144,7 @@ async def test_a_client_that_cannot_ask_gets_the_question_at_once(house: House, 
         assert (call["task"], call["tool"], call["arguments"]) == ("w", "s:write", {"n": 7})
         assert answered["approval"]["reads"] == 1
         run_id, digest = answered["run_id"], answered["approval"]["digest"]
-        gateway.approve(run_id, digest)
+        await gateway.approve(run_id, digest)
         later = structured(await client.call_tool("get_run", {"run_id": run_id}))
     assert (later["status"], house.sent) == ("success", [7])
 
@@ -223,18 +228,18 @@ async def test_a_yes_is_good_once_and_for_its_own_question(house: House) -> None
         assert first is not None
         assert [one.task for one in first.later] == ["two"]
         with pytest.raises(StaleApproval):
-            gateway.approve(result.run_id, "0" * 64)
+            await gateway.approve(result.run_id, "0" * 64)
         with pytest.raises(UnknownRun):
-            gateway.approve(result.run_id, first.digest, principal=Principal("other"))
-        gateway.approve(result.run_id, first.digest)
+            await gateway.approve(result.run_id, first.digest, caller=Other())
+        await gateway.approve(result.run_id, first.digest)
         assert (await gateway.wait(result.run_id)).status is RunStatus.WAITING
         with pytest.raises(StaleApproval):
-            gateway.approve(result.run_id, first.digest)
+            await gateway.approve(result.run_id, first.digest)
         assert house.sent == [1]
         second = gateway.approval(result.run_id)
         assert second is not None
         assert second.digest != first.digest
-        gateway.approve(result.run_id, second.digest)
+        await gateway.approve(result.run_id, second.digest)
         assert (await gateway.wait(result.run_id)).status is RunStatus.SUCCESS
     assert house.sent == [1, 1]
 
@@ -245,7 +250,7 @@ async def test_a_yes_may_cover_what_comes_later(house: House) -> None:
         result = await gateway.execute({"tasks": tasks})
         approval = gateway.approval(result.run_id)
         assert approval is not None
-        gateway.approve(result.run_id, approval.digest)
+        await gateway.approve(result.run_id, approval.digest)
         assert (await gateway.wait(result.run_id)).status is RunStatus.SUCCESS
 
 
@@ -256,7 +261,7 @@ async def test_a_tool_that_was_defined_anew_is_not_approved(house: House) -> Non
         assert approval is not None
         house.servers.add(tool("s:write", closed=False, description="Now it deletes"), house._write)
         with pytest.raises(StaleApproval):
-            gateway.approve(result.run_id, approval.digest)
+            await gateway.approve(result.run_id, approval.digest)
     assert house.sent == []
 
 
@@ -266,7 +271,7 @@ async def test_some_calls_are_approved_and_the_others_denied(house: House) -> No
         result = await gateway.execute({"tasks": [each]})
         approval = gateway.approval(result.run_id)
         assert approval is not None
-        gateway.approve(result.run_id, approval.digest, ["w[0]", "w[2]"])
+        await gateway.approve(result.run_id, approval.digest, ["w[0]", "w[2]"])
         result = await gateway.wait(result.run_id)
     assert (result.status, house.sent) == (RunStatus.PARTIAL, [1, 3])
 

@@ -15,9 +15,11 @@ from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
+from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.engine.writing import Kept
-from plait.errors import InvalidDag
+from plait.errors import InvalidDag, StaleApproval
 from plait.stores.history.log import Entry
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
@@ -465,3 +467,111 @@ async def test_a_run_goes_on_with_the_settings_that_it_began_with():
         with pytest.raises(InvalidDag, match="with other settings") as caught:
             await gateway.execute({"tasks": [], "resume_from": run_id})
     assert caught.value.problems[0].code == "plan_changed"
+
+
+ASK = Policy(tables=(Rules(ask=("s:write",)),))
+HELD: dict[str, Any] = {
+    "tasks": [
+        task("r", "read", 7),
+        task("w", "write", "$OUTPUT[r].n"),
+        task("v", "write", 8),
+        task("z", "read", "$OUTPUT[w].n"),
+    ]
+}
+
+
+async def test_a_run_that_waits_for_a_person_survives_the_death_of_its_gateway():
+    world = World()
+    world.policy = ASK
+    run_id = await world.interrupted(HELD)
+    async with world.gateway() as (gateway, _):
+        record = await gateway.recall(run_id)
+        assert record.status is RunStatus.WAITING
+        assert record.approval is not None
+        assert [call["task"] for call in record.approval["calls"]] == ["w", "v"]
+        later = await gateway.approve(run_id, record.approval["digest"])
+        result = await gateway.wait(later)
+    assert (result.status, later == run_id) == (RunStatus.SUCCESS, False)
+    assert world.writes == Counter([7, 8])
+    assert world.log.count(("read", 7)) == 2  # r, once for both runs, and z
+
+
+async def test_a_gateway_that_ends_leaves_a_run_that_waits_to_the_next():
+    world = World()
+    world.policy = ASK
+    async with world.gateway() as (gateway, history):
+        first = await gateway.execute(HELD)
+        assert first.status is RunStatus.WAITING
+    history.die()  # as the process ends
+    async with world.gateway() as (gateway, _):
+        record = await gateway.recall(first.run_id)
+        assert record.status is RunStatus.WAITING
+        assert record.approval is not None
+        later = await gateway.approve(first.run_id, record.approval["digest"], ["v"])
+        result = await gateway.wait(later)
+        with pytest.raises(StaleApproval):
+            await gateway.approve(first.run_id, record.approval["digest"])
+    assert (result.status, world.writes) == (RunStatus.PARTIAL, Counter([8]))
+    assert [error.code for error in result.errors] == ["approval_denied", "dependency_failed"]
+
+
+async def test_an_answer_reaches_a_run_of_another_process():
+    world = World()
+    world.policy = ASK
+    async with world.gateway() as (gateway, _), world.gateway() as (other, _):
+        first = await gateway.execute(HELD)
+        record = await other.recall(first.run_id)
+        assert record.approval is not None
+        with pytest.raises(StaleApproval):
+            await other.approve(first.run_id, "0" * 64)
+        assert await other.approve(first.run_id, record.approval["digest"]) == first.run_id
+        result = await gateway.wait(first.run_id)
+    assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))
+
+
+async def test_a_yes_that_was_given_before_a_crash_is_kept_and_good_for_what_was_not_sent():
+    world = World()
+    world.policy = ASK
+    world.hangs = {("write", 7)}
+    world.limits = GatewayLimits(Limits(1))
+    async with world.gateway() as (gateway, history):
+        first = await gateway.execute(HELD)
+        approval = gateway.approval(first.run_id)
+        assert approval is not None
+        await gateway.approve(first.run_id, approval.digest)
+        await gateway.wait(first.run_id, 5)
+        history.die()
+    assert world.writes == Counter([7])
+    world.hangs.clear()
+    result = await world.gone_on(first.run_id)
+    assert world.writes == Counter([7, 8])  # 8 was approved and not sent; 7 is in doubt
+    assert {error.code for error in result.errors} == {"in_doubt", "dependency_failed"}
+
+
+async def test_a_call_in_doubt_needs_another_yes_to_be_sent_again():
+    world = World()
+    world.policy = ASK
+    world.hangs = {("write", 7)}
+    async with world.gateway() as (gateway, history):
+        first = await gateway.execute(HELD)
+        approval = gateway.approval(first.run_id)
+        assert approval is not None
+        await gateway.approve(first.run_id, approval.digest)
+        await gateway.wait(first.run_id, 5)
+        history.die()
+    world.hangs.clear()
+    result = await world.gone_on(first.run_id, in_doubt={"w": "retry"})
+    assert result.status is RunStatus.WAITING
+    assert result.record.approval is not None
+    assert [call["task"] for call in result.record.approval["calls"]] == ["w"]
+    assert world.writes == Counter([7, 8])
+
+
+async def test_a_preview_is_applied_by_the_next_gateway():
+    world = World()
+    run_id = await world.interrupted({**HELD, "preview": True})
+    assert world.writes == Counter()
+    async with world.gateway() as (gateway, _):
+        submitted = await gateway.submit({"tasks": [], "apply": run_id})
+        result = await gateway.wait(submitted.run_id)
+    assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))

@@ -15,6 +15,7 @@ Times in rows are in seconds since their run began (`at`, `…_s`), except where
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,7 @@ from .results.figures import SUCCESS, Figures
 from .scheduling.events import Failure, Status
 from .tools.output import Output
 from .values.principal import USER, Principal
-from .values.strict import Json, JsonObject
+from .values.strict import Json, JsonObject, encode
 
 RUNNING = "running"
 INTERRUPTED = "interrupted"
@@ -37,6 +38,9 @@ the pause."""
 REFUSED = "refused"
 """The kind of the event that a ready call cannot be sent; its detail is the error."""
 CANCEL = "cancel"
+APPROVE = "approve"
+"""The kind of a post with the answer of a person: `digest` of the question, and the `places` of the
+calls that are approved, null for all."""
 """The kind of the post that cancels a run."""
 
 
@@ -353,6 +357,17 @@ class TakenOver(NamedTuple):
     log: RunLog | None
 
 
+def digest_of_arguments(arguments: Json) -> str:
+    """Return the digest of the arguments of a call, as rows have it."""
+    return hashlib.sha256(encode(arguments)).hexdigest()
+
+
+ASKED = "asked"
+"""The kind of the event that a run asks for calls; its detail is the question."""
+DECIDED = "decided"
+"""The kind of the answer to it."""
+
+
 class Post(NamedTuple):
     """A request to a run that goes on in another process."""
 
@@ -456,6 +471,10 @@ class History(Journal, Protocol):
         ...
 
     async def events(self, run_id: str) -> list[KeptEvent]: ...
+
+    async def question(self, run_id: str) -> Json:
+        """Return the question that the run asks and that was not answered; None without one."""
+        ...
 
     async def settled(self, run_id: str) -> list[Settled]:
         """List what the run put as `Settled`, with its outputs."""

@@ -13,20 +13,32 @@ not found in time. They are rows of their own, right behind the event (`BACKED_O
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 from ..errors import CallError
-from .history import BACKED_OFF, REFUSED, SAID, Happened, KeptCall, KeptEvent, Settled
+from .history import (
+    ASKED,
+    BACKED_OFF,
+    DECIDED,
+    REFUSED,
+    SAID,
+    Happened,
+    KeptCall,
+    KeptEvent,
+    Settled,
+    digest_of_arguments,
+)
+from .kept_decisions import KeptDecision
 from .results.record import InnerRecord, RunRecord, TaskRecord, record_of
+from .scheduling.attempts import Known
 from .scheduling.events import Call, Failed, Failure, Key, Sleep, Succeeded
 from .scheduling.frame import TaskCall
 from .scheduling.retry import RetryBudgets
 from .scheduling.run import Run
 from .tools.output import Output
-from .values.strict import Json, dumps, encode
+from .values.strict import Json, dumps
 
 KNOWN = frozenset({"woke", "sent", REFUSED, "paused", "resumed", "located"})
 """The kinds of events that may have no effect: the last three free slots and resources alone."""
@@ -70,15 +82,17 @@ class _Retries(RetryBudgets):
 
 class Replay:
     """A run as it was kept: its *calls* and *events*. *answer* gives the answers that it had from
-    the runs that it goes on from."""
+    the runs that it goes on from, and all that it knows of them is *known*."""
 
     def __init__(
         self,
         calls: Iterable[KeptCall],
         events: Iterable[KeptEvent],
         answer: AnswerOf | None = None,
+        known: Known | None = None,
     ) -> None:
-        rows = [_Row(kept.number, kept.event) for kept in events if kept.event.kind != SAID]
+        unheard = (SAID, ASKED)
+        rows = [_Row(kept.number, kept.event) for kept in events if kept.event.kind not in unheard]
         for call in calls:
             rows.append(_Row(call.admitted, call))
             if call.ended is not None:
@@ -86,6 +100,7 @@ class Replay:
         self._rows = sorted(rows, key=lambda row: row.number)
         self._next = 0
         self._answer = answer
+        self._known = known
         self._answers: list[tuple[float, int, Answer]] = []
         """The answers that were there at once and are not handled yet."""
         self._count = 0
@@ -105,7 +120,7 @@ class Replay:
         self._next_step = Key(run.id, "", 0)
         answer = self._answer
         if answer is not None:
-            run.is_answered = lambda call: answer(call) is not None
+            run.known = self._known or Known(lambda call: answer(call) is not None)
         run.begin(0.0, _Retries(self._was_tried_again))
         self._follow()
         while self._next < len(self._rows):
@@ -138,6 +153,8 @@ class Replay:
             run.stop(kind, now, at_once=event.detail is True)
         elif kind == "woke" and (key in run.open or not key.task):
             run.wake(key, now)
+        elif kind == DECIDED and run.question is not None:
+            run.decide(KeptDecision.read(event.detail).event(run.question), now)
         elif kind == "sent" and key in run.open:
             run.sent(key, now)
         elif kind == REFUSED and (call := self._ready.pop(key, None)) is not None:
@@ -232,7 +249,7 @@ class Replay:
         self._next += 1
         self._now = kept.admitted_at
         del self._ready[call.key]
-        made, sent = call.planned.tool.full_name, _digest(call.arguments)
+        made, sent = call.planned.tool.full_name, digest_of_arguments(call.arguments)
         if made != kept.tool:
             raise Differs(f"{_place(call.key)} called {kept.tool}; replayed, it calls {made}")
         if sent != kept.arguments_digest:
@@ -370,7 +387,3 @@ def _shown(value: Json) -> str:
 
 def _nth(number: int) -> str:
     return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
-
-
-def _digest(arguments: Json) -> str:
-    return hashlib.sha256(encode(arguments)).hexdigest()

@@ -96,12 +96,12 @@ class Approvals:
         The question is written before it is shown. The caller of this bounds the time."""
         approval = approval_of(run, command, secrets.token_hex(16))
         asked = _Question(approval, caller, covers_later=run.approving.covers_later)
+        if writing is not None:
+            writing.asked(approval, anyio.current_time())
+            await writing.log.committed()
         if self._has_granted(caller, approval):
             asked.approve(approval.calls)
             return await asked.wait()
-        if writing is not None:
-            writing.asked(approval.document(), anyio.current_time())
-            await writing.log.committed()
         asked.is_put_to_client = ELICITATION in run.approving.ways and not approval.is_preview
         self._open[run.id] = asked
         self._changed(run.id)

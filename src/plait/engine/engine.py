@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -16,7 +17,7 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.history import CANCEL, Chain, History, Post, RunLog
+from ..core.history import APPROVE, CANCEL, Chain, History, Post, RunLog
 from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
 from ..core.results.approval import Approval
 from ..core.results.progress import Progress, progress_of
@@ -32,7 +33,7 @@ from ..core.tools.output import Output
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import Principal, may_see
 from ..core.values.problems import nearest, some_of
-from ..errors import CallError, UnknownRun
+from ..errors import CallError, StaleApproval, UnknownRun
 from ..waiting import Signal
 from .approvals import Approvals
 from .flows import Flows, RunFlows
@@ -191,7 +192,8 @@ class Engine:
         with anyio.move_on_after(left_s, shield=True):
             await self._runner.idle()
         for run_id in list(self._scheduler.runs):  # they still clean up
-            self._runner.cancel(run_id, at_once=True)
+            if run_id in self._live:
+                self._runner.cancel(run_id, at_once=True)
         with anyio.move_on_after(LAST_S, shield=True):
             await self._runner.idle()
 
@@ -295,6 +297,10 @@ class Engine:
         """Whether the run has ended."""
         return self._live_run(run_id, principal) is None and self.record(run_id, principal).is_done
 
+    def is_live(self, run_id: str) -> bool:
+        """Whether the run goes on in this process."""
+        return run_id in self._live
+
     def ids(self, principal: Principal) -> list[str]:
         """List the ids of the kept runs of *principal*, the latest first; empty for `ANYONE`."""
         return self._runs.ids(principal)
@@ -360,16 +366,33 @@ class Engine:
         log.info("run.post_received", extra={"run": post.run, "kind": post.kind})
         if post.kind == CANCEL:
             self.cancel(post.run)
+        elif post.kind == APPROVE:
+            self._take_answer(post)
         else:  # of a newer version
             log.warning("run.post_unknown", extra={"run": post.run, "kind": post.kind})
 
     def cancel_all(self) -> None:
         """Cancel every active run, since the engine stops: what cleans up has `STOP_S` from the
-        first time. Whoever waits for a run gets its result."""
+        first time. Whoever waits for a run gets its result. A run that only waits for a person is
+        left as it is written, for another process."""
         if self._stops_at is None:
             self._stops_at = anyio.current_time() + STOP_S
         for run_id in list(self._scheduler.runs):
-            self._runner.cancel(run_id)
+            live = self._live.get(run_id)
+            if live is not None and live.is_held:
+                self._leave(live)
+            else:
+                self._runner.cancel(run_id)
+
+    def _leave(self, live: _LiveRun) -> None:
+        """Leave the run of *live* to another process. Whoever waits for it gets it as it is."""
+        run_id = live.run.id
+        record = live.record()
+        self._runner.leave(run_id)
+        del self._live[run_id]
+        self._runs.put(record, {})
+        live.finished.set()
+        live.changed.notify()
 
     async def _commit(self, run_id: str) -> None:
         """Wait until the end of a run is in the history."""
@@ -401,6 +424,14 @@ class Engine:
         its others. Raises `StaleApproval`, and `UnknownRun`."""
         self.record(run_id, principal)
         self._runner.approvals.answer(run_id, digest, places)
+
+    def _take_answer(self, post: Post) -> None:
+        """Take the answer of a person from another process."""
+        match post.body:
+            case {"digest": str(digest), "places": list() | None as places}:
+                yes = None if places is None else [str(place) for place in places]
+                with suppress(StaleApproval):  # whoever posted it looks at the run
+                    self._runner.approvals.answer(post.run, digest, yes)
 
     def _asked(self, run_id: str) -> None:
         if (live := self._live.get(run_id)) is not None:

@@ -29,6 +29,8 @@ MOST_RUNS = 1_000
 """Most runs of which it is kept which tools their outputs come from. Of others, all their tools
 count."""
 
+AVOID = "Do without it, or ask the operator."
+
 
 class RunFlows:
     """The flows of one run, *found* for its plan when there were *news* of resources. *sender* is
@@ -194,7 +196,7 @@ async def claims_of(accesses: Accesses | None, lookups: Lookups) -> tuple[Resour
 
 def _refusal(broken: BrokenFlow) -> CallError:
     if broken.then is Then.DENY:
-        return FlowDenied(broken.message)
+        return FlowDenied(broken.message, hint=AVOID)
     return ApprovalRequired(broken.message)
 
 

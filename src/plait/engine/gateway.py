@@ -14,7 +14,7 @@ import anyio
 
 from ..core.flows.knowledge import Owner
 from ..core.flows.rules import FlowPolicy, Then
-from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
+from ..core.history import APPROVE, CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
@@ -39,9 +39,10 @@ from ..core.values.strict import Json, JsonObject
 from ..errors import FlowDenied, InvalidDag, StaleApproval, UnknownRun
 from .checking import Checking
 from .engine import STOP_S, Engine
-from .flows import CallFlows, claims_of
+from .flows import AVOID, CallFlows, claims_of
 from .lookups import AS_WRITTEN
 from .preparing import MAX_LOGGED, Preparing, plan_changed
+from .recalling import LOOK_S
 from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
@@ -205,7 +206,7 @@ class Gateway:
             broken = None
         if broken is not None:
             if broken.then is Then.DENY:
-                raise FlowDenied(broken.message)
+                raise FlowDenied(broken.message, hint=AVOID)
             request = request._replace(policy=broken.asked(request.policy))
         self._call_flows.send(owner, name, claims)
         try:
@@ -377,7 +378,8 @@ class Gateway:
             record = await self.engine.recall(run_id, principal)
         except UnknownRun as error:
             raise InvalidDag([Problem("apply", "unknown_run", str(error))]) from error
-        if record.is_done and record.dag.preview and record.status is RunStatus.INTERRUPTED:
+        is_left = record.status in {RunStatus.INTERRUPTED, RunStatus.WAITING}
+        if is_left and record.dag.preview and not self.engine.is_live(run_id):
             again = dag.model_copy(update={"apply": None, "resume_from": run_id, "preview": False})
             return await self.submit(again, caller)
         approval = self.engine.approval(run_id, principal)
@@ -394,16 +396,53 @@ class Gateway:
         """Return the open question of a run of this process; None if there is none."""
         return self.engine.approval(run_id, principal)
 
-    def approve(
+    async def approve(
         self,
         run_id: str,
         digest: str,
         places: Collection[str] | None = None,
-        principal: Principal = USER,
-    ) -> None:
+        caller: Caller = NO_CLIENT,
+    ) -> str:
         """Say yes, for a person, to the calls of *places* (None: to all; empty: to none) of the
-        question of *digest*, and no to its others. Raises `UnknownRun`, and `StaleApproval` if that
+        question of *digest*, and no to its others. A run of a process that has ended is taken over.
+        Returns the id of the run that goes on. Raises `UnknownRun`, `InvalidDag` if the run cannot
+        be taken over, `HistoryLost` if its process cannot be reached, and `StaleApproval` if that
         question is not open, or a tool is not defined as it was when it was asked."""
+        principal = caller.principal
+        record = await self.engine.recall(run_id, principal)
+        asked = record.approval
+        if asked is None or asked["digest"] != digest:
+            raise StaleApproval("It was answered, or it asks for something else by now.")
+        if self.engine.is_live(run_id):
+            self._say(run_id, digest, places, principal)
+            return run_id
+        answer: JsonObject = {"digest": digest, "places": None if places is None else [*places]}
+        if await self.engine.post(Post(run_id, APPROVE, principal, answer)):
+            await self._answered(run_id, digest, principal)
+            return run_id
+        again = Dag(tasks=(), resume_from=run_id)
+        later = (await self.submit(again, caller)).run_id
+        result = await self.wait(later, LONGEST_START_S, principal)
+        shown = result.record.approval
+        if shown is None or any(shown[name] != asked[name] for name in ("calls", "later")):
+            raise StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
+        self._say(later, shown["digest"], places, principal)
+        return later
+
+    async def _answered(self, run_id: str, digest: str, principal: Principal) -> None:
+        """Wait until a question of another process was answered. Raises `StaleApproval` if it is
+        still open after a while."""
+        with anyio.move_on_after(STOP_S):
+            while True:
+                asked = (await self.engine.recall(run_id, principal)).approval
+                if asked is None or asked["digest"] != digest:
+                    return
+                await anyio.sleep(LOOK_S)
+        raise StaleApproval("The process of the run did not take the answer.")
+
+    def _say(
+        self, run_id: str, digest: str, places: Collection[str] | None, principal: Principal
+    ) -> None:
         approval = self.engine.approval(run_id, principal)
         if approval is not None and not self._are_unchanged(call.tool for call in approval.calls):
             raise StaleApproval("A tool of it is not defined as it was when it was asked.")

@@ -80,6 +80,13 @@ class Prepared(NamedTuple):
             document["order"] = order
         if repeatable := repeatable_by_rule(run.plan):
             document["repeatable"] = repeatable
+        asked: JsonObject = {
+            task.tool.full_name: task.policy.decision.answer.value
+            for task in run.plan.all_tasks()
+            if task.policy.needs_yes
+        }
+        if asked:
+            document["asked"] = asked
         if not keeps_values:
             for name in document.keys() & {"sent", "dag"}:
                 document[name] = _without_values(dag)

@@ -79,15 +79,20 @@ class Recalling:
         begun = kept_record(kept, kept.document["record"])
         is_interrupted = kept.entry.status == INTERRUPTED
         record = record_so_far(begun, calls, settled, is_interrupted=is_interrupted)
+        question = await self._history.question(run_id)
+        if isinstance(question, dict):
+            record = replace(record, status=RunStatus.WAITING, approval=question)
         self._runs.put(record, outputs)
 
     async def wait(self, run_id: str, principal: Principal, seconds: float | None) -> None:
-        """Wait up to *seconds* for the end of a run that goes on in another process."""
+        """Wait up to *seconds* for the end of a run that goes on in another process, or until it
+        waits for a person."""
         if self._is_known(run_id, principal):
             return
         with anyio.move_on_after(seconds):
             while (kept := await self._history.run(run_id, principal)) is not None:
-                if kept.entry.status != RUNNING:
+                is_left = await self._history.question(run_id) is not None
+                if kept.entry.status != RUNNING or is_left:
                     break
                 await anyio.sleep(LOOK_S)
         await self.recall(run_id, principal)
@@ -95,7 +100,7 @@ class Recalling:
     def _is_known(self, run_id: str, principal: Principal) -> bool:
         """Whether a run is known here and can change no more."""
         known = self._runs.get(run_id, principal)
-        return known is not None and known.status is not RunStatus.RUNNING
+        return known is not None and known.is_done
 
     async def interrupted(
         self, principal: Principal, seconds: float, digest: Callable[[], str]

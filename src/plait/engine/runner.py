@@ -126,6 +126,14 @@ class Runner:
         while self._scopes:
             await self._answered.wait()
 
+    def leave(self, run_id: str) -> None:
+        """Leave a run as it is, for another process: nothing more of it is written, and no one
+        waits for the answers of its commands."""
+        self._writing.pop(run_id, None)
+        for key in [key for key in self._scopes if key.run == run_id]:
+            del self._scopes[key]
+        self._answered.notify()
+
     def submit(
         self,
         run: Run,
@@ -141,8 +149,8 @@ class Runner:
             self._callers[run.id] = caller
         if writing is not None:
             self._writing[run.id] = writing
-        is_answered = None if writing is None else writing.is_answered
-        self._carry_out(self._scheduler.submit(run, anyio.current_time(), is_answered))
+        known = None if writing is None else writing.known
+        self._carry_out(self._scheduler.submit(run, anyio.current_time(), known))
         if writing is not None and writing.is_cancelled:
             self.cancel(run.id)
 
@@ -270,7 +278,7 @@ class Runner:
 
     def _follow(self, key: Key, event: Event) -> Answerable | None:
         """Answer the command of *key* with *event*; gives the first of the commands that follow."""
-        del self._scopes[key]
+        self._scopes.pop(key, None)
         self._aborted.discard(key)
         begun = self._begin(self._handle(event))
         for other in begun[1:]:

@@ -30,6 +30,7 @@ from ..core.scheduling.run import Run
 from ..core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy, Rule
+from ..core.tools.rules import Answer, Rules
 from ..core.values.strict import Json, JsonObject
 from ..errors import InvalidDag
 from .recalling import Recalling, kept_record
@@ -76,7 +77,11 @@ class Verifying:
         plan, outputs, items = await self._planned(kept, tools, begun.limits)
         conflicts = Conflicts.of_order(kept.document.get("order", {}))
         make = partial(_make, begun, plan, conflicts, outputs, items)
-        replay = Replay(calls, events, None if earlier is None else earlier.answer)
+        replay = (
+            Replay(calls, events)
+            if earlier is None
+            else Replay(calls, events, earlier.answer, earlier.known)
+        )
         if make(lambda: 0.5).digest != entry.catalog_digest:
             raise Differs("the definitions of its tools are not those that it began with")
         record = None if kept.record is None else kept_record(kept, kept.record)
@@ -120,7 +125,8 @@ class Verifying:
         from ..core.planning.check import check
         from ..core.results.resume import Resumed, Tools, resume
 
-        policy = Policy(rules=tuple(_rules(kept.document.get("repeatable"))))
+        asked = asked_rules(kept.document.get("asked"))
+        policy = Policy(tuple(_rules(kept.document.get("repeatable"))), asked)
         servers = {tool.server for tool in tools}
         catalog = Catalog(
             [tool for tool in tools if tool.listed],
@@ -200,6 +206,15 @@ def _tool(definition: Json) -> Tool:
 def _rules(repeatable: Json) -> list[Rule]:
     names: JsonObject = repeatable if isinstance(repeatable, dict) else {}
     return [Rule(escape(name), idempotent=bool(may)) for name, may in names.items()]
+
+
+def asked_rules(asked: Json) -> tuple[Rules, ...]:
+    """Return the rules by which the tools *asked*, with their kinds of answers, are asked for."""
+    if not isinstance(asked, dict):
+        return ()
+    single = [escape(name) for name, kind in asked.items() if kind == Answer.ASK_EACH]
+    together = [escape(name) for name, kind in asked.items() if kind == Answer.ASK]
+    return (Rules(ask_each=tuple(single), ask=tuple(together)),)
 
 
 def _make(

@@ -20,7 +20,9 @@ from typing import TypeAlias
 import anyio
 
 from ..core.history import (
+    ASKED,
     BACKED_OFF,
+    DECIDED,
     INTERRUPTED,
     REFUSED,
     SAID,
@@ -38,9 +40,12 @@ from ..core.history import (
     RunLog,
     Settled,
     TakenOver,
+    digest_of_arguments,
 )
+from ..core.kept_decisions import ApprovedCall, KeptDecision
+from ..core.results.approval import Approval
 from ..core.results.record import RunRecord
-from ..core.scheduling.attempts import IsAnswered
+from ..core.scheduling.attempts import Known
 from ..core.scheduling.events import (
     FINAL,
     Aborted,
@@ -64,7 +69,7 @@ from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import ToolPolicy
 from ..core.values.problems import Problem
-from ..core.values.strict import Json, JsonObject
+from ..core.values.strict import Json
 from ..errors import (
     CallTimeout,
     HistoryLost,
@@ -85,10 +90,6 @@ class Kept(Enum):
 ENDING_S = 15.0
 """Longest wait for the guard of a gateway that died to end its servers."""
 LOOK_S = 0.1
-ASKED = "asked"
-"""The kind of the event that a run asks for calls; its detail is the question."""
-DECIDED = "decided"
-"""The kind of the answer to it."""
 CANCELLED = "cancelled"
 """The kind of the event that a run was cancelled."""
 Answer: TypeAlias = Succeeded | Failed
@@ -138,6 +139,25 @@ class Earlier:
         return head.status == INTERRUPTED and any(
             kept.run == head.id and kept.event.kind == CANCELLED for kept in self._chain.events
         )
+
+    @property
+    def known(self) -> Known:
+        """All that a run knows that goes on from these."""
+        decided = [
+            KeptDecision.read(kept.event.detail)
+            for kept in self._chain.events
+            if kept.event.kind == DECIDED and kept.run in self._line
+        ]
+        approved = {call for one in decided if not one.is_preview for call in one.approved}
+        is_applied = any(one.is_preview and one.approved for one in decided)
+
+        def is_approved(call: Call) -> bool:
+            key = _call_key(call)
+            is_unsent = key not in self._chain.calls
+            digest = digest_of_arguments(call.arguments)
+            return is_unsent and ApprovedCall(key, digest) in approved
+
+        return Known(lambda call: self.answer(call) is not None, is_approved, is_applied)
 
     def answer(self, call: Call) -> tuple[float, Answer] | None:
         """Return the answer of *call* if it is not sent any more, with its place among the events
@@ -260,7 +280,7 @@ def _as_then(key: Key, kept: KeptCall) -> Answer:
 class Writing:
     """One active run that began at *began*, on the clock of its runner, and is written to *log*."""
 
-    __slots__ = ("_began", "_earlier", "_ends", "_left", "_open", "log")
+    __slots__ = ("_began", "_earlier", "_ends", "_left", "_open", "_question", "log")
 
     def __init__(self, log: RunLog, began: float, earlier: Earlier | None = None) -> None:
         self.log = log
@@ -270,6 +290,8 @@ class Writing:
         """The calls that may be in the air."""
         self._left: dict[Key, float] = {}
         """The times at which they left."""
+        self._question: Approval | None = None
+        """The last question that was asked."""
         self._ends: dict[str, Output | str] = {}
         """The end of the last call of each task without items: its output, or the code of its
         error."""
@@ -283,11 +305,9 @@ class Writing:
         return self._earlier is not None and self._earlier.is_cancelled
 
     @property
-    def is_answered(self) -> IsAnswered | None:
-        """Names the calls whose answers are there without being sent, if it goes on from a run."""
-        if (earlier := self._earlier) is None:
-            return None
-        return lambda call: earlier.answer(call) is not None
+    def known(self) -> Known | None:
+        """All that its run knows from the one that it goes on from; None if there is none."""
+        return None if self._earlier is None else self._earlier.known
 
     def admit(self, call: Call, now: float) -> tuple[float, Answer] | None:
         """Write that *call* may start; returns the answer that it has without being sent, with its
@@ -322,9 +342,10 @@ class Writing:
                 self.log.put(Intent(admission.key, admission.attempt, at))
         return not is_read
 
-    def asked(self, approval: JsonObject, now: float) -> None:
+    def asked(self, approval: Approval, now: float) -> None:
         """Write the question that the run asks."""
-        self.log.put(Happened(now - self._began, ASKED, None, approval))
+        self._question = approval
+        self.log.put(Happened(now - self._began, ASKED, None, approval.document()))
 
     def write(self, event: Event, now: float) -> None:
         """Write *event*, before it is handled."""
@@ -340,9 +361,10 @@ class Writing:
                     self._note(key, error.code)
             case Aborted(key):
                 self._end(key, at, None, Failure(CANCELLED, "the call was cancelled"))
-            case Decided(key, approved, code):
-                yes: list[Json] = [[one.task, one.item, [*one.at]] for one in sorted(approved)]
-                self.log.put(Happened(at, DECIDED, None, {"approved": yes, "code": code}))
+            case Decided():
+                assert self._question is not None  # it was written before it was shown
+                kept = KeptDecision.of(event, self._question)
+                self.log.put(Happened(at, DECIDED, None, kept.document()))
             case Woke(key) | Paused(key) | Resumed(key) | Sent(key):
                 self.log.put(Happened(at, type(event).__name__.lower(), _named(key)))
             case Located(key, places):

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
+from plait.core.scheduling.attempts import Known
 from plait.core.scheduling.events import (
     Aborted,
     Call,
@@ -611,7 +612,7 @@ def test_a_call_that_is_not_sent_any_more_takes_no_slot_and_teaches_nothing() ->
     learned = ToolStats()
     scheduler = Scheduler(Limits(1), learned)
     run = Run("r", check(read_dag({"tasks": tasks}), CATALOG, Policy()))
-    step = scheduler.submit(run, 0.0, lambda call: call.key.task in "bc")
+    step = scheduler.submit(run, 0.0, Known(lambda call: call.key.task in "bc"))
     started = [command.key.task for command in step.commands if isinstance(command, Call)]
     assert (started, scheduler.in_flight) == (["b", "c", "a"], 1)
     scheduler.handle(Succeeded(Key("r", "b"), Output("B")), 9.0)

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from plait.core.history import (
+    ASKED,
     CANCEL,
+    DECIDED,
     Admission,
     CallKey,
     Durable,
@@ -303,6 +305,25 @@ async def test_a_call_is_kept_with_all_that_is_known_of_it(world: World):
     without = await history.calls(log.id)
     assert [(one.arguments, one.output) for one in without] == [(None, None)] * 3
     assert without[0].arguments_digest == failed.arguments_digest
+
+
+async def test_a_question_is_open_until_it_was_answered(world: World):
+    first = await world.open()
+    log = world.begin(first)
+    await log.committed()
+    assert await first.question(log.id) is None
+    log.put(Happened(1.0, ASKED, None, {"digest": "x"}))
+    await log.committed()
+    assert await first.question(log.id) == {"digest": "x"}
+    log.put(Happened(2.0, DECIDED, None, {"approved": []}))
+    log.put(Happened(3.0, "woke", CallKey("a")))
+    await log.committed()
+    assert await first.question(log.id) is None
+    log.put(Happened(4.0, ASKED, None, {"digest": "y"}))
+    await log.committed()
+    await world.kill(first)
+    assert await (await world.open()).question(log.id) == {"digest": "y"}
+    assert await (await world.open()).question("r_unknown") is None
 
 
 async def test_events_that_end_no_call_are_kept_in_their_places(world: World):

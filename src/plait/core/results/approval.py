@@ -33,6 +33,8 @@ class AskedCall(NamedTuple):
     why: str
     is_single: bool
     """Whether it needs a yes of its own."""
+    round: int = 0
+    """As in `CallId`."""
 
     def document(self) -> JsonObject:
         return {
@@ -151,7 +153,8 @@ def _asked(run: Run, call: HeldCall) -> AskedCall:
     else:
         place = call.key.task if call.key.item is None else f"{call.key.task}[{call.key.item}]"
     is_single = call.decision.answer is Answer.ASK_EACH
-    return AskedCall(call.key, place, call.tool, call.arguments, call.decision.why, is_single)
+    why = call.decision.why
+    return AskedCall(call.key, place, call.tool, call.arguments, why, is_single, call.round)
 
 
 def _later(run: Run, asked: set[str], *, is_preview: bool) -> Iterator[LaterTask]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ...errors import CallError
 from ..values.strict import JsonObject
@@ -29,8 +29,19 @@ from .holding import Holding
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s, may_repeat
 
-IsAnswered: TypeAlias = Callable[[Call], bool]
-"""Says of a call whether its answer is there without it being sent. It only looks things up."""
+IsKnown: TypeAlias = Callable[[Call], bool]
+"""Says something of a call that is known from an earlier run. It only looks things up."""
+
+
+class Known(NamedTuple):
+    """All that a run knows from the earlier one that it goes on from."""
+
+    is_answered: IsKnown
+    """Says whether the answer of a call is there without it being sent."""
+    is_approved: IsKnown = lambda call: False
+    """Says whether a person said yes to a call that was not sent yet."""
+    is_applied: bool = False
+    """Whether the run was a preview and was applied."""
 
 
 class Attempts:
@@ -50,8 +61,8 @@ class Attempts:
         self.open: dict[Key, TaskCall] = {}
         """Calls in flight, and those that wait for their next attempt."""
         self.commands: list[Command] = []
-        self.is_answered: IsAnswered | None = None
-        """Names the calls that an earlier run made, where this one goes on from it."""
+        self.known: Known | None = None
+        """None if this run goes on from no other."""
         self.holding: Holding | None = None
         """Holds the calls that are asked for; None where none is."""
         self._unstarted = 0
@@ -81,8 +92,9 @@ class Attempts:
 
     def _may_start(self, call: TaskCall) -> None:
         if self.holding is not None and (why := self.holding.reason(call)) is not None:
-            is_answered = self.is_answered
-            if is_answered is None or not is_answered(call.command(call.attempts + 1)):
+            known, command = self.known, call.command(call.attempts + 1)
+            call.is_approved = known is not None and known.is_approved(command)
+            if not call.is_approved and (known is None or not known.is_answered(command)):
                 self.holding.add(call, why)
                 return
         self._unstarted += 1
@@ -236,7 +248,7 @@ class Attempts:
         call.rounds += 1
         state, item = call.frame.states[call.planned.id], call.key.item
         state.rounds += 1
-        is_answered = self.is_answered is not None and self.is_answered(call.command(1))
+        is_answered = self.known is not None and self.known.is_answered(call.command(1))
         pause_s = 0.0 if is_answered else repeat.pause_s
         after = Status.BACKING_OFF if pause_s else READY
         if item is None:

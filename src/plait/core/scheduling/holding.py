@@ -16,13 +16,12 @@ While a run only waits for a person, its own time stands still.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from operator import attrgetter
 
 from ..planning.plan import PlannedTask
 from ..tools.rules import Answer
-from .events import Call, Key
+from .events import Key
 from .frame import TaskCall
 
 ASK_S = 30.0
@@ -42,8 +41,6 @@ class Holding:
     def __init__(self, *, is_preview: bool = False) -> None:
         self.is_preview = is_preview
         """Whether calls that may change something are held, whatever the policy says."""
-        self.is_approved: Callable[[Call], bool] = _is_never
-        """Says of a call whether it was approved in an earlier run that this one goes on from."""
         self.held: dict[Key, tuple[TaskCall, Why]] = {}
         self.asked: dict[Key, TaskCall] = {}
         """The calls of the open question, in document order."""
@@ -64,9 +61,8 @@ class Holding:
             return None
         if self.is_preview and not planned.tool.is_read_only:
             return Why.PREVIEW
-        if planned.id in self.covered and planned.policy.decision.answer is Answer.ASK:
-            return None
-        return None if self.is_approved(call.command(call.attempts + 1)) else Why.POLICY
+        is_covered = planned.id in self.covered and planned.policy.decision.answer is Answer.ASK
+        return None if is_covered else Why.POLICY
 
     def add(self, call: TaskCall, why: Why) -> None:
         self.held[call.key] = call, why
@@ -108,7 +104,3 @@ class Holding:
 def needs_yes(planned: PlannedTask, *, is_preview: bool = False) -> bool:
     """Return whether the calls of *planned* wait for a person: by the policy, or in a preview."""
     return planned.policy.needs_yes or (is_preview and not planned.tool.is_read_only)
-
-
-def _is_never(call: Call) -> bool:
-    return False

@@ -17,7 +17,7 @@ from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from .answers import Answers
-from .attempts import Attempts, IsAnswered
+from .attempts import Attempts, Known
 from .calls import MAX_ITEMS, CallsOf, calls_of
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems
@@ -136,13 +136,20 @@ class Run:
         )
 
     @property
-    def is_answered(self) -> IsAnswered | None:
-        """Names the calls that an earlier run made, if it goes on from one."""
-        return self._attempts.is_answered
+    def known(self) -> Known | None:
+        """All that it knows from the run that it goes on from; None if there is none."""
+        return self._attempts.known
 
-    @is_answered.setter
-    def is_answered(self, is_answered: IsAnswered | None) -> None:
-        self._attempts.is_answered = is_answered
+    @known.setter
+    def known(self, known: Known | None) -> None:
+        self._attempts.known = known
+        if known is not None and known.is_applied and self._holding is not None:
+            self._holding.is_preview = False
+
+    @property
+    def question(self) -> Key | None:
+        """Names its open question; None if there is none."""
+        return None if self._holding is None else self._holding.question
 
     @property
     def notes(self) -> list[str]:

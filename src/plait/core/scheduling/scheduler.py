@@ -15,7 +15,7 @@ from ...errors import CallError, CallTimeout, CircuitOpen, ConnectionLost, Serve
 from ..tools.claims import Places, ResourceClaim
 from ..tools.output import Output
 from ..tools.tool_stats import ToolStats
-from .attempts import IsAnswered
+from .attempts import IsKnown, Known
 from .conflicts import why_they_conflict
 from .crowding import Crowd, was_alone
 from .direct_calls import DirectCall
@@ -89,13 +89,13 @@ class Scheduler:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
-    def submit(self, run: Run, now: float, is_answered: IsAnswered | None = None) -> Step:
-        """Start *run*. The calls that *is_answered* names were answered in an earlier run."""
+    def submit(self, run: Run, now: float, known: Known | None = None) -> Step:
+        """Start *run*, which goes on from one of which this is *known*, if it does."""
         self.runs[run.id] = run
-        run.is_answered = is_answered
+        run.known = known
         self.limits.open_run(run.id, run.plan.dag.max_concurrency)
         run.begin(now, self.budgets)
-        answered = [] if is_answered is None else _start_answered(run, is_answered, now)
+        answered = [] if known is None else _start_answered(run, known.is_answered, now)
         self._admit(run, run.conflicts.places)  # it was planned a moment ago
         return self._step(now, run, *answered)
 
@@ -323,8 +323,8 @@ class Scheduler:
                     self._release(command.key, now)  # it paused before another attempt
             if run.withdrawn:
                 commands += self._withdraw(run, now)
-            if run.is_answered is not None:
-                commands += _start_answered(run, run.is_answered, now)
+            if run.known is not None:
+                commands += _start_answered(run, run.known.is_answered, now)
             if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
                 commands += self._start_at_once(run, now)
             if run.ready:
@@ -479,7 +479,7 @@ class Scheduler:
             self._watched.clear()
 
 
-def _start_answered(run: Run, is_answered: IsAnswered, now: float) -> list[Call]:
+def _start_answered(run: Run, is_answered: IsKnown, now: float) -> list[Call]:
     """Start the calls of *run* that are not sent any more: they take neither slots nor resources,
     and nothing is learned from them."""
     answered = [call for call in run.ready if is_answered(call.command(call.attempts + 1))]

@@ -7,13 +7,14 @@ what was not committed, as the death of a process does.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ...core.history import (
+    ASKED,
+    DECIDED,
     INTERRUPTED,
     RUNNING,
     SAID,
@@ -35,11 +36,12 @@ from ...core.history import (
     RunQuery,
     Settled,
     TakenOver,
+    digest_of_arguments,
 )
 from ...core.results.figures import Figures, Tally, bucket_of
 from ...core.tools.output import Output
 from ...core.values.principal import Principal, may_see
-from ...core.values.strict import Json, JsonObject, encode
+from ...core.values.strict import Json, JsonObject
 from ...errors import HistoryLost
 from ...waiting import Signal
 from .log import Entry, Log
@@ -297,6 +299,11 @@ class MemoryHistory:
         run = self.shelf.runs.get(run_id)
         return [] if run is None else list(_events(run))
 
+    async def question(self, run_id: str) -> Json:
+        events = [kept.event for kept in await self.events(run_id)]
+        last = [event for event in events if event.kind in (ASKED, DECIDED)][-1:]
+        return last[0].detail if last and last[0].kind == ASKED else None
+
     async def settled(self, run_id: str) -> list[Settled]:
         run = self.shelf.runs.get(run_id)
         return [] if run is None else list(_settled(run))
@@ -449,7 +456,7 @@ def _calls(run: _Run, *, values: bool) -> list[KeptCall]:
             admitted.sent_at,
             None,
             None,
-            admission.arguments_digest or hashlib.sha256(encode(admission.arguments)).hexdigest(),
+            admission.arguments_digest or digest_of_arguments(admission.arguments),
             admission.arguments if keeps else None,
         )
         if isinstance(row, Outcome):

@@ -212,6 +212,11 @@ SELECT r.id, e.number, e.at, e.kind, e.key, e.detail
 FROM events e JOIN runs r ON r.number = e.run
 WHERE e.chain = :chain AND (:run IS NULL OR e.run = :run) ORDER BY e.number;
 
+-- name: question
+SELECT CASE kind WHEN 'asked' THEN detail END
+FROM events WHERE chain = :chain AND run = :run AND kind IN ('asked', 'decided')
+ORDER BY number DESC LIMIT 1;
+
 -- name: settled
 SELECT s.task, s.at, s.status, s.error, s.output, b.codec, b.bytes
 FROM settled s LEFT JOIN blobs b ON b.id = s.output_blob

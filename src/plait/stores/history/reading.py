@@ -93,6 +93,11 @@ class Reading:
         cells = self._run(run_id, None)
         return [] if cells is None else self._events(**_place(cells))
 
+    def question(self, run_id: str) -> Json:
+        cells = self._run(run_id, None)
+        found = None if cells is None else self._db.one("question", _place(cells))
+        return None if found is None or found[0] is None else json.loads(found[0])
+
     def settled(self, run_id: str) -> list[Settled]:
         cells = self._run(run_id, None)
         return [] if cells is None else self._settled(**_place(cells))

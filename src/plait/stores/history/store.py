@@ -189,6 +189,9 @@ class SqliteHistory:
     async def events(self, run_id: str) -> list[KeptEvent]:
         return await self._read(lambda reading: reading.events(run_id))
 
+    async def question(self, run_id: str) -> Json:
+        return await self._read(lambda reading: reading.question(run_id))
+
     async def settled(self, run_id: str) -> list[Settled]:
         return await self._read(lambda reading: reading.settled(run_id))
 

@@ -1,0 +1,39 @@
+"""The answer of a person comes back from the history as it was given."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.core.history import CallKey, digest_of_arguments
+from plait.core.kept_decisions import ApprovedCall, KeptDecision
+from plait.core.scheduling.events import Decided, Key
+from plait.core.values.strict import Json
+
+from .results.test_approval import asked_in
+from .scheduling.test_holding import write
+
+
+def test_it_names_the_approved_calls_with_their_arguments_and_without_their_run():
+    question = asked_in(
+        write("w", arguments={"path": "x"}), write("each", for_each=[1, 2], arguments={"path": "y"})
+    )
+    keys = [call.key for call in question.calls]
+    answer = Decided(question.question, frozenset(keys[:2]), "approval_denied", frozenset({"v"}))
+    kept = KeptDecision.of(answer, question)
+    assert kept.approved == (
+        ApprovedCall(CallKey("w"), digest_of_arguments({"path": "x"})),
+        ApprovedCall(CallKey("each", 0), digest_of_arguments({"path": "y"})),
+    )
+    assert KeptDecision.read(kept.document()) == kept
+    assert kept.event(question.question) == answer
+    other = Key("other", "", 5)
+    assert kept.event(other).approved == {Key("other", "w"), Key("other", "each", 0)}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"approved": 1}, {"approved": [["w"], [1, None, [], 0, "x"]], "covered": 1}],
+)
+def test_what_is_not_of_its_form_approves_nothing(document: Json):
+    kept = KeptDecision.read(document)
+    assert (kept.approved, kept.covered, kept.is_preview) == ((), (), False)
