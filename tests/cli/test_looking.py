@@ -166,6 +166,14 @@ def test_servers_notes_what_in_the_file_was_ignored(plait: Plait, tmp_path: Path
     assert json.loads(plait("servers", "--config", str(file), "--json").stdout)["notes"] == notes
 
 
+def test_servers_notes_rules_that_match_no_tool(plait: Plait, tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.s]\ncommand = "x"\n[policy]\ndeny = ["s:ecko", "s:echo"]\n')
+    result = plait("servers", "--config", str(file))
+    assert 'note: policy.deny[0]: "s:ecko" matches no tool' in result.stderr
+    assert "s:echo" not in result.stderr
+
+
 def test_a_state_folder_that_cannot_be_written_is_noted_once(plait: Plait, tmp_path: Path):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "state"

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from plait.config.models import Settings
-from plait.config.rule_notes import idle_patterns, overruled, unused_labels
+from plait.config.rule_notes import idle_patterns, overruled, unmatched, unused_labels
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from tests.fakes import tool
 
 
 def settings(policy: dict[str, Any], **others: Any) -> Settings:
@@ -89,3 +91,42 @@ def test_a_label_that_no_rule_names_is_noted():
         "policy.labels.web has no effect: no rule for flows names it"
     ]
     assert not list(unused_labels(settings(policy, profiles={"p": {"policy": used}})))
+
+
+KNOWN = Catalog(
+    [tool("files:read", readOnlyHint=True), tool("files:write")],
+    [
+        ServerInfo("files", ServerState.READY, tools=2),
+        ServerInfo("bank", ServerState.RETRYING),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("policy", "notes"),
+    [
+        ({"deny": ["files:write", "files:*"], "labels": {"private": ["files:read"]}}, []),
+        ({"deny": ["files:writ"]}, ['policy.deny[0]: "files:writ" matches no tool']),
+        (
+            {"labels": {"private": ["files:reed"]}},
+            ['policy.labels.private[0]: "files:reed" matches no tool'],
+        ),
+        # The tools of a server that was not reached are unknown.
+        ({"deny": ["bank:*", "*:pay"], "ask": ["destructive"]}, []),
+        # That no server matches is noted already.
+        ({"deny": ["bnk:*"]}, []),
+    ],
+)
+def test_a_rule_that_matches_no_tool_is_noted_once_the_tools_are_known(
+    policy: Any, notes: list[str]
+):
+    assert list(unmatched(settings(policy), KNOWN)) == notes
+
+
+def test_a_class_without_tools_and_a_pattern_of_settings_are_noted_too():
+    alone = Catalog(KNOWN.tools.values(), [KNOWN.servers["files"]])
+    found = settings({"ask": ["destructive", "write"]}, tools={"files:reed": {"read_only": True}})
+    assert list(unmatched(found, alone)) == [
+        'policy.ask[0]: "destructive" matches no tool',
+        'tools: "files:reed" matches no tool',
+    ]

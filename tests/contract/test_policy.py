@@ -160,6 +160,26 @@ async def test_no_reference_reaches_an_argument_of_an_open_world_tool(house: Hou
     assert answer["outputs"] == {"a": {"x": "mcp"}}
 
 
+async def test_it_lets_nothing_else_change_anything(house: House) -> None:
+    """Neither by applying a preview, nor by going on with a run that has more to do."""
+    async with house.gateway() as gateway:
+        waiting = await gateway.submit({"tasks": [task("b", "s:say", text="x")], "preview": True})
+        result = await gateway.wait(waiting.run_id)
+        assert result.status == "waiting"
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.submit({"apply": waiting.run_id}, only_reads=True)
+        assert [one.code for one in refused.value.problems] == ["not_read_only"]
+        failed = await gateway.execute({"tasks": [task("f", "s:fail"), task("a", x=1)]})
+        again = {"tasks": [task("f", "s:fail")], "resume_from": failed.run_id}
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.submit(again, only_reads=True)
+        assert [one.code for one in refused.value.problems] == ["not_read_only"]
+        more = {"tasks": [task("r", x="$OUTPUT[a].x")], "resume_from": failed.run_id}
+        submitted = await gateway.submit(more, only_reads=True)
+        assert (await gateway.wait(submitted.run_id)).outputs == {"r": {"x": 1}}
+    assert house.called == ["s:fail", "s:echo", "s:echo"]
+
+
 async def test_the_policy_holds_for_it(house: House) -> None:
     async with house.gateway(tables=(Rules(deny=("read",)),)) as gateway:
         with pytest.raises(InvalidDag) as refused:

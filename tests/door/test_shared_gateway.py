@@ -169,6 +169,18 @@ async def test_a_call_that_changes_nothing_is_answered_by_the_next_gateway(desk:
         assert door.answers_to(call) == 1
 
 
+async def test_a_dag_that_only_reads_is_run_again_by_the_next_gateway(desk: Desk):
+    desk.put_wait(is_read_only=True)
+    door = await desk.door()
+    call = await door.call("query_dag", tasks=[{"id": "a", "tool": "s:wait"}])
+    await until(lambda: desk.calls == 1)
+    desk.machine.kill_gateway()
+    desk.server.answer_wait()
+    answer = (await door.answer(call))["result"]["structuredContent"]
+    assert (answer["status"], [*answer["outputs"]["a"]]) == ("success", ["pid"])
+    assert (desk.calls, door.answers_to(call)) == (2, 1)
+
+
 async def test_a_session_goes_on_with_the_next_gateway(desk: Desk):
     machine, doors = desk.machine, [await desk.door() for _ in range(5)]
     old = machine.kill_gateway()

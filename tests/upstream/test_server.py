@@ -119,9 +119,8 @@ async def test_tools_that_change_nothing_are_known_by_the_names_that_clients_use
 async def test_without_servers_by_name_only_our_own_tools_are_known(servers: FakeServers):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         is_read_only = read_only_tools(build_server(gateway), gateway)
-        assert [is_read_only(name) for name in ("search_tools", "cancel_run", "s__sleep")] == [
-            True, False, False,
-        ]  # fmt: skip
+        names = ("search_tools", "query_dag", "cancel_run", "s__sleep")
+        assert [is_read_only(name) for name in names] == [True, True, False, False]
 
 
 def servers_tools(*names: str) -> tuple[dict[str, object], ...]:

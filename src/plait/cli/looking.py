@@ -111,6 +111,8 @@ async def list_tools(
 async def list_servers(gateway: Gateway, invocation: Invocation, config: Config) -> int:
     """Show the state of each server of *config*. If one does not start, that is a result, not a
     failure."""
+    from ..config.rule_notes import unmatched
+
     async with showing(invocation.console.err, partial(starting_rows, gateway)):
         await gateway.settled()
     out = invocation.console.out
@@ -120,14 +122,15 @@ async def list_servers(gateway: Gateway, invocation: Invocation, config: Config)
         for name, settings in config.servers.items()
         if not settings.enabled
     ]
+    found = (*_notes(config), *unmatched(config, gateway.catalog()))
     if invocation.as_json:
-        servers, notes = list[Json](documents), list[Json](_notes(config))
+        servers, notes = list[Json](documents), list[Json](found)
         noted: JsonObject = {"notes": notes} if notes else {}
         out.json({"config": config.source, "servers": servers, **noted})
         return Exit.SUCCESS
     out.lines(server_lines(documents))
     invocation.console.err.line(f"from {config.source}")
-    invocation.console.err.lines((f"note: {note}",) for note in _notes(config))
+    invocation.console.err.lines((f"note: {note}",) for note in found)
     return Exit.SUCCESS
 
 

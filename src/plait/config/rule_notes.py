@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from ..core.tools.rules import CLASSES, ToolClass
+from ..core.tools.catalog import Catalog
+from ..core.tools.rules import CLASSES, ToolClass, matches
 from ..core.values.problems import nearest
 from .models import Settings
 from .places import place
@@ -20,25 +21,35 @@ _ONE_CHARACTER = re.compile(r"[?[]")
 
 def idle_patterns(settings: Settings) -> Iterator[str]:
     """Yield a note for each pattern that matches no server: what it should deny is not denied."""
-    rules = [
-        (f"{origin}.{key}[{index}]", rule)
-        for origin, policy in _policies(settings)
-        for key in KEYS_OF_RULES
-        for index, rule in enumerate(getattr(policy, key))
-        if rule not in CLASSES
-    ]
-    rules += [
-        (f"{origin}.{key}[{index}]", pattern)
-        for origin, policy in _policies(settings)
-        for key, globs in _globs_of_flows(policy)
-        for index, pattern in enumerate(globs)
-    ]
-    for origin, pattern in (*rules, *(("tools", pattern) for pattern in settings.tools)):
+    for origin, pattern in _rules(settings):
+        if pattern in CLASSES:
+            continue
         server, _, of_server = pattern.partition(":")
         if not any(fnmatchcase(name, server) for name in settings.servers):
             near = nearest(server, settings.servers)
             hint = f'. Did you mean "{near[0]}:{of_server}"?' if near else ""
             yield f'{origin}: "{pattern}" matches no server{hint}'
+
+
+def unmatched(settings: Settings, catalog: Catalog) -> Iterator[str]:
+    """Yield a note for each rule and pattern that matches no tool of *catalog*, as far as its
+    servers are known: those that match no server have a note already."""
+    tools = [(tool.full_name, tool.traits) for tool in catalog.tools.values()]
+    for origin, rule in _rules(settings):
+        server = "*" if rule in CLASSES else rule.partition(":")[0]
+        named = [info for info in catalog.servers.values() if fnmatchcase(info.name, server)]
+        are_known = bool(named) and all(info.is_known for info in named)
+        if are_known and not any(matches(rule, name, traits) for name, traits in tools):
+            yield f'{origin}: "{rule}" matches no tool'
+
+
+def _rules(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield each rule of the policies, and each pattern of tools, with its place."""
+    for origin, policy in _policies(settings):
+        lists = [(key, getattr(policy, key)) for key in KEYS_OF_RULES]
+        for key, rules in (*lists, *_globs_of_flows(policy)):
+            yield from ((f"{origin}.{key}[{index}]", rule) for index, rule in enumerate(rules))
+    yield from (("tools", pattern) for pattern in settings.tools)
 
 
 def _policies(settings: Settings) -> Iterator[tuple[str, PolicySettings]]:

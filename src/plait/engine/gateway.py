@@ -323,6 +323,10 @@ class Gateway:
         preparing = self._preparing(caller.principal, caller.connection, only_reads=only_reads)
         reading = preparing.read(document)
         if reading.dag.apply is not None:
+            if only_reads:
+                message = "To apply a preview is to let it change something."
+                problem = Problem("apply", "not_read_only", message, "Use execute_dag for it.")
+                raise InvalidDag([problem], reading.notes)
             return await self._apply(reading, reading.dag.apply, caller)
         if (there := await preparing.there_already(reading.dag, caller.principal)) is not None:
             return Submitted(there.id, there.dag, there.notes, is_own=False)

@@ -131,10 +131,11 @@ class Rules:
 
 def _first(rules: tuple[str, ...], name: str, traits: Traits) -> int | None:
     """Return the index of the first of *rules* that matches; None without one."""
-    return next((at for at, rule in enumerate(rules) if _matches(rule, name, traits)), None)
+    return next((at for at, rule in enumerate(rules) if matches(rule, name, traits)), None)
 
 
-def _matches(rule: str, name: str, traits: Traits) -> bool:
+def matches(rule: str, name: str, traits: Traits) -> bool:
+    """Return whether *rule* is one about the tool *name*, in full, with *traits*."""
     if rule in CLASSES:
         return ToolClass(rule).has(traits)
     return fnmatchcase(name, rule)
