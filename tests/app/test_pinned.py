@@ -94,3 +94,18 @@ async def test_without_a_state_folder_nothing_has_changed(config: Config):
     nowhere = config.model_copy(update={"state_folder": None})
     assert await changed_tools(nowhere, "s") == ()
     accept(nowhere, "s", ())
+
+
+async def test_the_tools_of_the_bundled_server_are_not_pinned(tmp_path: Path):
+    sections = {
+        "servers": {"w": {"builtin": "workspace", "root": str(tmp_path)}},
+        "policy": {"pin": "block"},
+    }
+    config = Config.model_validate(sections)
+    config = config.model_copy(update={"state_folder": tmp_path / "state"})
+    (tmp_path / "x").write_text("text")
+    async with Gateway.from_config(config) as gateway:
+        await gateway.settled()
+        tasks = [{"id": "a", "tool": "w:read_file", "arguments": {"path": "x"}}]
+        assert (await gateway.execute({"tasks": tasks})).status == "success"
+    assert not (tmp_path / "state" / "pins").exists()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,7 +19,8 @@ from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ApprovalRequired, CallError, InvalidDag, PolicyDenied
 from plait.stores.in_memory import InMemoryRuns
 
-from ..fakes import tool
+from ..core.flows.drawn import CALLS, Draw
+from ..fakes import FakeServers, tool
 from .conftest import House, task
 
 pytestmark = pytest.mark.virtual_time
@@ -217,3 +222,58 @@ async def test_observe_lets_flows_pass_too(house: House, caplog: pytest.LogCaptu
     assert result.outputs == {"b": {"said": "text"}}
     [record] = [one for one in caplog.records if one.message == "flow.observed"]
     assert "a.text → b.text" in record.why  # type: ignore[attr-defined]  # extra
+
+
+# Hostile plans
+
+
+def drawn_rules(random: Random) -> tuple[Rules, dict[str, Answer]]:
+    """Some rules, and what they say of each tool in the words of the contract."""
+    all_globs = [*CALLS, "*:post", "web:*", "*:read", "write", "read", "unannotated"]
+
+    def some() -> tuple[str, ...]:
+        return tuple(random.sample(all_globs, random.choice((0, 0, 1, 2))))
+
+    rules = Rules(some(), some(), some(), some(), random.choice([Answer.ALLOW, Answer.ASK]))
+
+    def named(patterns: tuple[str, ...], tool: str) -> bool:
+        kinds = {"write", "unannotated"} if tool in WRITES else {"read"}
+        return any(one in kinds or fnmatchcase(tool, one) for one in patterns)
+
+    said: dict[str, Answer] = {}
+    for name in CALLS:
+        lists = {key: getattr(rules, key) for key in (Answer.DENY, Answer.ASK_EACH, Answer.ASK)}
+        strictest = next((key for key, globs in lists.items() if named(globs, name)), None)
+        if strictest is Answer.ASK and name in rules.allow:
+            strictest = Answer.ALLOW
+        said[name] = strictest or (Answer.ALLOW if named(rules.allow, name) else rules.default)
+    return rules, said
+
+
+WRITES = {"web:post", "chat:post"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_without_a_yes_no_server_gets_a_call_that_the_rules_do_not_allow(seed: int) -> None:
+    """Fifty drawn plans with groups, loops, conditions, repeats and rules of all kinds; what counts
+    is what the servers themselves have seen."""
+    seen: Counter[Answer] = Counter()
+    made = 0
+    for number in range(50):
+        random = Random(f"{seed}/{number}")
+        rules, said = drawn_rules(random)
+        documents = [one.document() for one in Draw(random).plan()]
+        servers = FakeServers()
+        for name in CALLS:
+            plain = tool(name, closed=False)
+            called = plain if name in WRITES else tool(name, closed=False, readOnlyHint=True)
+            servers.add(called, lambda **_: {"a": "q", "b": "q", "c": ["q", "q"]})
+        policy = Policy(tables=(rules,))
+        async with Gateway(servers, servers, InMemoryRuns(), policy=policy) as gateway:
+            with suppress(InvalidDag):
+                submitted = await gateway.submit({"tasks": documents})
+                await gateway.wait(submitted.run_id, 3_600)
+        seen.update(said[name] for name, _ in servers.calls)
+        made += len(servers.calls)
+    assert set(seen) == {Answer.ALLOW}
+    assert made > 10

@@ -225,13 +225,15 @@ class Connections:
         held = self._by_key[key] = Held(name, key, identity, settings)
         is_shared = self._are_shared and settings.kept_for == "machine"
         kept_as = identity_of(name, settings)
+        is_ours = settings.builtin is not None  # it changes with us alone
+        pins = None if self._pins is None or is_ours else self._pins.of(kept_as)
         held.connection = Connection(
             name,
             settings,
             shared_as=key if key != name else "",
             timings=self._timings,
             remembered=self._listings.of(kept_as),
-            pins=None if self._pins is None else self._pins.of(kept_as),
+            pins=pins,
             on_change=held.forget_lists,
             on_ready=lambda: self.on_ready(key),
             observe=self._notify,
