@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import anyio
 import pytest
 
 from plait.app.gateway import Gateway
-from plait.config import Config, load_config
+from plait.config import Config, PolicySettings, load_config
 from plait.core.tools.catalog import ServerState
 from plait.errors import ConfigError, InvalidDag
 
@@ -196,3 +197,40 @@ async def test_new_settings_hold_in_every_profile_and_one_that_is_gone_has_no_se
         await gateway.reload(config)
         assert await look(reading) == await look(gateway)
     assert changing.asked.count("start") == 3
+
+
+FLOWS = {
+    "labels": {"private": ["numbers:double"], "outbound": ["numbers:hang"]},
+    "flows": [{"from": ["private"], "to": "outbound"}],
+    "remember_flows": "deny",
+}
+DOUBLE = {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 2}}]}
+HANG = {"tasks": [{"id": "a", "tool": "numbers:hang", "timeout_s": 0.1}]}
+
+
+async def test_what_clients_have_seen_is_known_after_the_death_of_their_gateway_and_no_longer(
+    config: Path, tmp_path: Path
+):
+    settings = load_config(config, {}, tmp_path).model_copy(
+        update={"policy": PolicySettings.model_validate(FLOWS), "state_folder": tmp_path / "state"}
+    )
+    file = tmp_path / "state" / "seen.json"
+    async with Gateway.from_config(settings) as gateway:
+        gateway.keep_seen()
+        await gateway.execute(DOUBLE)
+        with pytest.raises(InvalidDag, match="what you have seen"):
+            await gateway.execute(HANG)
+        left = file.read_text()
+        gateway.forget_seen()
+    assert json.loads(file.read_text())["entries"] == []
+    async with Gateway.from_config(settings) as gateway:
+        await gateway.execute(HANG)
+
+    gone = await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])
+    entries = json.loads(left)["entries"]
+    died = {"version": 1, "entries": [{**one, "holder": int(gone.stdout)} for one in entries]}
+    file.write_text(json.dumps(died))
+    async with Gateway.from_config(settings) as gateway:
+        with pytest.raises(InvalidDag, match="what you have seen"):
+            await gateway.execute(HANG)
+    assert json.loads(file.read_text()) == died  # it served no client, so it wrote nothing

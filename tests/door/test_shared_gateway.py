@@ -192,6 +192,21 @@ async def test_a_session_goes_on_with_the_next_gateway(desk: Desk):
     assert all("died" in door.notes for door in doors)
 
 
+async def test_what_clients_have_seen_is_known_by_the_next_gateway(desk: Desk):
+    rules = '[policy]\nremember_flows = "deny"\n'
+    rules += 'labels = { private = ["s:look"], outbound = ["s:wait"] }\n'
+    rules += 'flows = [{ from = ["private"], to = "outbound" }]\n'
+    settings = desk.machine.folder / "servers.toml"
+    settings.write_text(settings.read_text() + rules)
+    door, other = await desk.door(), await desk.door()
+    assert "result" in await door.answer(await door.call("s__look"))
+    desk.machine.kill_gateway()
+    await other.notified("notifications/tools/list_changed")
+    refused = await other.answer(await other.call("s__wait"))
+    assert "what you have seen (s:look) → s:wait" in json.dumps(refused, ensure_ascii=False)
+    assert desk.calls == 1
+
+
 async def test_after_three_deaths_a_door_goes_on_isolated(machine: Machine):
     door = await machine.door()
     for _ in range(3):

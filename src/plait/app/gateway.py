@@ -137,6 +137,15 @@ class Gateway(verbs.Gateway):
         self._made = replace(self._made, config=config)
         return changed
 
+    def keep_seen(self) -> None:
+        """Keep what clients see over the death of this process, which is theirs alone."""
+        if self._made is not None and self._made.own is not None:
+            self._made.own.keep_seen()
+
+    def forget_seen(self) -> None:
+        """Forget what clients have seen: they have left."""
+        self.engine.flows.knowledge.forget(self.place)
+
     def profiles(self) -> Collection[str]:
         """List the profiles of the settings as they are now."""
         return () if self._made is None else self._made.config.profiles.keys()

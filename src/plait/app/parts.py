@@ -16,6 +16,7 @@ from ..core.tools.tool_stats import ToolStats
 from ..engine.engine import Engine
 from ..engine.runner import Observers
 from ..stores.in_memory import InMemoryRuns
+from ..stores.knowledge import KnowledgeFile
 from ..stores.tool_stats import StatsFile
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ class Parts:
         self.engine = Engine(
             call_tool, self.runs, learned=learned, resolver=self.resources, observers=observers
         )
+        self._seen: KnowledgeFile | None = None
+        if state_folder is not None:
+            self._seen = KnowledgeFile(self.engine.flows.knowledge, state_folder)
+            self.engine.flows.keep = self._seen.save
         self._configs: dict[str, Config] = {}
 
     def adopt(self, config: Config, desk: str) -> None:
@@ -112,6 +117,23 @@ class Parts:
         del self._configs[desk]
         self._adopt_servers()
 
+    def keep_seen(self) -> None:
+        """Keep what callers see over the death of this process: it serves clients. Call it once
+        these parts are open."""
+        if self._seen is not None:
+            self._seen.is_keeping = True
+            self.engine.start_soon(partial(self._keep_seen, self._seen))
+
+    async def _keep_seen(self, file: KnowledgeFile) -> None:
+        count = 0
+        while True:
+            count = await self.engine.flows.changed.wait(count)
+            await file.save()
+
+    @property
+    def _has_flows(self) -> bool:
+        return any(config.flows() for config in self._configs.values())
+
     def _adopt_servers(self) -> None:
         self.resources.adopt(self._configs.values(), self.keys)
 
@@ -122,6 +144,8 @@ class Parts:
     async def __aenter__(self) -> Self:
         if self._memory is not None:
             await self._memory.load()
+        if self._seen is not None and (self.is_for_several or self._has_flows):
+            await self._seen.load()
         history = await self._open_history()
         await self.connections.__aenter__()
         await self.engine.__aenter__()
@@ -164,5 +188,7 @@ class Parts:
             with anyio.CancelScope(shield=True):
                 if self._memory is not None:
                     await self._memory.save()
+                if self._seen is not None:
+                    await self._seen.save()
                 if self.engine.history is not None:
                     await self.engine.history.close()

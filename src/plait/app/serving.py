@@ -119,7 +119,9 @@ async def _serving(
             tasks.start_soon(reloading.follow, config, gateway.reload)
         if config.history.resume == "safe":
             tasks.start_soon(gateway.go_on_with_interrupted)
+        gateway.keep_seen()
         yield gateway
+        gateway.forget_seen()
         tasks.cancel_scope.cancel()
 
 

@@ -6,7 +6,7 @@ sent: other runs may have written by then what it reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import or_
@@ -20,6 +20,7 @@ from ..core.results.record import RunRecord
 from ..core.scheduling.locating import PROMPT_S
 from ..core.tools.claims import Accesses, ResourceClaim
 from ..errors import ApprovalRequired, CallError, FlowDenied
+from ..waiting import Signal
 from .lookups import Lookups
 
 if TYPE_CHECKING:  # a start without rules for flows does not need them
@@ -110,7 +111,11 @@ class Flows:
     """The knowledge of the callers of all configurations, and the flows of their runs."""
 
     def __init__(self) -> None:
-        self.knowledge = Knowledge()
+        self.changed = Signal()
+        """Notified when anything became known, or was forgotten."""
+        self.knowledge = Knowledge(self.changed.notify)
+        self.keep: Callable[[], Awaitable[None]] = _keep_nothing
+        """Writes down what has become known."""
         self._runs: dict[str, RunFlows] = {}
 
     def __repr__(self) -> str:
@@ -127,13 +132,17 @@ class Flows:
         """Return the flows of a run; None if they are unknown."""
         return self._runs.get(run_id)
 
-    def see(self, owner: Owner, record: RunRecord, tasks: Iterable[str]) -> None:
+    def see(self, owner: Owner, sources: Iterable[str]) -> None:
+        """Note that *owner* sees data of *sources*."""
+        self.knowledge.see(owner, sources)
+
+    def see_run(self, owner: Owner, record: RunRecord, tasks: Iterable[str]) -> None:
         """Note that *owner* sees how the run of *record* went, and the outputs or errors of
         *tasks*, or of tasks in them."""
         if (flows := self._runs.get(record.id)) is None:
-            self.knowledge.see(owner, _tools_of(record))
-            return
-        self.knowledge.see(owner, flows.shown({_outermost(id, record) for id in tasks}))
+            self.see(owner, _tools_of(record))
+        else:
+            self.see(owner, flows.shown({_outermost(id, record) for id in tasks}))
 
     def taken_over(self, run_id: str, tasks: Iterable[str]) -> dict[str, Iterable[str] | None]:
         """Return the tools that the outputs of *tasks* of a run come from; None if that is
@@ -141,6 +150,10 @@ class Flows:
         flows = self._runs.get(run_id)
         sources = {} if flows is None else flows.sources()
         return {id: sources.get(id) for id in tasks}
+
+
+async def _keep_nothing() -> None:
+    """Write nothing down."""
 
 
 class CallFlows:

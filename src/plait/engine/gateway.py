@@ -216,6 +216,8 @@ class Gateway:
             return result
         finally:  # an error is an answer, too
             self._call_flows.answer(owner, name, claims)
+            with anyio.CancelScope(shield=True):
+                await self.engine.flows.keep()
 
     async def _call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
         """Make a call by name, once a person has said yes, if it needs one."""
@@ -233,7 +235,7 @@ class Gateway:
         """Note that the clients of *principal* see data of *sources*: of tools by their full names,
         or of anything else of servers, as `server:resources/read`."""
         if self._flows:
-            self.engine.flows.knowledge.see(self._owner(principal), sources)
+            self.engine.flows.see(self._owner(principal), sources)
 
     def _owner(self, principal: Principal) -> Owner:
         return Owner(principal, self.place)
@@ -245,7 +247,7 @@ class Gateway:
             approval = self.engine.approval(record.id, principal)
             asked = [] if approval is None else [call.key.task for call in approval.calls]
             owner = self._owner(principal)
-            self.engine.flows.see(owner, record, [*failed, *asked, *tasks])
+            self.engine.flows.see_run(owner, record, [*failed, *asked, *tasks])
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the rule of the policy that denies a tool; None if no rule does."""
@@ -513,6 +515,7 @@ class Gateway:
         Raises `UnknownRun`."""
         result = await self.engine.wait(run_id, seconds, principal)
         self._show(principal, result.record, result.outputs)
+        await self.engine.flows.keep()  # before the answer goes out
         return result
 
     def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:

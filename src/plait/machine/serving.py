@@ -117,6 +117,7 @@ async def _open(
     loop = asyncio.get_running_loop()
     parts = Parts(GatewaySettings(), Path(place.state), keys=server_keys)
     async with parts, anyio.create_task_group() as tasks:
+        parts.keep_seen()
         gateway = SharedGateway(tasks, stop, parts, secrets, where)
         loop.add_signal_handler(signal.SIGHUP, gateway.desks.reload)
         settle_memory()

@@ -7,7 +7,7 @@ kept, no values and no labels: they stay right when the rules are edited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ class Facts:
         return {"seen": [*sorted(self.seen)], "written": written}
 
     @classmethod
-    def read(cls, document: JsonObject) -> Facts:
+    def read(cls, document: Json) -> Facts:
         """Read what `document` made. Raises `ValueError` for anything else."""
         match document:
             case {"seen": list(seen), "written": list(written)}:
@@ -83,7 +83,9 @@ class News(NamedTuple):
 class Knowledge:
     """The knowledge of all owners."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
+        """*on_change* is called after each change."""
+        self._on_change = on_change
         self.owners: dict[Owner, Facts] = {}
         self.changes = 0
         """The number of times that anything became known, or was forgotten."""
@@ -121,7 +123,7 @@ class Knowledge:
         facts = self._facts(owner)
         if new := set(tools) - facts.seen:
             facts.seen |= new
-            self.changes += 1
+            self._change()
 
     def allowed(self, owner: Owner, connection: str | None) -> frozenset[FlowRule]:
         """Return the rules that a person has allowed a client to break by what was seen."""
@@ -139,7 +141,7 @@ class Knowledge:
         if not (new := set(tools) - written.get(steps, set())):
             return
         written.setdefault(steps, set()).update(new)
-        self.changes += 1
+        self._change()
         self._held = None
         self._news.append(News(steps, run))
         if len(self._news) > MOST_NEWS:
@@ -170,13 +172,17 @@ class Knowledge:
         """Forget all that is known in *place*."""
         for owner in [owner for owner in self.owners if owner.place == place]:
             del self.owners[owner]
-            self.changes += 1
+            self._change()
         self._held = None
 
     def take_in(self, owner: Owner, facts: Facts) -> None:
         """Add what is known of *owner* from elsewhere."""
         self._facts(owner).take_in(facts)
         self._held = None
+
+    def _change(self) -> None:
+        self.changes += 1
+        self._on_change()
 
     def _facts(self, owner: Owner) -> Facts:
         facts = self.owners.get(owner)
