@@ -17,7 +17,7 @@ from plait.stores.history.opening import open_history, runtime_folder
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers
-from .conftest import Plait
+from .conftest import Plait, task
 from .past import Past
 
 
@@ -267,6 +267,27 @@ def test_a_run_that_has_ended_is_shown(plait: Plait, past: Past, servers: FakeSe
     assert code == 0
     assert "● success  nightly" in stdout
     assert [name for name, _ in servers.calls].count("s:echo") == 4
+
+
+def test_a_corrected_document_goes_on_from_a_run(plait: Plait, past: Past, servers: FakeServers):
+    tasks = [task("a", arguments={"token": "swordfish-42"}), task("bad", "s:say")]
+    document = json.dumps({"tasks": tasks})
+    words = ("run", "-", "--resume", past.broken[:12], "--set", "bad.text=well", "--json")
+    code, stdout = typed(servers, *words, input=document)
+    assert (code, json.loads(stdout)["outputs"]["bad"]) == (0, "well")
+    [latest, *_] = ids(plait)
+    assert json.loads(plait("history", latest, "--json").stdout)["resumed_from"] == past.broken
+    assert [name for name, _ in servers.calls].count("s:echo") == 4
+    wrong = plait("run", "-", "--resume", "nothing", input=document)
+    assert (wrong.exit_code, "--resume" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("durable", ["off", "process", "power"])
+def test_a_run_says_what_it_survives(plait: Plait, past: Past, servers: FakeServers, durable: str):
+    document = json.dumps({"tasks": [task("a")], "durable": "process"})
+    assert typed(servers, "run", "-", "--durable", durable, input=document)[0] == 0
+    [latest, *_] = json.loads(plait("history", "--json").stdout)["runs"]
+    assert latest["durable"] == durable
 
 
 def test_an_unknown_run_is_refused(plait: Plait, past: Past, servers: FakeServers):

@@ -43,7 +43,7 @@ def read(command: str, **more: object) -> AnyCommand:
 @pytest.mark.parametrize(
     "command",
     [
-        Run(SOURCE, Changes(True, 2, 1.5, ("a.b=c",)), True),
+        Run(SOURCE, Changes(True, 2, 1.5, ("a.b=c",), "power", "r_1"), True),
         Run(SOURCE, Changes()),
         Plan(SOURCE),
         Explain(SOURCE),

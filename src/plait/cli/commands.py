@@ -24,6 +24,7 @@ from .options import (
     LogLevelOption,
     ProfileOption,
     Shell,
+    Survives,
     completing,
 )
 
@@ -139,6 +140,18 @@ def run(
         float | None,
         typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run."),
     ] = None,
+    durable: Annotated[
+        Survives | None,
+        typer.Option(
+            "--durable", help="The death that the run survives: of its process, or power."
+        ),
+    ] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Go on from this run: only what changed is run again."
+        ),
+    ] = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     isolated: IsolatedOption = False,
@@ -152,9 +165,19 @@ def run(
     from .documents import Changes, read_source
     from .orders import Run
 
-    changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()))
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
-    perform(session, lambda: Run(read_source(dag), changes, is_whole=detail is Detail.FULL))
+
+    def command() -> Run:
+        resume_from = None
+        if earlier is not None:
+            from .history import whole_id
+
+            resume_from = whole_id(earlier, "--resume")
+        survives = None if durable is None else durable.value
+        changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()), survives, resume_from)
+        return Run(read_source(dag), changes, is_whole=detail is Detail.FULL)
+
+    perform(session, command)
 
 
 @program.command(epilog=EXITS)

@@ -54,6 +54,8 @@ class Changes:
     max_concurrency: int | None = None
     timeout_s: float | None = None
     arguments: tuple[str, ...] = ()
+    durable: str | None = None
+    resume_from: str | None = None
 
     @property
     def options(self) -> JsonObject:
@@ -62,6 +64,8 @@ class Changes:
             "fail_fast": self.fail_fast or None,
             "max_concurrency": self.max_concurrency,
             "timeout_s": self.timeout_s,
+            "durable": self.durable,
+            "resume_from": self.resume_from,
         }
         return {name: value for name, value in given.items() if value is not None}
 

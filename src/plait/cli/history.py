@@ -93,27 +93,28 @@ async def find(history: History, word: str) -> KeptRun:
     raise Misused(f'no run has an id that begins with "{word}".', hint=RUN)
 
 
-async def find_entry(history: History, word: str) -> RunEntry:
-    """Find the run whose id is *word*, or begins with it, without its values. Raises `Misused`."""
+async def find_entry(history: History, word: str, hint: str = RUN) -> RunEntry:
+    """Find the run whose id is *word*, or begins with it, without its values. Raises `Misused`,
+    which calls the parameter *hint*."""
     found = await history.runs(RunQuery(MOST_NAMED + 1, prefix=word))
     if len(found) == 1:
         return found[0]
     if not found:
-        raise Misused(f'no run has an id that begins with "{word}".', hint=RUN)
+        raise Misused(f'no run has an id that begins with "{word}".', hint=hint)
     names = ", ".join(entry.id for entry in found[:MOST_NAMED])
     more = ", …" if len(found) > MOST_NAMED else ""
-    raise Misused(f'more than one id begins with "{word}": {names}{more}.', hint=RUN)
+    raise Misused(f'more than one id begins with "{word}": {names}{more}.', hint=hint)
 
 
-def whole_id(word: str) -> str:
+def whole_id(word: str, hint: str = RUN) -> str:
     """Return the id of the run that *word* names: itself, or the one that begins with it. Raises
-    `Misused`."""
+    `Misused`, which calls the parameter *hint*."""
     if len(word) >= ID_CHARS:
         return word
     try:
-        return anyio.run(_over, state_folder(), partial(find, word=word)).entry.id
+        return anyio.run(_over, state_folder(), partial(find_entry, word=word, hint=hint)).id
     except NoHistory as error:
-        raise Misused(f"{error} Write the whole id.", hint=RUN) from None
+        raise Misused(f"{error} Write the whole id.", hint=hint) from None
 
 
 def time_of(text: str, now: float) -> float:

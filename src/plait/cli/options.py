@@ -28,6 +28,12 @@ class Detail(StrEnum):
     FULL = "full"
 
 
+class Survives(StrEnum):
+    OFF = "off"
+    PROCESS = "process"
+    POWER = "power"
+
+
 def completing(function: str) -> Callable[[typer.Context, str], list[str]]:
     """Complete a word with *function* of `completion`, which is imported when it is called."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from plait.core.history import CallKey, RunQuery, Settled
 from plait.core.scheduling.events import Status
 from plait.core.tools.output import Output
+from plait.stores.history.database import Bindings, statements
 
 from .worlds import SqliteWorld, call, end
 
@@ -78,3 +81,45 @@ async def test_a_value_that_is_not_as_it_was_written_is_named(disk: SqliteWorld)
         assert await history.damage(log.id) is None
         history._files.db._db.execute(change.format(run=run))
         assert await history.damage(log.id) == said
+
+
+async def test_a_list_looks_at_no_more_runs_than_it_shows(disk: SqliteWorld):
+    db = (await disk.open())._files.db
+
+    def plan(name: str, bindings: Bindings) -> list[str]:
+        rows = db._db.execute(f"EXPLAIN QUERY PLAN {statements()[name]}", bindings)
+        return [row[3] for row in rows]
+
+    named = dict.fromkeys(re.findall(r":(\w+)", statements()["runs"]))
+    listed = plan("runs", named)
+    assert listed[0] == "SEARCH r USING INTEGER PRIMARY KEY (rowid>?)"
+    assert not [step for step in listed if "B-TREE" in step], "it comes in its order"
+    assert not [step for step in listed if step.startswith(("SCAN a", "SCAN p"))]
+    indexes = [step.split()[-1] for step in plan("first_open", ()) if "INDEX" in step]
+    assert indexes == ["runs_running", "runs_interrupted"]
+    steps = [step for step in plan("has_posts", ("lease",)) if "SUBQUERY" not in step]
+    assert not [step for step in steps if step.startswith(("SCAN r", "SCAN g"))]
+
+
+async def test_open_runs_are_found_among_many_that_ended(disk: SqliteWorld):
+    first, second = await disk.open(), await disk.open()
+    assert await second.runs(RunQuery(status="running")) == []
+    logs = [disk.begin(first) for _ in range(6)]
+    for index, log in enumerate(logs):
+        if index not in (1, 4):
+            end(log)
+        await log.committed()
+    own = disk.begin(second)
+    await own.committed()
+    ids = [log.id for log in logs]
+
+    async def found(status: str) -> list[str]:
+        return [entry.id for entry in await second.runs(RunQuery(status=status))]
+
+    assert await found("running") == [own.id, ids[4], ids[1]]
+    assert await found("interrupted") == []
+    await disk.kill(first)
+    assert await found("interrupted") == [ids[4], ids[1]]
+    went_on = await disk.resume(second, ids[1])
+    assert await found("interrupted") == [ids[4], ids[1]]
+    assert await found("running") == [went_on.run_id, own.id]

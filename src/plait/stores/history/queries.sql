@@ -136,7 +136,13 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count, total_ms = total_ms + 
 SELECT DISTINCT g.id, g.lease FROM runs r JOIN gateways g ON g.id = r.gateway
 WHERE r.status = 'running';
 
+-- name: first_open
+-- The first runs that have not ended, by indexes of these alone.
+SELECT min(number) FROM runs INDEXED BY runs_running WHERE status = 'running' UNION ALL
+SELECT min(number) FROM runs INDEXED BY runs_interrupted WHERE status = 'interrupted';
+
 -- name: runs
+-- From the run :first on, the latest first: so few are looked at, however many there are.
 WITH listed AS (
   SELECT r.number, r.id, r.kind,
     CASE WHEN r.status = 'running' AND r.gateway IN (SELECT value FROM json_each(:dead))
@@ -147,7 +153,7 @@ WITH listed AS (
       (SELECT p.id FROM runs p WHERE p.chain = r.chain AND p.step = r.step - 1)
     END AS resumed_from,
     r.calls, r.failed, r.lost, r.has_values, r.taken_in, r.chain
-  FROM runs r WHERE r.gone = 0)
+  FROM runs r WHERE r.gone = 0 AND r.number >= :first)
 SELECT id, kind, status, began, ended, durable, principal, client, desk, name, document_digest,
   catalog_digest, deadline, resumed_from, calls, failed, lost, has_values, taken_in
 FROM listed

@@ -8,6 +8,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ...core.history import (
+    INTERRUPTED,
+    RUNNING,
     CallKey,
     Chain,
     Durable,
@@ -52,7 +54,14 @@ class Reading:
         if query.tool is not None:
             names = self._db.all("tools")
             tools = json.dumps([id for id, name in names if fnmatchcase(name, query.tool)])
+        first = 0
+        if query.status in (RUNNING, INTERRUPTED):
+            found = [number for (number,) in self._db.all("first_open") if number is not None]
+            if not found:
+                return []
+            first = min(found)
         bindings = {
+            "first": first,
             "dead": self._dead(),
             "principal": query.principal,
             "kind": query.kind and str(query.kind),
@@ -209,10 +218,15 @@ class Reading:
         ]
 
 
+_KINDS = {str(kind): kind for kind in Kind}
+_DURABLE = {str(durable): durable for durable in Durable}
+"""Tables, since lists are long: an enum takes five times as long to look a member up."""
+
+
 def _entry(cells: Cells) -> RunEntry:
     fields = list(cells)
-    for index, kind in ((1, Kind), (5, Durable), (16, bool), (17, bool), (18, bool)):
-        fields[index] = kind(fields[index])
+    fields[1], fields[5] = _KINDS[fields[1]], _DURABLE[fields[5]]
+    fields[16:19] = map(bool, fields[16:19])
     return RunEntry(*fields)
 
 

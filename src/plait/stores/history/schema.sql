@@ -81,3 +81,6 @@ CREATE TABLE catalogs(            -- the definitions of the tools that runs call
   id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, codec INTEGER NOT NULL, bytes BLOB NOT NULL
 ) STRICT;
 ALTER TABLE attempts ADD COLUMN checksum INTEGER; -- of its values as they stand in their row
+
+-- step 4
+CREATE INDEX runs_interrupted ON runs(number) WHERE status = 'interrupted';
