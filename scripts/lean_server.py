@@ -2,8 +2,8 @@
 timed.
 
 `sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items, and
-so does `note`, which does not say that it only reads. An argument gives the least number of tools
-that it lists.
+so does `note`, which does not say that it only reads; `work` keeps the server busy for `ms`. An
+argument gives the least number of tools that it lists.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -47,13 +48,14 @@ NOTE: dict[str, Any] = {
     "name": "note",
     "description": "Notes what was found.",
 }
+WORK: dict[str, Any] = {**SLEEP, "name": "work", "description": "Works for a while."}
 
 
 def listed(count: int) -> list[dict[str, Any]]:
-    """List at least *count* tools; those after the third are like `find` and only add to the
-    number."""
-    more = ({**FIND, "name": f"find_{number}"} for number in range(4, count + 1))
-    return [SLEEP, FIND, NOTE, *more]
+    """List at least *count* tools; those after the fourth are like `find` and only add to
+    the number."""
+    more = ({**FIND, "name": f"find_{number}"} for number in range(5, count + 1))
+    return [SLEEP, FIND, NOTE, WORK, *more]
 
 
 def found(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +107,14 @@ class Server(asyncio.Protocol):
                 )
 
     def _called(self, request: dict[str, Any], arguments: dict[str, Any]) -> None:
-        if request["params"]["name"] != "sleep":
+        name = request["params"]["name"]
+        if name == "work":
+            until = time.process_time() + arguments["ms"] / 1000
+            while time.process_time() < until:
+                pass
+            self._answer(request, {"content": [], "structuredContent": {"worked": True}})
+            return
+        if name != "sleep":
             self._answer(request, {"content": [], "structuredContent": found(arguments)})
             return
         ms = arguments["ms"]

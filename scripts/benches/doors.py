@@ -37,6 +37,9 @@ MOST_PUMPS = 3.0
 """The promised multiple of a bare pump's hop, where that is slower."""
 LEAST_IN_FLIGHT = 0.9
 LEAST_TOGETHER = 0.6
+LEAST_TOGETHER_BUSY = 0.9
+"""The same for calls that keep their server busy for `BUSY_MS`."""
+BUSY_MS = 0.4
 MOST_GATEWAY_MB = 250.0
 PLAIT = str(Path(sys.executable).with_name("plait"))
 BARE = [sys.executable, "-c", "pass"]
@@ -62,6 +65,7 @@ IN_FLIGHT = 16
 TOGETHER = 10
 CLIENTS, SERVERS = 40, 20
 FIND: Mapping[str, Any] = {"name": "s0__find", "arguments": {"query": "x"}}
+WORK: Mapping[str, Any] = {"name": "s0__work", "arguments": {"ms": BUSY_MS}}
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,12 @@ def figures(rounds: int) -> Iterator[Figure]:
         round(max(MOST_HOP_MS, MOST_PUMPS * pump), 3),
         parts={"isolated ms": round(found["ping"], 3), "pump's hop ms": round(pump, 3)},
     )
-    for name, least in (("one", LEAST_IN_FLIGHT), ("ten", LEAST_TOGETHER)):
+    for name, count, least in (
+        ("one", f"{IN_FLIGHT} in flight over a door", LEAST_IN_FLIGHT),
+        ("ten", "ten doors together", LEAST_TOGETHER),
+        ("busy", f"ten doors, calls of {BUSY_MS:g} ms", LEAST_TOGETHER_BUSY),
+    ):
         mine, alone = found[f"{name}_door"], found[f"{name}_isolated"]
-        count = f"{IN_FLIGHT} in flight over a door" if name == "one" else "ten doors together"
         yield Figure(
             GROUP,
             f"calls a second, {count}",
@@ -197,13 +204,17 @@ async def _single(home: Home, first: LeanClient, rounds: int, found: dict[str, f
                 name: [await _ping_ms(one) for _ in range(rounds)] for name, one in ways.items()
             }
             found |= {name: min(times) for name, times in pings.items()}
-        for name, count, each in (("one", 1, IN_FLIGHT), ("ten", TOGETHER, 2)):
+        for name, count, each, call in (
+            ("one", 1, IN_FLIGHT, FIND),
+            ("ten", TOGETHER, 2, FIND),
+            ("busy", TOGETHER, 2, WORK),
+        ):
             async with AsyncExitStack() as stack:
                 doors = [
                     await stack.enter_async_context(_client(home.door, home)) for _ in range(count)
                 ]
                 rates = [
-                    (await _rate(doors, each), await _rate([alone], count * each))
+                    (await _rate(doors, each, call), await _rate([alone], count * each, call))
                     for _ in range(rounds)
                 ]
             found[f"{name}_door"] = max(rate for rate, _ in rates)
@@ -259,13 +270,13 @@ async def _ping_ms(client: LeanClient) -> float:
     return statistics.median(times)
 
 
-async def _rate(clients: list[LeanClient], each: int) -> float:
+async def _rate(clients: list[LeanClient], each: int, call: Mapping[str, Any]) -> float:
     """Return the calls a second of *clients*, each with that number in flight."""
     count = CALLS // (len(clients) * each)
 
     async def work(client: LeanClient) -> None:
         for _ in range(count):
-            await client.call(FIND["name"], FIND["arguments"])
+            await client.call(call["name"], call["arguments"])
 
     began = time.perf_counter()
     await asyncio.gather(*(work(client) for client in clients for _ in range(each)))

@@ -74,7 +74,8 @@ TAKEN = b"t"
 """Id NUL note: from now on the request may have effects, and must not be sent again. For a command
 of a person it is empty."""
 SAFE = b"s"
-"""Id: the request is being answered, has no effects, and may be sent to another gateway."""
+"""Id: the request is being answered, has no effects, and may be sent to another gateway. Only one
+whose answer takes a while is reported."""
 DONE = b"d"
 """No answer will come: the line was a notification, an answer, or a request that was cancelled."""
 KEEP = b"k"

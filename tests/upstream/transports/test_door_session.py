@@ -32,15 +32,17 @@ async def test_a_call_that_may_change_something_is_taken_before_it_begins():
         assert "result" in await end.answer(3)
 
 
-async def test_requests_without_effects_are_safe():
+async def test_requests_without_effects_are_safe_unless_their_answer_says_so():
     async with door() as end:
         await end.handshake()
         await end.request(3, "tools/list")
+        assert "result" in await end.answer(3)
         await end.request(4, "tools/call", READ)
         dry = {"name": "execute_dag", "arguments": {"dry_run": True}}
         await end.request(5, "tools/call", dry)
-        for number in (3, 4, 5):
+        for number in (4, 5):
             assert await end.until(frames.SAFE, number) == str(number).encode()
+        assert (frames.SAFE, 3) not in {(kind, number) for kind, number, _ in end.frames}
 
 
 async def test_no_more_requests_are_begun_than_one_client_may_have_open(

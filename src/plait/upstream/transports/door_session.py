@@ -53,6 +53,9 @@ from .served import Served
 log = logging.getLogger(__name__)
 
 MOST_NOTE_CHARS = 200
+SAFE_S = 0.02
+"""Seconds after which a request that is not answered yet is reported as `SAFE`. An answer reports
+it as well, and a frame of its own would cost half as much as the rest of a relayed call."""
 MOST_BEGUN = 128
 """Most requests of one client that are begun and not answered: the next ones wait at its door, so
 that a client which does not read its answers fills no memory with them."""
@@ -90,6 +93,9 @@ class DoorSession:
         self._lines: dict[asyncio.Task[None], _Line] = {}
         self._waiting: deque[tuple[int, Request]] = deque()
         """Requests that are not begun yet. The door takes them for unread."""
+        self._unreported: dict[int, types.RequestId | None] = {}
+        """The ids of the requests that are to be reported as `SAFE`, by line."""
+        self._reporting: asyncio.TimerHandle | None = None
         self._is_held = False
         self._settled = Signal()
         self._listens: tuple[str, ...] = ()
@@ -191,6 +197,7 @@ class DoorSession:
         cancelled."""
         line = self._lines.pop(task, None)
         if line is not None and line.kept_note is None:
+            self._unreported.pop(line.number, None)
             self._stream.put(frames.DONE, number=line.number)
         self.begin_waiting()
         self._settled.notify()
@@ -248,12 +255,21 @@ class DoorSession:
             return
         tool = effects_of(line.method, line.params, self._served.is_read_only)
         if tool is None:
-            self._stream.put(frames.SAFE, encode(id), line.number)
+            self._unreported[line.number] = id
+            if self._reporting is None:
+                loop = asyncio.get_running_loop()
+                self._reporting = loop.call_later(SAFE_S, self._report_safe)
             return
         # A name without what would end the note; the client chose it.
         note = tool[:MOST_NOTE_CHARS].replace("\0", "").encode(errors="replace")
         self._stream.put(frames.TAKEN, encode(id) + b"\0" + note, line.number)
         await self._stream.flushed()
+
+    def _report_safe(self) -> None:
+        self._reporting = None
+        for number, id in self._unreported.items():
+            self._stream.put(frames.SAFE, encode(id), number)
+        self._unreported.clear()
 
     async def send(self, message: JsonObject, related: types.RequestId | None) -> None:
         """Send a message of the conversation. Raises `BrokenResourceError` if the door has gone."""
@@ -275,6 +291,7 @@ class DoorSession:
                     return
                 if line is not None:
                     number = line.number
+                    self._unreported.pop(number, None)
                     self._keep(line, message)
         self._put(message, number)
         await self._stream.wait_room()
