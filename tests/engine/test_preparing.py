@@ -9,6 +9,8 @@ import pytest
 
 from plait.core.history import Chain, TakenOver
 from plait.core.results.record import RunStatus
+from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.values.principal import Principal
 from plait.errors import InvalidDag
 from plait.stores.history.memory import MemoryHistory
 
@@ -63,6 +65,23 @@ async def test_a_tool_that_changed_stops_a_run_from_going_on():
     with pytest.raises(InvalidDag, match="not defined as they were") as caught:
         await world.gone_on(run_id)
     assert caught.value.problems[0].code == "plan_changed"
+
+
+async def test_a_run_waits_for_the_servers_of_its_tools_until_they_are_there_again():
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    tools = dict(world.servers.tools)
+    for name in tools:
+        world.servers.remove(name)
+    world.servers.add_server(ServerInfo("s", ServerState.RETRYING))
+    with pytest.raises(InvalidDag, match=r"cannot be reached: s\.") as caught:
+        await world.gone_on(run_id)
+    assert caught.value.problems[0].code == "server_unavailable"
+    for definition, function in tools.values():
+        world.servers.add(definition, function)
+    world.servers.add_server(ServerInfo("s", ServerState.READY))
+    assert (await world.gone_on(run_id)).status is RunStatus.SUCCESS
 
 
 async def test_a_run_that_was_repaired_goes_on_with_its_own_document():
@@ -120,6 +139,44 @@ async def test_a_run_whose_servers_still_end_is_gone_on_with_once_they_have(
     other = await world.interrupted({"tasks": [task("one", "read", 2)]})
     result = await world.gone_on(other)
     assert (result.status, result.run_id) == (RunStatus.INTERRUPTED, other)
+
+
+async def test_who_comes_later_gets_the_run_that_goes_on_whatever_it_says_about_doubts():
+    world = World()
+    world.hangs = {("write", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "write", 1), task("two", "read", 2)]})
+    world.hangs = {("read", 2), ("write", 1)}
+    more = {"tasks": [], "resume_from": run_id, "in_doubt": {"one": "retry"}}
+    async with world.gateway() as (first, _), world.gateway() as (other, _):
+        running = await first.submit(more)
+        await first.wait(running.run_id, 5)
+        later = [await gateway.submit(more) for gateway in (first, other)]
+        assert {running.run_id} == {submitted.run_id for submitted in later}
+        await first.cancel(running.run_id)
+    assert world.writes == Counter({1: 2})
+
+
+async def test_who_is_overtaken_between_a_look_and_the_next_gets_the_run_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    world = World()
+    world.hangs = {("read", 1)}
+    run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
+    world.hangs = {("read", 1)}
+    more = {"tasks": [], "resume_from": run_id}
+    async with world.gateway() as (first, _), world.gateway() as (other, history):
+        looked = history.chain
+        running: list[str] = []
+
+        async def overtaken(run_id: str, principal: Principal) -> Chain | None:
+            chain = await looked(run_id, principal)
+            if not running:
+                running.append((await first.submit(more)).run_id)
+            return chain
+
+        monkeypatch.setattr(history, "chain", overtaken)
+        assert [(await other.submit(more)).run_id] == running
+        await first.cancel(running[0])
 
 
 async def test_a_gateway_that_died_a_moment_ago_has_interrupted_its_runs():

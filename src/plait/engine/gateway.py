@@ -311,7 +311,9 @@ class Gateway:
     ) -> JsonObject:
         """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
         preparing = self._preparing(principal, only_reads=only_reads)
-        prepared = await preparing.prepare(preparing.read(document), principal)
+        reading = preparing.read(document)
+        chain = await preparing.chain(reading.dag, principal)
+        prepared = await preparing.prepare(reading, principal, chain)
         plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
         return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
 
@@ -330,9 +332,11 @@ class Gateway:
                 problem = Problem("apply", "not_read_only", message, "Use execute_dag for it.")
                 raise InvalidDag([problem], reading.notes)
             return await self._apply(reading, reading.dag.apply, caller)
-        if (there := await preparing.there_already(reading.dag, caller.principal)) is not None:
+        chain = await preparing.chain(reading.dag, caller.principal)
+        there = await preparing.there_already(reading.dag, caller.principal, chain)
+        if there is not None:
             return Submitted(there.id, there.dag, there.notes, is_own=False)
-        prepared = await preparing.prepare(reading, caller.principal)
+        prepared = await preparing.prepare(reading, caller.principal, chain)
         plan = prepared.plan
         if plan.dag.dry_run:
             message = "A dry run was asked for, and nothing was run."

@@ -146,10 +146,18 @@ class Preparing:
         """Read *document*. Raises `InvalidDag`."""
         return read_dag(document, max_tasks=self._max_tasks, max_bytes=self._max_bytes)
 
-    async def there_already(self, dag: Dag, principal: Principal) -> RunRecord | None:
-        """Return the run that is the answer to *dag* without running anything: the last of the runs
-        that it wants to go on from, if that is not interrupted and nothing is new, or an
-        interrupted run of an equal document. None if *dag* is to be run."""
+    async def chain(self, dag: Dag, principal: Principal) -> Chain | None:
+        """Return what *dag* wants to go on from; None if that is nothing, or not in the history."""
+        if dag.resume_from is None:
+            return None
+        return await self._engine.chain(dag.resume_from, principal)
+
+    async def there_already(
+        self, dag: Dag, principal: Principal, chain: Chain | None
+    ) -> RunRecord | None:
+        """Return the run that is the answer to *dag* without running anything: the last one of
+        *chain*, which it wants to go on from, if that goes on already, or has ended and nothing is
+        new, or an interrupted run of an equal document. None if *dag* is to be run."""
         if dag.dry_run or self._engine.history is None:
             return None
         if dag.resume_from is None:
@@ -159,18 +167,22 @@ class Preparing:
                 principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
             )
             return None if run_id is None else await self._engine.recall(run_id, principal)
-        chain = await self._engine.chain(dag.resume_from, principal)
-        if chain is None or dag.tasks or (dag.in_doubt and _is_in_doubt(chain)):
+        if chain is None or dag.tasks:
             return None
         head = chain.head.entry
-        return None if head.status == INTERRUPTED else await self._engine.recall(head.id, principal)
+        is_decided = head.status != RUNNING and dag.in_doubt and _is_in_doubt(chain)
+        if head.status == INTERRUPTED or is_decided:
+            return None
+        return await self._engine.recall(head.id, principal)
 
-    async def prepare(self, reading: Reading, principal: Principal) -> Prepared:
-        """Check the document in *reading*, and lay it out. Raises `InvalidDag`."""
+    async def prepare(
+        self, reading: Reading, principal: Principal, chain: Chain | None
+    ) -> Prepared:
+        """Check the document in *reading*, and lay it out, as what goes on from *chain* if that is
+        there. Raises `InvalidDag`."""
         dag = reading.dag
         if dag.resume_from is None:
             return await self._laid_out(reading, None)
-        chain = await self._engine.chain(dag.resume_from, principal)
         if chain is None:
             return await self._laid_out(
                 reading, await self._record(reading, dag.resume_from, principal)
@@ -196,7 +208,9 @@ class Preparing:
         prepared = await self._laid_out(sent, earlier, chain)
         tools = [task.tool for task in prepared.plan.all_tasks() if task.makes_calls]
         if digest_of_tools(tools) != head.catalog_digest:
-            raise InvalidDag([plan_changed("resume_from", head.id)], reading.notes)
+            absent = sorted({tool.server for tool in tools if not tool.listed})
+            changed = plan_changed("resume_from", head.id)
+            raise InvalidDag([_not_there(head.id, absent) if absent else changed], reading.notes)
         left_s = None
         if head.deadline is not None and head.status == INTERRUPTED:
             left_s = max(head.deadline - time.time(), LEAST_LEFT_S)
@@ -340,6 +354,16 @@ def _other_settings(run_id: str, origin: str) -> Problem:
         "plan_changed",
         f"{run_id} began with other settings: {origin}.",
         "Go on with it from there: with plait resume --config FILE, or from a client with them.",
+    )
+
+
+def _not_there(run_id: str, servers: list[str]) -> Problem:
+    return Problem(
+        "resume_from",
+        "server_unavailable",
+        f"{run_id} cannot go on while these servers of its tools cannot be reached: "
+        f"{', '.join(servers)}.",
+        "Go on with it when they are there again; plait servers shows their states.",
     )
 
 
