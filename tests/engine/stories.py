@@ -8,8 +8,10 @@ differs from call to call.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from random import Random
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -18,6 +20,9 @@ READ, PUT, WRITE = "s:read", "s:put", "s:write"
 TOOLS = (READ, READ, PUT, WRITE, WRITE)
 FLAG = "changes"
 _SEVERAL = frozenset({"for_each", "repeat"})
+_KINDS = ("branch", "items", "group", "pages", "polls", "value", "select")
+_REFERENCE = re.compile(r"OUTPUT\[(\w+)\]")
+_NAME = re.compile(r"!?(\w+)")
 SELECT = "{mark: mark, flag: flag, list: list}"
 TIMES_MS = (0, 0, 1, 5, 20, 60)
 LARGE = 200_000
@@ -28,7 +33,7 @@ class Seen(NamedTuple):
     """A line in the log of the servers."""
 
     what: str
-    """`arrived`, or how it was answered: `well`, or `badly`."""
+    """`arrived`, or how it was answered: `well`, `badly`, or `not yet`."""
     tool: str
     call: str
     """The id of the task, with its items and its page."""
@@ -53,7 +58,14 @@ def name_of(arguments: Mapping[str, Any]) -> str:
     return f"{arguments['key']}/{arguments.get('page', 0)}"
 
 
-def answer(arguments: Mapping[str, Any], random: Random) -> dict[str, Any]:
+def how_answered(arguments: Mapping[str, Any], arrivals: int) -> str:
+    """Return how a call with *arguments* is answered that has arrived so often."""
+    if arrivals <= arguments.get("fails", 0):
+        return "badly"
+    return "not yet" if arrivals <= arguments.get("polls", 0) else "well"
+
+
+def answer(arguments: Mapping[str, Any], random: Random, how: str = "well") -> dict[str, Any]:
     """Return the output of a call with *arguments*."""
     mark = crc32(json.dumps(arguments, sort_keys=True).encode())
     page = arguments.get("page", 0)
@@ -61,13 +73,14 @@ def answer(arguments: Mapping[str, Any], random: Random) -> dict[str, Any]:
         "mark": mark,
         "flag": bool(mark & 1) if not arguments.get(FLAG) else random.random() < 0.5,
         "list": [1, 2, 3, 4][: mark % 5],
+        "ready": how == "well",
         "next": page + 1 if page < arguments.get("pages", 0) else None,
         "pad": "x" * arguments.get("pad", 0),
     }
 
 
 def random_dag(r: Random, *, times_ms: Sequence[int] = TIMES_MS) -> dict[str, Any]:
-    """Make a DAG of chains, fans, branches, items, groups, pages, values and retries."""
+    """Make a DAG of chains, fans, branches, items, groups, pages, polls, values and retries."""
     tasks: list[dict[str, Any]] = []
     with_mark: list[str] = []
     """The tasks whose outputs have what `answer` gives."""
@@ -80,7 +93,7 @@ def random_dag(r: Random, *, times_ms: Sequence[int] = TIMES_MS) -> dict[str, An
             arguments["of"] = f'${{OUTPUT[{r.choice(with_mark)}].mark ?? "none"}}'
         elif tasks and r.random() < 0.5:
             task["depends_on"] = [r.choice(tasks)["id"]]
-        match r.choice(["plain"] * 3 + ["branch", "items", "group", "pages", "value", "select"]):
+        match r.choice(["plain"] * 3 + list(_KINDS)):
             case "branch" if with_mark:
                 on = r.choice(with_mark)
                 no = {**task, "id": f"{id}no", "arguments": {**arguments, "key": f"{id}no"}}
@@ -109,6 +122,11 @@ def random_dag(r: Random, *, times_ms: Sequence[int] = TIMES_MS) -> dict[str, An
             case "pages":
                 arguments |= {"page": 0, "pages": r.randint(1, 3)}
                 task |= {"repeat": {"set": {"page": "next"}}, "allow_repeat": True}
+            case "polls":
+                arguments["polls"] = r.randint(1, 3)
+                task |= {"repeat": {"until": "ready", "every_s": 0.05}}
+                task["allow_repeat"] = True
+                with_mark.append(id)
             case "value" if with_mark:
                 task = {"id": id, "value": {"mark": f"$OUTPUT[{r.choice(with_mark)}].mark"}}
             case "select":
@@ -150,27 +168,23 @@ def judge(
     tasks: Mapping[str, Mapping[str, Any]],
     said: frozenset[int] = frozenset(),
     slack_s: float = 0.0,
+    *,
+    servers_died: bool = False,
 ) -> int:
     """Check the laws for a run of *document* that has ended, of whose *tasks* each has its `status`
     and the `codes` of its errors. *said* are the lives before which `retry` was said of all that
-    was in doubt. What happened up to *slack_s* before a death may not be written. Returns the
+    was in doubt. What happened up to *slack_s* before a death may not be written. Where
+    *servers_died* on their own, calls were lost that their gateways lived to see. Returns the
     number of tasks in doubt. Raises `Broken`."""
     died = {death.life: death.at for death in deaths}
-    retried = {task["id"] for task in document["tasks"] if "retries" in task}
-    single = {task["id"] for task in document["tasks"] if task.keys().isdisjoint(_SEVERAL)}
     calls: dict[str, list[Seen]] = defaultdict(list)
     for seen in log:
         calls[seen.call].append(seen)
-    for call, lines in calls.items():
-        last: Seen | None = None
-        for seen in lines:
-            if seen.what != "arrived":
-                if last is not None and last.life == seen.life:
-                    last = seen
-                continue
-            if last is not None:
-                _check_again(call, last, seen, retried, died, said, slack_s)
-            last = seen
+    _check_turns(log)
+    retried = {task["id"] for task in document["tasks"] if "retries" in task}
+    for lines in calls.values():
+        _check_repeats(lines, retried, died, said, slack_s)
+    _check_causes(document, log, said)
     for id in (task["id"] for task in document["tasks"]):
         if id not in tasks:
             raise Broken(f"{id} has no outcome")
@@ -179,33 +193,102 @@ def judge(
         is_both = f"{task['id']}no" in sent and task["id"] in sent
         if is_both and not said:  # a word can turn a failure that has decided something
             raise Broken(f"both {task['id']} and {task['id']}no were sent")
-    in_doubt = [id for id, task in tasks.items() if "in_doubt" in task["codes"]]
-    for id in in_doubt:
-        lines = calls[f"{id}/0"]
-        if lines and lines[-1].what == "well" and id in single:
+    single = {
+        task["id"]
+        for task in document["tasks"]
+        if "tool" in task and task.keys().isdisjoint(_SEVERAL)
+    }
+    for lines in calls.values():
+        last, codes = lines[-1], tasks[lines[-1].task]["codes"]
+        is_said = bool(codes) if servers_died else "in_doubt" in codes
+        if last.tool == WRITE and last.what == "arrived" and not is_said:
+            raise Broken(f"{last.call} was in the air to the end, and {last.task} says {codes}")
+    in_doubt = {id for id, task in tasks.items() if "in_doubt" in task["codes"]}
+    for id in single:
+        lines = calls.get(f"{id}/0", [])
+        ended = next((seen for seen in reversed(lines) if seen.what == "well"), None)
+        if tasks[id]["status"] == "success" and ended is None:
+            raise Broken(f"{id} is a success, and was not answered")
+        if id in in_doubt and lines and lines[-1].what == "well":
             last = lines[-1]
             if last.life not in died or last.at < died[last.life] - slack_s:
                 raise Broken(f"{id} is in doubt, and was answered")
     return len(in_doubt)
 
 
-def _check_again(
-    call: str,
-    last: Seen,
-    seen: Seen,
+def causes(document: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Return all tasks that each task waits for, directly or through others. Their order in the
+    document is that of their dependencies."""
+    found: dict[str, set[str]] = {}
+    for task in document["tasks"]:
+        direct = {*task.get("depends_on", ()), *_REFERENCE.findall(json.dumps(task))}
+        direct |= {_NAME.match(task["when"])[1]} if "when" in task else set()  # type: ignore[index]
+        found[task["id"]] = direct.union(*(found[id] for id in direct))
+    return found
+
+
+def _check_turns(log: Sequence[Seen]) -> None:
+    """Check that no gateway does anything for the run once another has gone on with it."""
+    turns = [life for life, _ in groupby(seen.life for seen in log)]
+    for life, count in Counter(turns).items():
+        if count > 1:
+            raise Broken(f"gateway {life} went on with a run that another had taken over: {turns}")
+
+
+def _check_causes(document: Mapping[str, Any], log: Sequence[Seen], said: frozenset[int]) -> None:
+    """Check that nothing which decided a call that is not read-only is sent again later."""
+    waits_for = causes(document)
+    decided: dict[str, tuple[str, int]] = {}
+    """Which calls have been decided: by task, or item of an inner task, with the last life in which
+    something was sent that needed it."""
+    for seen in log:
+        if seen.what != "arrived":
+            continue
+        name = seen.call.partition("/")[0]
+        for cause in (seen.task, name):
+            by, life = decided.get(cause, ("", seen.life))
+            if life < seen.life and not any(life < word <= seen.life for word in said):
+                raise Broken(f"{seen.call} had decided {by}, and was sent again")
+        if seen.tool != READ:
+            of = waits_for[seen.task]
+            if len(path := name.split(".")) == 3 and path[1] == "b":
+                of = of | {f"{path[0]}.a.{path[2]}"}
+            decided |= dict.fromkeys(of, (seen.call, seen.life))
+
+
+def _check_repeats(
+    lines: Sequence[Seen],
     retried: set[str],
     died: Mapping[int, float],
     said: frozenset[int],
     slack_s: float,
 ) -> None:
-    """Check that *call* may have been sent again as *seen*, after *last*."""
-    if last.what == "badly" and last.task in retried:
-        return
+    """Check that each of the *lines* of one call may have been sent again."""
+    last: Seen | None = None
+    for seen in lines:
+        if seen.what != "arrived":
+            if last is not None and last.life == seen.life:
+                last = seen
+            continue
+        if last is not None and not _may_follow(last, retried):
+            _check_again(last, seen, died, said, slack_s)
+        last = seen
+
+
+def _may_follow(last: Seen, retried: set[str]) -> bool:
+    """Whether a call is sent again because of its answer."""
+    return last.what == "not yet" or (last.what == "badly" and last.task in retried)
+
+
+def _check_again(
+    last: Seen, seen: Seen, died: Mapping[int, float], said: frozenset[int], slack_s: float
+) -> None:
+    """Check that a call may have been sent again as *seen*, after *last*."""
     if seen.life == last.life:
-        raise Broken(f"{call} was sent twice by one gateway")
+        raise Broken(f"{seen.call} was sent twice by one gateway")
     if last.life not in died:
-        raise Broken(f"{call} was sent again, though its gateway lived")
-    if last.what == "well" and last.at < died[last.life] - slack_s:
-        raise Broken(f"{call} had ended, and was sent again")
+        raise Broken(f"{seen.call} was sent again, though its gateway lived")
+    if last.what != "arrived" and last.at < died[last.life] - slack_s:
+        raise Broken(f"{seen.call} had ended, and was sent again")
     if seen.tool == WRITE and not any(last.life < life <= seen.life for life in said):
-        raise Broken(f"{call} changes something, and was sent again")
+        raise Broken(f"{seen.call} changes something, and was sent again")

@@ -22,7 +22,7 @@ from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, structured, text, tool
-from .stories import Death, Seen, answer, is_steady, judge, name_of, random_dag
+from .stories import Death, Seen, answer, how_answered, is_steady, judge, name_of, random_dag
 
 pytestmark = pytest.mark.virtual_time
 INSTANTS = ("time", "before a commit", "after a commit", "a call arrives", "a call is answered")
@@ -91,17 +91,17 @@ class Story:
             call = name_of(arguments)
             self.log.append(Seen("arrived", name, call, life.number, anyio.current_time()))
             self._arrived[call] += 1
+            arrivals = self._arrived[call]
             life.pass_by("a call arrives")
             await anyio.sleep(arguments["ms"] / 1_000)
             if life.died.is_set():
                 await anyio.sleep_forever()
-            is_well = self._arrived[call] > arguments.get("fails", 0)
-            how = "well" if is_well else "badly"
+            how = how_answered(arguments, arrivals)
             self.log.append(Seen(how, name, call, life.number, anyio.current_time()))
             life.pass_by("a call is answered")
-            return (
-                structured(answer(arguments, self.random)) if is_well else text("no", is_error=True)
-            )
+            if how == "badly":
+                return text("no", is_error=True)
+            return structured(answer(arguments, self.random, how))
 
         servers.add(tool(name, {"key": {}}, closed=False, **hints), called)
 
