@@ -24,6 +24,7 @@ OTHER_FOLDERS = {
 }
 
 OF_THE_WHOLE = {
+    "app/test_crashing.py": "runs that go on after their gateways were killed, with real processes",
     "app/test_flapping.py": "a gateway over processes that die again and again",
     "app/test_sharing.py": "what clients have in common at the servers that they share",
     "cli/test_processes.py": "the command as people start it: processes, pipes and signals",
@@ -45,6 +46,7 @@ OF_THE_WHOLE = {
     "engine/test_crashes.py": "runs of all kinds whose gateways die",
     "engine/test_locating.py": "a file system that hangs, from a document to its calls",
     "stores/history/test_crashes.py": "the history of processes that are killed",
+    "stores/history/test_torn_log.py": "the log of the database without its end, or damaged there",
     "stores/history/test_contract.py": "the promises of the history, over its file and its twin",
     "upstream/relay/test_limits.py": "calls by name share limits and claims with runs, end to end",
     "test_architecture.py": "who may import whom",

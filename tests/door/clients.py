@@ -130,6 +130,7 @@ class Client:
         async with asyncio.timeout(LONGEST_S):
             code = await self.process.wait()
             await asyncio.gather(*self._tasks)
+            await self.look_again()
         return code
 
     async def stop_reading(self) -> None:
@@ -156,6 +157,10 @@ class Client:
         """Kill the process, and let what waits look again."""
         self.process.kill()
         await self.process.wait()
+        await self.look_again()
+
+    async def look_again(self) -> None:
+        """Let what waits look whether it still has to."""
         async with self._news:
             self._news.notify_all()
 

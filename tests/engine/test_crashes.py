@@ -22,7 +22,19 @@ from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, structured, text, tool
-from .stories import Death, Seen, answer, how_answered, is_steady, judge, name_of, random_dag
+from .stories import (
+    READ,
+    WRITE,
+    Broken,
+    Death,
+    Seen,
+    answer,
+    how_answered,
+    is_steady,
+    judge,
+    name_of,
+    random_dag,
+)
 
 pytestmark = pytest.mark.virtual_time
 INSTANTS = ("time", "before a commit", "after a commit", "a call arrives", "a call is answered")
@@ -186,3 +198,50 @@ async def test_at_whatever_instant_gateways_die_nothing_is_sent_twice_or_forgott
         assert whole is not None
         assert ended == outcomes(whole)
         assert result.outputs == whole.outputs
+
+
+SEEN: dict[str, list[tuple[str, str, int, float]]] = {
+    "twice at once": [("arrived", "a", 0, 1), ("arrived", "a", 0, 2)],
+    "again after an answer": [("arrived", "a", 0, 1), ("well", "a", 0, 2), ("arrived", "a", 1, 9)],
+    "again while it lives": [("arrived", "a", 1, 1), ("arrived", "a", 2, 2)],
+    "again unasked": [("arrived", "w", 0, 4.9), ("arrived", "w", 1, 6)],
+    "after a take-over": [("arrived", "a", 0, 1), ("arrived", "b", 1, 6), ("well", "a", 0, 7)],
+    "what decided": [("arrived", "a", 0, 4.9), ("arrived", "w", 0, 4.95), ("arrived", "a", 1, 6)],
+    "unanswered": [],
+    "in the air": [("arrived", "w", 0, 4.9)],
+}
+"""Logs of a read `a`, another one `b`, and a write `w` that refers to `a`, in two gateways, the
+first of which died at 5."""
+STORY = {
+    "tasks": [
+        {"id": "a", "tool": READ},
+        {"id": "b", "tool": READ},
+        {"id": "w", "tool": WRITE, "arguments": {"of": "$OUTPUT[a].mark"}},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("log", "statuses", "law"),
+    [
+        ("twice at once", "fff", "a/0 was sent twice by one gateway"),
+        ("again after an answer", "fff", "a/0 had ended, and was sent again"),
+        ("again while it lives", "fff", "a/0 was sent again, though its gateway lived"),
+        ("again unasked", "fff", "w/0 changes something, and was sent again"),
+        ("after a take-over", "fff", "gateway 0 went on with a run that another had taken over"),
+        ("what decided", "fff", "a/0 had decided w/0, and was sent again"),
+        ("unanswered", "sff", "a is a success, and was not answered"),
+        ("in the air", "fff", "w/0 was in the air to the end"),
+        ("in the air", "ff", "w has no outcome"),
+    ],
+)
+def test_a_law_that_is_broken_is_found(log: str, statuses: str, law: str):
+    tools = {"a": READ, "b": READ, "w": WRITE}
+    lines = [Seen(what, tools[id], f"{id}/0", life, at) for what, id, life, at in SEEN[log]]
+    named = {"s": "success", "f": "failed"}
+    tasks = {
+        id: {"status": named[status], "codes": {"tool_error"}}
+        for id, status in zip("abw", statuses, strict=False)
+    }
+    with pytest.raises(Broken, match=law):
+        judge(STORY, lines, [Death(0, 5.0)], tasks)
