@@ -16,6 +16,7 @@ While a run only waits for a person, its own time stands still.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from operator import attrgetter
 
@@ -92,13 +93,14 @@ class Holding:
         self.question = key
         self.asked = {call.key: call for call in calls}
 
-    def close(self) -> list[TaskCall]:
-        """End the open question; gives the calls that it was about and that are still held."""
+    def close(self) -> Iterator[TaskCall]:
+        """End the open question, and yield the calls that it was about, which are held no more. A
+        call whose task has ended by its turn, since another one failed, is left out."""
         calls = [*self.asked.values()]
-        for call in calls:
-            del self.held[call.key]
         self.question, self.asked = None, {}
-        return calls
+        for call in calls:
+            if self.held.pop(call.key, None) is not None:
+                yield call
 
 
 def needs_yes(planned: PlannedTask, *, is_preview: bool = False) -> bool:
