@@ -16,6 +16,7 @@ SRC = TESTS.parent / "src" / "plait"
 NEEDS_NO_TESTS = {"workspace/errors.py": "one class without behaviour"}
 
 OTHER_FOLDERS = {
+    "attacks": "hostile plans and scenarios, judged from the logs of services",
     "conformance": "the official suite of the protocol",
     "contract": "the promises of docs/contract.md, in its order",
     "docs": "the examples of the documentation",
