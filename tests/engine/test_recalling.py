@@ -45,6 +45,21 @@ async def test_an_interrupted_run_shows_what_was_done():
     assert codes == {"two": "in_doubt", "bad": "tool_error"}
 
 
+async def test_a_run_of_another_process_is_awaited():
+    world = World()
+    world.hangs = {("write", 1)}
+    async with world.gateway() as (one, _), world.gateway() as (other, _):
+        document = {"tasks": [task("a", "read", 2), task("b", "write", 1, timeout_s=5)]}
+        run_id = (await one.submit(document)).run_id
+        await one.wait(run_id, 1)
+        so_far = await other.wait(run_id, 1)
+        assert so_far.status is RunStatus.RUNNING
+        assert so_far.outputs == {"a": {"n": 2}}
+        result = await other.wait(run_id)
+        assert result == await one.wait(run_id)
+        assert result.status is RunStatus.PARTIAL
+
+
 async def test_a_run_of_another_process_is_cancelled_and_no_other():
     world = World()
     world.hangs = {("read", 1), ("read", 2)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,27 @@ def test_a_process_that_was_given_the_descriptor_keeps_the_lease_alive(
         assert not others.is_running(lease.name)
         guard.communicate()
     assert not others.is_alive(lease.name)
+
+
+def test_a_process_that_is_stopped_is_alive(folders: tuple[Path, Path]):
+    others = Others(*folders)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from plait.stores.history.leases import Lease\n"
+        "print(Lease(*map(Path, sys.argv[1:])).name, flush=True); sys.stdin.read()"
+    )
+    program = [sys.executable, "-c", code, *map(str, folders)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().decode().strip()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert others.is_alive(name)
+        assert others.is_running(name)
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
+    assert not others.is_running(name)
 
 
 def test_other_programs_do_not_inherit_a_lease(folders: tuple[Path, Path]):
