@@ -8,11 +8,13 @@ import anyio
 import pytest
 
 from plait.core.flows.rules import TRIFECTA, FlowPolicy, FlowRule, Remember, Then
+from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Rules
 from plait.core.values.principal import Principal
 from plait.core.values.problems import Problem
 from plait.engine.gateway import Gateway
 from plait.errors import ApprovalRequired, FlowDenied, InvalidDag
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeCaller, text, tool
 from .conftest import House, task
@@ -89,6 +91,35 @@ async def test_what_a_rule_asks_for_is_sent_once_a_person_has_said_yes(house: Ho
         await gateway.approve(run.run_id, approval.digest)
         result = await gateway.wait(run.run_id)
     assert result.outputs["say"] == {"said": "text"}
+
+
+async def test_a_dry_run_says_what_a_person_will_be_asked_for(house: House) -> None:
+    ask = FlowRule(("private",), "outbound", Then.ASK)
+    async with house.gateway(flows=policy(ask)) as gateway:
+        planned = await gateway.plan({"tasks": [READ, SAY]})
+    assert planned["notes"] == [
+        "say: s:say needs a person's yes to be given what is private: read.text → say.text."
+    ]
+
+
+async def test_a_policy_that_only_observes_lets_all_of_it_pass_and_logs_it(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.files["x"] = "text"
+    gateway = Gateway(
+        house.servers,
+        house.servers,
+        InMemoryRuns(),
+        policy=Policy(observes=True),
+        flows=policy(remembers=Remember.DENY),
+    )
+    async with gateway:
+        result = await gateway.execute({"tasks": [READ, SAY]})
+        await gateway.call("s", "say", {"name": "say", "arguments": {"text": "x"}})
+    assert result.outputs["say"] == {"said": "text"}
+    logged = [record for record in caplog.records if record.message == "flow.observed"]
+    assert len(logged) == 2
+    assert "read.text → say.text" in logged[0].__dict__["why"]
 
 
 async def test_a_dry_run_is_refused_too(house: House) -> None:

@@ -56,17 +56,18 @@ class RunFlows:
         self._observes = observes
         self._allowed = {(one.task, one.rule) for one in found.broken}
         """The broken rules with which it was accepted."""
-        self._sources: Mapping[str, frozenset[str]] = {}
+        self._sources: Mapping[str, frozenset[str]] | None = None
+        """The tools that the output of each task comes from, once they were asked for."""
         self._deciding: frozenset[str] = frozenset()
+        """The tools that decide which tasks run; known together with those."""
+        self._broken = self._by_task(found)
 
     def send(self, task: str, tool: str, claims: Iterable[ResourceClaim]) -> CallError | None:
         """Note that a call of *task*, by its whole id, is sent, with *claims*. Returns the reason
         if it may not be."""
         found = self._now()
         if found.can_break(tool):
-            for one in found.broken:
-                if one.task != task:
-                    continue
+            for one in self._broken.get(task, ()):
                 if (task, one.rule) not in self._allowed and not self._observes:
                     return _refusal(one)
                 if one.is_remembered and one.then is Then.ASK:  # it waited for a yes, which is here
@@ -81,21 +82,21 @@ class RunFlows:
     def shown(self, tasks: Iterable[str]) -> frozenset[str]:
         """Return the tools whose data is seen by whoever sees how the run went, and the outputs or
         errors of *tasks*."""
-        if self._found is not None:
-            found = self._now()
-            sources, deciding = found.sources(), found.deciding()
-        else:
-            sources, deciding = dict(self._sources), self._deciding
-        return deciding.union(*(sources.get(id, frozenset[str]()) for id in tasks))
+        sources = self.sources()
+        return self._deciding.union(*(sources.get(id, frozenset[str]()) for id in tasks))
 
     def sources(self) -> Mapping[str, frozenset[str]]:
         """Return the tools that the output of each task comes from."""
-        return self._sources if self._found is None else self._now().sources()
+        found = None if self._found is None else self._now()
+        if self._sources is None:
+            assert found is not None
+            self._sources, self._deciding = found.sources(), found.deciding()
+        return self._sources
 
     def end(self) -> None:
         """Keep no more than what results show, now that the run has ended."""
-        found = self._now()
-        self._sources, self._deciding, self._found = found.sources(), found.deciding(), None
+        self.sources()
+        self._found, self._broken = None, {}
 
     def _now(self) -> PlanFlows:
         """Return its flows with all that other runs have written by now."""
@@ -103,8 +104,15 @@ class RunFlows:
         knowledge, news = self._knowledge, self._knowledge.count
         if news != self._news and knowledge.has_news(self._news, self.run, self._accessed):
             self._found = self._found.again(knowledge.held)
+            self._broken, self._sources = self._by_task(self._found), None
         self._news = news
         return self._found
+
+    def _by_task(self, found: PlanFlows) -> dict[str, list[BrokenFlow]]:
+        by_task: dict[str, list[BrokenFlow]] = {}
+        for one in found.broken:
+            by_task.setdefault(one.task, []).append(one)
+        return by_task
 
 
 class Flows:

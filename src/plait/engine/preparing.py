@@ -271,6 +271,7 @@ class Preparing:
                     if problems := found.problems(reading):
                         raise InvalidDag(problems, plan.notes)
                     found.ask()
+                    plan = replace(plan, notes=(*plan.notes, *found.notes()))
                 flows = RunFlows(
                     found, knowledge, self._sender, news, observes=self._policy.observes
                 )

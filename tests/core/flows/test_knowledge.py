@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from plait.core.flows.knowledge import MOST_NEWS, MOST_OWNERS, Facts, Knowledge, Owner
+from plait.core.flows.knowledge import (
+    MOST_NEWS,
+    MOST_OWNERS,
+    MOST_RESOURCES,
+    Facts,
+    Knowledge,
+    Owner,
+)
 from plait.core.values.principal import USER, Principal
 
 ADA, BOB = Owner(USER, "/a"), Owner(Principal("bob"), "/a")
@@ -48,10 +55,23 @@ def test_only_what_is_new_and_of_other_runs_is_news_to_a_run() -> None:
 def test_news_that_are_not_kept_any_more_may_have_been_about_anything() -> None:
     knowledge = Knowledge()
     for number in range(MOST_NEWS + 1):
-        knowledge.write(ADA, ("file:", str(number)), ["files:read"], "r1")
+        knowledge.write(ADA, X, [f"s:{number}"], "r1")
     assert knowledge.count == MOST_NEWS + 1
     assert knowledge.has_news(0, "r1", [Y])
     assert not knowledge.has_news(knowledge.count - 1, "r1", [Y])
+
+
+def test_beyond_many_resources_all_of_a_scheme_holds_what_is_written() -> None:
+    knowledge = Knowledge()
+    for number in range(MOST_RESOURCES):
+        knowledge.write(ADA, ("file:", str(number)), ["files:read"], "r1")
+    knowledge.write(ADA, ("file:", "0"), ["web:get"], "r1")
+    knowledge.write(ADA, ("realm", "db:", "t"), ["db:query"], "r1")
+    knowledge.write(ADA, ("file:", "a", "b"), ["mail:read"], "r1")
+    assert len(knowledge.held) == MOST_RESOURCES + 2
+    assert knowledge.held[("file:", "0")] == {"files:read", "web:get"}
+    assert knowledge.held[("realm", "db:")] == {"db:query"}
+    assert knowledge.held[("file:",)] == {"mail:read"}
 
 
 def test_all_of_a_place_is_forgotten_together() -> None:

@@ -66,6 +66,10 @@ class PlanFlows:
         """The broken rules that a person has to allow."""
         return [one for one in self.broken if one.then is Then.ASK]
 
+    def notes(self) -> list[str]:
+        """Return what a person will be asked for, in words."""
+        return [f"{one.task}: {one.message}" for one in self.asked[:MAX_SHOWN]]
+
     def again(self, written: Mapping[Steps, Iterable[str]]) -> PlanFlows:
         """Return the flows of the same plan with what has been *written* by now."""
         return PlanFlows(

@@ -18,6 +18,9 @@ from .rules import FlowRule
 
 MOST_OWNERS = 10_000
 """Most owners whose knowledge is kept; the oldest go first."""
+MOST_RESOURCES = 2_000
+"""Most resources of one owner that are distinguished; beyond, what is written is in all of its
+scheme."""
 MOST_NEWS = 10_000
 """Most news that are kept for the runs under way."""
 
@@ -138,6 +141,8 @@ class Knowledge:
     def write(self, owner: Owner, steps: Steps, tools: Iterable[str], run: str) -> None:
         """Note that *run*, of *owner*, writes data of *tools* to a resource."""
         written = self._facts(owner).written
+        if len(written) >= MOST_RESOURCES and steps not in written:
+            steps = next((steps[: at + 1] for at, one in enumerate(steps) if one[-1:] == ":"), ())
         if not (new := set(tools) - written.get(steps, set())):
             return
         written.setdefault(steps, set()).update(new)
