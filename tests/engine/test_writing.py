@@ -515,6 +515,33 @@ async def test_a_gateway_that_ends_leaves_a_run_that_waits_to_the_next():
     assert [error.code for error in result.errors] == ["approval_denied", "dependency_failed"]
 
 
+async def test_an_equal_document_goes_on_with_a_run_that_was_left_waiting():
+    world = World()
+    world.policy = ASK
+    run_id = await world.interrupted(HELD)
+    async with world.gateway() as (gateway, _):
+        again = await gateway.execute(HELD)
+        assert (again.status, again.run_id == run_id) == (RunStatus.WAITING, False)
+        approval = gateway.approval(again.run_id)
+        assert approval is not None
+        await gateway.approve(again.run_id, approval.digest)
+        result = await gateway.wait(again.run_id)
+    assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))
+    assert world.log.count(("read", 7)) == 2
+
+
+async def test_a_gateway_that_stops_twice_leaves_a_run_that_waits_as_it_is():
+    world = World()
+    world.policy = ASK
+    async with world.gateway() as (gateway, history):
+        first = await gateway.execute(HELD)
+        gateway.cancel_all()
+        gateway.cancel_all()
+    history.die()
+    async with world.gateway() as (gateway, _):
+        assert (await gateway.recall(first.run_id)).status is RunStatus.WAITING
+
+
 async def test_an_answer_reaches_a_run_of_another_process():
     world = World()
     world.policy = ASK

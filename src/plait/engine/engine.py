@@ -381,7 +381,7 @@ class Engine:
             live = self._live.get(run_id)
             if live is not None and live.is_held:
                 self._leave(live)
-            else:
+            elif live is not None:
                 self._runner.cancel(run_id)
 
     def _leave(self, live: _LiveRun) -> None:

@@ -335,6 +335,11 @@ class Gateway:
         chain = await preparing.chain(reading.dag, caller.principal)
         there = await preparing.there_already(reading.dag, caller.principal, chain)
         if there is not None:
+            is_left = there.status is RunStatus.WAITING and not self.engine.is_live(there.id)
+            if is_left and reading.dag.resume_from is None:  # so that its person is asked
+                asked = {name: getattr(reading.dag, name) for name in ("wait_s", "detail")}
+                again = Dag(tasks=(), resume_from=there.id, **asked)
+                return await self.submit(again, caller, only_reads=only_reads)
             return Submitted(there.id, there.dag, there.notes, is_own=False)
         prepared = await preparing.prepare(reading, caller.principal, chain)
         plan = prepared.plan

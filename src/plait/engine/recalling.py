@@ -22,6 +22,7 @@ from ..core.history import (
     Settled,
 )
 from ..core.ports import RunStore
+from ..core.results.approval import how_left
 from ..core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord
 from ..core.scheduling.events import Failure, Status
 from ..core.values.principal import ANYONE, Principal
@@ -81,6 +82,8 @@ class Recalling:
         record = record_so_far(begun, calls, settled, is_interrupted=is_interrupted)
         question = await self._history.question(run_id)
         if isinstance(question, dict):
+            if is_interrupted and not begun.dag.preview:
+                question = {**question, "how": how_left(run_id)}
             record = replace(record, status=RunStatus.WAITING, approval=question)
         self._runs.put(record, outputs)
 

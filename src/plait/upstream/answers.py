@@ -74,7 +74,7 @@ def run_answer(
     if result.status is RunStatus.RUNNING:
         notes.insert(0, f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
     if result.status is RunStatus.WAITING and (approval := result.record.approval) is not None:
-        notes.insert(0, f"The run waits for a person: {approval['how']}.")
+        notes.insert(0, f"The run waits for a person. {approval['how']}.")
     document["notes"] = list[Json](notes)
     shown = fit(
         document,

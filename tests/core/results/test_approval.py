@@ -41,7 +41,7 @@ def test_it_names_what_is_asked_for_and_what_comes_later_and_counts_the_reads():
             "open_world": True,
         }
     ]
-    assert (document["reads"], approval.reads_done) == (2, 1)
+    assert (document["reads"], approval.done, approval.changed) == (2, 1, 0)
     assert len(approval.digest) == 64
 
 
@@ -96,5 +96,5 @@ def test_calls_that_wait_for_one_another_are_named():
 
 def test_a_preview_says_how_it_goes_on():
     preview = asked_in(write("w"), rules=Rules(), preview=True)
-    assert (preview.is_preview, '{"apply": "r"}' in preview.how) == (True, True)
+    assert (preview.is_preview, '"apply": "r"' in preview.how) == (True, True)
     assert "plait approve r" in asked_in(write("w")).how

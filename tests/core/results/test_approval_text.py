@@ -28,7 +28,7 @@ def test_it_is_read_as_a_list_of_calls_with_their_reason():
     )
     assert question(approval, approval.calls) == "\n".join(
         [
-            "release wants to make 1 call; 1 task of it is done.",
+            "release wants to make 1 call; 1 task is done, and nothing has been changed yet.",
             '1. w: s:write path: "seven"',
             "Later, asked again with its values: s, s:send",
             'Why: asked because [policy] ask = ["write"].',

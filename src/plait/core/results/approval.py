@@ -81,8 +81,10 @@ class Approval:
     later: tuple[LaterTask, ...]
     reads: int
     """The number of tasks that only read and come after these calls."""
-    reads_done: int
+    done: int
     """The number of tasks that have succeeded so far."""
+    changed: int
+    """The number of tasks whose calls may have changed something so far."""
     conflicts: tuple[JsonObject, ...]
     """The calls among these that cannot run at the same time, as in a dry run."""
     is_preview: bool
@@ -105,12 +107,12 @@ class Approval:
     def how(self) -> str:
         if self.is_preview:
             return (
-                f'It goes on as shown with {{"apply": "{self.run_id}"}}, or in a terminal: '
-                f"plait apply {self.run_id}"
+                f'It goes on as shown with {{"tasks": [], "apply": "{self.run_id}"}}, or in a '
+                f"terminal: plait apply {self.run_id}"
             )
         return (
-            "A person says yes, if your client asks one while get_run waits, or in a terminal: "
-            f"plait approve {self.run_id}"
+            "A person says yes in your client, if it asks one while get_run waits, or in a "
+            f"terminal: plait approve {self.run_id}"
         )
 
     def find(self, place: str) -> AskedCall | None:
@@ -136,6 +138,7 @@ def approval_of(run: Run, ask: Ask, nonce: str) -> Approval:
         later,
         len(reads),
         sum(state.status.is_final and state.is_well for state in run.states.values()),
+        sum(_may_have_changed(run, task) for task in run.plan.all_tasks()),
         tuple(
             conflict.document()
             for conflict in run.conflicts.found
@@ -167,6 +170,21 @@ def _later(run: Run, asked: set[str], *, is_preview: bool) -> Iterator[LaterTask
             is_counted = not any(isinstance(one.task.for_each, str) for one in around)
             may_be_covered = is_counted and decision.answer is Answer.ASK
             yield LaterTask(task.id, task.tool, task.task.arguments, decision.why, may_be_covered)
+
+
+def _may_have_changed(run: Run, task: PlannedTask) -> bool:
+    if not task.makes_calls or task.tool.is_read_only:
+        return False
+    state, tally = run.states.get(task.id), run.tallies.get(task.id)
+    return bool((state is not None and state.attempts) or (tally is not None and tally.attempts))
+
+
+def how_left(run_id: str) -> str:
+    """Say how a person answers the question of a run whose gateway has ended."""
+    return (
+        f'It goes on with {{"tasks": [], "resume_from": "{run_id}"}}, so that your client can ask '
+        f"a person, or in a terminal: plait approve {run_id}"
+    )
 
 
 def _has_ended(run: Run, task: PlannedTask) -> bool:

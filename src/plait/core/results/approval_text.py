@@ -27,8 +27,10 @@ def question(approval: Approval, calls: Iterable[AskedCall]) -> str:
     """Write the question about *calls*, which are some of *approval*, or all."""
     asked = [*calls]
     name = printable(approval.name or approval.run_id)
-    done = f"{_count(approval.reads_done, 'task')} of it {_are(approval.reads_done)} done"
-    lines = [f"{name} wants to make {_count(len(asked), 'call')}; {done}."]
+    done = f"{_count(approval.done, 'task')} {_are(approval.done)} done"
+    changed = f"{_count(approval.changed, 'task')} changed something so far"
+    changed = changed if approval.changed else "nothing has been changed yet"
+    lines = [f"{name} wants to make {_count(len(asked), 'call')}; {done}, and {changed}."]
     lines += [f"{number}. {_call(call)}" for number, call in enumerate(asked[:MOST_CALLS], 1)]
     lines += _counted(asked[MOST_CALLS:])
     if len(asked) == len(approval.calls):
