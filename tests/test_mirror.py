@@ -32,6 +32,7 @@ OF_THE_WHOLE = {
     "core/flows/test_leaks.py": "drawn plans, against runs of them that follow where data goes",
     "core/planning/test_cases.py": "whole documents, each with every problem or its plan",
     "core/scheduling/test_changed_limits.py": "lanes and rates under limits that change",
+    "core/scheduling/test_held_runs.py": "drawn runs that wait for a person, from plan to end",
     "core/test_odd_inputs.py": "hostile documents, from reading to the end of their runs",
     "core/test_purity.py": "no part of the core looks at the world",
     "core/test_tables.py": "the tables of these tests",
