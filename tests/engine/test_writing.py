@@ -526,8 +526,10 @@ async def test_an_equal_document_goes_on_with_a_run_that_was_left_waiting():
         assert approval is not None
         await gateway.approve(again.run_id, approval.digest)
         result = await gateway.wait(again.run_id)
-    assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))
-    assert world.log.count(("read", 7)) == 2
+        assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))
+        assert world.log.count(("read", 7)) == 2
+        new = await gateway.execute(HELD)  # all was answered, so this is meant
+        assert (new.status, new.run_id in {run_id, again.run_id}) == (RunStatus.WAITING, False)
 
 
 async def test_a_gateway_that_stops_twice_leaves_a_run_that_waits_as_it_is():
