@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -13,6 +13,7 @@ from plait.core.ports import Caller
 from plait.core.results.result import RunResult
 from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway, GatewayLimits
+from plait.engine.verifying import NotVerifiable, Verifying
 from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
@@ -68,6 +69,16 @@ class World:
         settings: dict[str, Any] = {"limits": self.limits, "policy": self.policy}
         async with Gateway(*parts, **settings, history=history) as gateway:
             yield gateway, history
+        await self._verify()
+
+    async def _verify(self) -> None:
+        """Make all runs again: whatever the tests do, it follows from what was written."""
+        history = MemoryHistory(self.shelf)
+        history.die()
+        verifying = Verifying(history, InMemoryRuns())
+        for run_id in self.shelf.runs:
+            with suppress(NotVerifiable):
+                await verifying.verify(run_id)
 
     async def interrupted(self, document: Any, seconds: float = 5) -> str:
         """Begin a run, and let its gateway die after *seconds*. Returns its id."""
