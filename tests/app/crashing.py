@@ -6,7 +6,8 @@ Each gateway is a `plait serve` with two servers, as processes; it goes on with 
 gateways before it, and begins new ones. It is killed at a random instant: alone, or with its
 servers and their guard, or by a server that has just read or answered a call. Sometimes a server is
 killed instead, and sometimes two gateways, or `plait resume`, want to go on with the same runs.
-What the log of the servers says is then compared with what the runs have become.
+What the log of the servers says is then compared with what the runs have become, and each run is
+made again from what was written of it.
 
 A seed stands for the same documents and plans. When each thing happens is up to the machine.
 """
@@ -28,11 +29,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from plait.core.history import INTERRUPTED, RunQuery
+from plait.core.history import INTERRUPTED, Kind, RunQuery
+from plait.core.replay import Differs
+from plait.engine.verifying import NotVerifiable, Verifying
 from plait.stores.history.database import Database
+from plait.stores.history.files import Files
 from plait.stores.history.leases import Others, boot_id
 from plait.stores.history.opening import runtime_folder
 from plait.stores.history.reading import Reading
+from plait.stores.history.store import SqliteHistory
+from plait.stores.in_memory import InMemoryRuns
 
 from ..door.clients import Message
 from ..door.deaths import processes_in
@@ -347,6 +353,25 @@ class Crash:
             if found.tasks != whole.tasks or found.outputs != whole.outputs:
                 raise Broken(f"{found}\nis not as it is without deaths:\n{whole}")
 
+    async def verify(self) -> None:
+        """Make all runs again from what was written. Raises `Broken`."""
+        state = self.place.state
+        history = SqliteHistory(Files(state, runtime_folder(state)))
+        try:
+            verifying = Verifying(history, InMemoryRuns())
+            for run in await history.runs(RunQuery(limit=100_000, kind=Kind.DAG)):
+                try:
+                    verified = await verifying.verify(run.id)
+                except NotVerifiable:  # its history was lost, on a busy machine
+                    self.counts["not verifiable"] += 1
+                except Differs as error:
+                    raise Broken(f"{run.name} as {run.id}, {run.status}: {error}") from error
+                else:
+                    self.counts["verified"] += 1
+                    self.counts["calls verified"] += verified.calls
+        finally:
+            await history.close()
+
     def plans(self) -> str:
         return "\n".join(self._plans)
 
@@ -394,6 +419,7 @@ def crash(folder: Path, runs: int, seed: int, *, is_shared: bool = False) -> Cou
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
         crash.judge()
+        asyncio.run(crash.verify())
     except Broken as error:
         raise Broken(f"seed {seed}: {error}\n{crash.plans()}") from error
     return crash.counts
