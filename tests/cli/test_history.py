@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from plait.cli.exits import Misused
-from plait.cli.history import MOST_NAMED, find, in_doubt, time_of, whole_id
-from plait.core.history import SAID, CallKey, Effect, Happened
+from plait.cli.history import MOST_NAMED, find, in_doubt, time_of, whole_id, with_questions
+from plait.core.history import ASKED, SAID, WAITING, CallKey, Effect, Happened, RunQuery
 from plait.core.values.principal import USER
 from plait.stores.history.memory import MemoryHistory
 
@@ -51,6 +51,25 @@ async def test_a_run_is_found_by_the_beginning_of_its_id():
     with pytest.raises(Misused, match=r"r_12, .*, …") as refused:
         await find(history, "r_")
     assert str(refused.value).count("r_") == MOST_NAMED + 1
+
+
+async def test_a_run_with_an_open_question_is_listed_as_waiting_until_another_goes_on_from_it():
+    world = MemoryWorld()
+    first = await world.open()
+    log = world.begin(first)
+    log.put(Happened(1.0, ASKED, None, {"digest": "x"}))
+    await log.committed()
+
+    async def statuses(history: MemoryHistory) -> dict[str, str]:
+        entries = await with_questions(history, await history.runs(RunQuery()))
+        return {entry.id: entry.status for entry in entries}
+
+    assert await statuses(first) == {log.id: WAITING}
+    await world.kill(first)
+    second = await world.open()
+    assert await statuses(second) == {log.id: WAITING}
+    later, _ = await world.resume(second, log.id)
+    assert await statuses(second) == {later: "running", log.id: "interrupted"}
 
 
 def test_a_whole_id_needs_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from ..core.history import INTERRUPTED, Effect, Kind, Limits, RunQuery
+from ..core.history import INTERRUPTED, RUNNING, WAITING, Effect, Kind, Limits, RunQuery
 from ..errors import ConfigError
 from .exits import Exit, Misused
 from .style import counted
@@ -84,6 +84,19 @@ async def _over(
         await history.close()
 
 
+async def with_questions(history: History, entries: list[RunEntry]) -> list[RunEntry]:
+    """Return *entries*, with the status of those that wait for a person."""
+    gone_on = {entry.resumed_from for entry in entries}
+    return [
+        replace(entry, status=WAITING)
+        if entry.status in {RUNNING, INTERRUPTED}
+        and entry.id not in gone_on
+        and await history.question(entry.id) is not None
+        else entry
+        for entry in entries
+    ]
+
+
 async def find(history: History, word: str) -> KeptRun:
     """Find the run whose id is *word*, or begins with it. Raises `Misused`."""
     if (kept := await history.run(word)) is not None:
@@ -134,7 +147,8 @@ async def list_runs(history: History, session: Session, query: RunQuery) -> int:
     """Show the runs of *query*, the latest first."""
     from .history_report import run_document, run_lines
 
-    found = await history.runs(query._replace(limit=query.limit + 1))
+    listed = await history.runs(query._replace(limit=query.limit + 1))
+    found = await with_questions(history, listed)
     entries, has_more = found[: query.limit], len(found) > query.limit
     out, secrets = session.console.out, session.secrets
     if session.as_json:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.history import INTERRUPTED, RUNNING, Kind
+from ..core.history import INTERRUPTED, RUNNING, WAITING, Kind
 from ..core.values.strict import Json, JsonObject, present
 from .report import MARKS, run_report
 from .style import Line, Look, Styled, Verbatim, counted, milliseconds, one_line, pretty
@@ -24,7 +24,11 @@ MOST_CALLS = 60
 """Most calls of a run that are shown. In a run of more, those that succeeded are only counted."""
 LONGEST_ARGUMENTS = 80
 LONGEST_NAME = 40
-_MARKS = MARKS | {"partial": Styled("◐", Look.YELLOW), INTERRUPTED: Styled("✗", Look.YELLOW)}
+_MARKS = MARKS | {
+    "partial": Styled("◐", Look.YELLOW),
+    INTERRUPTED: Styled("✗", Look.YELLOW),
+    WAITING: Styled("?", Look.YELLOW),
+}
 
 
 class ShownRun(NamedTuple):

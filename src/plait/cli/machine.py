@@ -204,7 +204,8 @@ def _status_lines(status: JsonObject) -> Iterator[Line]:
             for line in str(server.get("error", "")).splitlines():
                 yield (f"      {line}",)
         for run in _members(desk, "runs"):
-            yield (f"  run {run['run_id']}  {_count(run['tasks'], 'task')}",)
+            waits = "  waits for a person" if run.get("status") == "waiting" else ""
+            yield (f"  run {run['run_id']}  {_count(run['tasks'], 'task')}{waits}",)
     if clients:
         yield (Styled("clients", Look.BOLD),)
     for client in clients:

@@ -28,6 +28,8 @@ from .values.principal import USER, Principal
 from .values.strict import Json, JsonObject, encode
 
 RUNNING = "running"
+WAITING = "waiting"
+"""For a person: in the history it runs, or is interrupted, with an open question."""
 INTERRUPTED = "interrupted"
 """The status of a run whose gateway died; any other is a `RunStatus`."""
 SAID = "said"

@@ -38,7 +38,9 @@ def _desk(desk: Desk) -> JsonObject:
     servers: list[Json] = [
         server_document(info) for info in desk.gateway.catalog().servers.values()
     ]
-    runs: list[Json] = [{"run_id": run.id, "tasks": len(run.plan.tasks)} for run in desk.runs]
+    runs: list[Json] = [
+        {"run_id": run.id, "status": run.status, "tasks": len(run.plan.tasks)} for run in desk.runs
+    ]
     return {
         "settings": desk.config.source,
         "clients": desk.clients,
