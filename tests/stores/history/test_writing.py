@@ -77,3 +77,28 @@ async def test_definitions_are_asked_for_once_and_deleted_with_the_last_run(disk
     await history.trim(Limits(keep_runs=1))
     assert count(db, "catalogs") == 1
     assert await history.definitions(log.id) == [["third", {}, True]]
+
+
+async def test_runs_end_in_the_commit_that_they_begin_in_and_in_later_ones(disk: SqliteWorld):
+    history = await disk.open()
+    early, late = disk.begin(history), disk.begin(history)
+    call(early, "a")
+    end(early, at=2.0, failed=1)
+    await late.committed()
+    assert early.number + 1 == late.number
+    other = disk.begin(history)
+    end(late, "failed", at=3.0)
+    await other.committed()
+    assert other.number == late.number + 1
+    found = [await history.run(log.id) for log in (early, late, other)]
+    began = early.beginning.began
+    assert [run and (run.entry.status, run.entry.ended, run.entry.failed) for run in found] == [
+        ("success", began + 2.0, 1),
+        ("failed", late.beginning.began + 3.0, 0),
+        ("running", None, 0),
+    ]
+    assert [run and run.record for run in found] == [
+        {"id": early.id, "status": "success"},
+        {"id": late.id, "status": "failed"},
+        None,
+    ]

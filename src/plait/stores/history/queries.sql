@@ -30,13 +30,14 @@ SELECT codec, bytes FROM catalogs WHERE digest = ?;
 DELETE FROM catalogs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE catalog_digest = digest);
 
 -- name: begin
-INSERT INTO runs(number, id, chain, step, gateway, kind, durable, principal, client, desk, name,
-  document_digest, catalog_digest, document, status, began, deadline, has_values,
-  taken_in)
-SELECT number, :id, number, 1, :gateway, :kind, :durable, :principal, :client, :desk, :name,
-  :document_digest, :catalog_digest, :document, 'running', :began, :deadline, :has_values,
-  :taken_in
-FROM (SELECT ifnull(max(number), 0) + 1 AS number FROM runs) RETURNING number;
+-- Some have ended by the time that they are written.
+INSERT INTO runs(number, chain, step, id, gateway, kind, durable, principal, client, desk, name,
+  document_digest, catalog_digest, document, began, deadline, has_values, taken_in,
+  status, ended, record, calls, failed)
+VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: next_run
+SELECT ifnull(max(number), 0) + 1 FROM runs;
 
 -- name: go_on
 INSERT INTO runs(number, id, chain, step, gateway, kind, durable, principal, client, desk, name,

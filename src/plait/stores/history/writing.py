@@ -62,6 +62,10 @@ class Writing:
         self._tools: dict[str, int] = {}
         self._begun: list[Log] = []
         """The runs that began in the present transaction."""
+        self._next = 0
+        """The number of the next run that begins in it; 0 until it is known."""
+        self._blobs: dict[bytes, int] = {}
+        """The blobs that were looked up in it, by digest."""
         self._lost: set[int] = set()
         """The numbers of lost runs that are not marked as such yet."""
 
@@ -71,7 +75,7 @@ class Writing:
         self._tools.clear()
         for log in self._begun:
             log.number = log.chain = 0
-        self._begun.clear()
+        self._end_transaction()
         for log in {entry.log for entry in entries}:
             log.is_lost = True
             if log.number:
@@ -85,10 +89,11 @@ class Writing:
         settled: list[Cells] = []
         happened: list[Cells] = []
         endings: list[Cells] = []
+        begun: dict[int, dict[str, object]] = {}
         tallies: dict[tuple[int, str, int], Tally] = {}
         for log, number, row, admitted, packed in entries:
             if not log.number:  # it begins, or its beginning was lost
-                self._begin(log)
+                self._begin(log, begun)
             if log.is_lost:
                 self._lost.add(log.number)
             chain, run = log.chain, log.number
@@ -118,10 +123,15 @@ class Writing:
                     happened.append((chain, number, run, at, kind, text_of_key(event_key), text))
                 case Ending(at, status_, record, calls, failed):
                     blob = None if record is None else self._blob(encode_known(record))
-                    endings.append((status_, at, blob, calls, failed, run))
+                    if (new := begun.get(run)) is None:
+                        endings.append((status_, at, blob, calls, failed, run))
+                        continue
+                    ended = None if at is None else log.beginning.began + at
+                    new.update(status=status_, ended=ended, record=blob, calls=calls, failed=failed)
                 case Beginning():
                     pass
         for name, rows in (
+            ("begin", [tuple(cells.values()) for cells in begun.values()]),
             ("intent", intents),
             ("outcome", outcomes),
             ("settle", settled),
@@ -136,14 +146,26 @@ class Writing:
 
     def committed(self) -> None:
         """Note that the transaction of the last `write` succeeded."""
-        self._begun.clear()
+        self._end_transaction()
         self._lost.clear()
 
-    def _begin(self, log: Log) -> None:
-        found = self._db.one("begin", self._cells_of(log.beginning))
-        assert found is not None
-        log.number = log.chain = found[0]
+    def _end_transaction(self) -> None:
+        self._begun.clear()
+        self._blobs.clear()
+        self._next = 0
+
+    def _begin(self, log: Log, begun: dict[int, dict[str, object]]) -> None:
+        """Give the run of *log* its number, and add its row to *begun*."""
+        if not self._next:
+            found = self._db.one("next_run")
+            assert found is not None
+            self._next = found[0]
+        log.number = log.chain = number = self._next
+        self._next += 1
         self._begun.append(log)
+        end = {"status": "running", "ended": None, "record": None, "calls": 0, "failed": 0}
+        cells = self._cells_of(log.beginning)
+        begun[number] = {"number": number, "chain": number, "step": 1, **cells, **end}
 
     def _cells_of(self, beginning: Beginning) -> dict[str, object]:
         self._keep_definitions(beginning)
@@ -221,7 +243,7 @@ class Writing:
     def _output(self, log: Log, output: Output | None, packed: Packed | None) -> Kept:
         if output is None or not log.beginning.keeps_values:
             return NOTHING
-        return (None, self._add(packed)) if packed else self._value(text_of_output(output))
+        return (None, self._keep(packed)) if packed else self._value(text_of_output(output))
 
     def _value(self, text: bytes) -> Kept:
         if len(text) <= INLINE_BYTES:
@@ -231,13 +253,27 @@ class Writing:
     def _blob(self, text: bytes) -> int:
         # Never remembered: another process may have deleted it since. Within a transaction it
         # cannot.
-        found = self._db.one("find_blob", (hashlib.sha256(text).digest(),))
-        return self._add(pack(text)) if found is None else int(found[0])
+        digest = hashlib.sha256(text).digest()
+        if (id := self._find(digest)) is not None:
+            return id
+        return self._add(pack(text))
+
+    def _find(self, digest: bytes) -> int | None:
+        if (id := self._blobs.get(digest)) is None:
+            if (found := self._db.one("find_blob", (digest,))) is None:
+                return None
+            id = self._blobs[digest] = int(found[0])
+        return id
+
+    def _keep(self, packed: Packed) -> int:
+        id = self._find(packed.digest)
+        return self._add(packed) if id is None else id
 
     def _add(self, packed: Packed) -> int:
-        found = self._db.one("find_blob", (packed.digest,)) or self._db.one("add_blob", packed)
+        found = self._db.one("add_blob", packed)
         assert found is not None
-        return int(found[0])
+        id = self._blobs[packed.digest] = int(found[0])
+        return id
 
     def go_on(
         self,
