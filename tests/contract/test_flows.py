@@ -342,3 +342,35 @@ async def test_what_a_run_writes_itself_does_not_stop_it_again(house: House) -> 
     async with house.gateway(flows=policy()) as gateway:
         for _ in range(2):
             assert await refusals(gateway, look, write, task("say", "s:say", text="x")) == []
+
+
+async def test_one_yes_covers_what_was_seen_until_the_client_leaves(house: House) -> None:
+    asked: list[str] = []
+
+    async def yes(method: str, params: Any) -> Any:
+        asked.append(params["message"])
+        return {"action": "accept", "content": {"answer": "yes"}}
+
+    send: dict[str, Any] = {"name": "say", "arguments": {"text": "x"}}
+    caller = FakeCaller(yes)
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ]}, caller)
+        await gateway.call("s", "say", send, caller)
+        await gateway.call("s", "say", send, caller)
+        result = await gateway.execute({"tasks": [task("say", "s:say", text="x")]}, caller)
+    assert len(asked) == 1
+    assert "what you have seen (files:read)" in asked[0]
+    assert result.outputs["say"] == {"said": "x"}
+
+
+async def test_a_yes_to_a_run_covers_what_was_seen_in_later_ones(house: House) -> None:
+    async with house.gateway(flows=policy()) as gateway:
+        await gateway.execute({"tasks": [READ]})
+        run = await gateway.submit({"tasks": [task("say", "s:say", text="x")]})
+        await gateway.wait(run.run_id)
+        approval = gateway.approval(run.run_id)
+        assert approval is not None
+        await gateway.approve(run.run_id, approval.digest)
+        await gateway.wait(run.run_id)
+        assert await say(gateway) == "sent"
+        assert await refusals(gateway, READ, SAY) == ["flow_denied"]

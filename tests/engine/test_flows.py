@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from plait.core.flows.knowledge import Knowledge, Owner
 from plait.core.flows.rules import FlowPolicy, FlowRule, Remember, Then
-from plait.core.tools.claims import Accesses, ResourceClaim
+from plait.core.scheduling.direct_calls import CallRequests
+from plait.core.scheduling.events import CallRequested
+from plait.core.tools.claims import ResourceClaim
+from plait.core.tools.policy import Policy
 from plait.core.values.principal import USER
+from plait.core.values.strict import Json
 from plait.engine.flows import CallFlows, Flows, RunFlows, claims_of
 from plait.engine.lookups import AS_WRITTEN, Lookups
 from plait.errors import ApprovalRequired, FlowDenied
 
-from ..core.flows.plans import LABELS, PRIVATE, READ, call, flows_of, post, value
+from ..core.flows.plans import CATALOG, LABELS, PRIVATE, READ, call, flows_of, post, value
 
 OWNER, OTHER = Owner(USER, "/a"), Owner(USER, "/b")
 X = ("file:", "x")
@@ -124,14 +128,34 @@ def test_a_policy_that_only_observes_stops_no_call() -> None:
     assert flows.send("post", "chat:post", ()) is None
 
 
+def test_what_a_run_has_written_itself_keeps_its_order_when_others_write() -> None:
+    """It read the file before it wrote to it, and what another run wrote there is harmless."""
+    knowledge = Knowledge()
+    write = call("w", "notes:put", path="/x", x="$OUTPUT[read]", y="$OUTPUT[look]")
+    flows = watching(LOOK, READ, write, post("$OUTPUT[look]"), knowledge=knowledge)
+    flows.send("w", "notes:put", WRITES)
+    knowledge.write(OTHER, X, ["db:query"], "r2")
+    assert flows.send("post", "chat:post", ()) is None
+    assert flows.sources()["look"] == {"notes:get", "db:query"}
+
+
+def test_without_conflicts_a_call_writes_what_its_plan_says() -> None:
+    knowledge = Knowledge()
+    write = call("w", "notes:put", path="/x", x="$OUTPUT[read]")
+    watching(READ, write, knowledge=knowledge).send("w", "notes:put", ())
+    assert knowledge.held == {X: {"files:read", "notes:put"}}
+
+
 async def test_a_file_that_is_not_found_in_time_is_any_file() -> None:
     class Nowhere(Lookups):
         async def locate(self, *_: object, **__: object) -> dict[object, str]:  # type: ignore[override]  # finds nothing
             return {}
 
-    accesses = Accesses("s", (("file:/x", True), ("db:t", False)))
-    assert await claims_of(None, Lookups(AS_WRITTEN)) == ()
-    found = await claims_of(accesses, Lookups(AS_WRITTEN))
-    assert [claim.steps for claim in found] == [("file:", "x"), ("db:", "t")]
-    found = await claims_of(accesses, Nowhere(AS_WRITTEN))
-    assert [claim.steps for claim in found] == [("file:",), ("db:", "t")]
+    def request(name: str, **arguments: Json) -> CallRequested:
+        requests = CallRequests(Policy(), detect_conflicts=False)
+        return requests.make(1, CATALOG, name, {"arguments": arguments})
+
+    put, lookups = request("notes:put", path="/x"), Lookups(AS_WRITTEN)
+    assert await claims_of(request("db:query"), lookups) == ()
+    assert [claim.steps for claim in await claims_of(put, lookups)] == [X]
+    assert [claim.steps for claim in await claims_of(put, Nowhere(AS_WRITTEN))] == [("file:",)]

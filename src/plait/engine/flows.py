@@ -12,13 +12,14 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
-from ..core.flows.knowledge import Knowledge, Owner
-from ..core.flows.resources import steps_of
+from ..core.flows.knowledge import Knowledge, News, Owner
+from ..core.flows.resources import Steps, steps_of
 from ..core.flows.rules import FlowPolicy, Remember, Then, ToolBits
 from ..core.flows.ways import BrokenFlow, Step
 from ..core.results.record import RunRecord
+from ..core.scheduling.events import CallRequested
 from ..core.scheduling.locating import PROMPT_S
-from ..core.tools.claims import Accesses, ResourceClaim
+from ..core.tools.claims import ResourceClaim, access_rules_of
 from ..errors import ApprovalRequired, CallError, FlowDenied
 from ..waiting import Signal
 from .lookups import Lookups
@@ -72,11 +73,10 @@ class RunFlows:
                     return _refusal(one)
                 if one.is_remembered and one.then is Then.ASK:  # it waited for a yes, which is here
                     self._knowledge.allow(self._owner, self._connection, one.rule)
-        written = [steps for steps, writes in steps_of(claims) if writes]
-        if written:
-            tools = found.sources_of(task)
-            for steps in written:
-                self._knowledge.write(self._owner, steps, tools, self.run)
+        accesses = list(steps_of(claims)) or found.accesses_of(task)
+        for steps, writes in accesses:
+            if writes:
+                self._knowledge.write(self._owner, steps, found.sources_of(task), self.run)
         return None
 
     def shown(self, tasks: Iterable[str]) -> frozenset[str]:
@@ -101,14 +101,27 @@ class RunFlows:
     def _now(self) -> PlanFlows:
         """Return its flows with all that other runs have written by now."""
         assert self._found is not None
-        knowledge, news = self._knowledge, self._knowledge.count
-        if news != self._news and knowledge.has_news(self._news, self.run, self._accessed):
-            self._found = self._found.again(knowledge.held)
-            self._broken, self._sources = self._by_task(self._found), None
-        self._news = news
+        knowledge, since = self._knowledge, self._news
+        if (count := knowledge.count) != since:
+            self._news = count
+            news = knowledge.news_for(self.run, since, self._accessed)
+            if news is None or news:
+                self._found = self._found.with_written(self._written(self._found, news))
+                self._broken, self._sources = self._by_task(self._found), None
         return self._found
 
-    def _by_task(self, found: PlanFlows) -> dict[str, list[BrokenFlow]]:
+    def _written(self, found: PlanFlows, news: list[News] | None) -> Mapping[Steps, Iterable[str]]:
+        """Return what has been written by now, *news* included. What this run has written is known
+        from its plan, with the order of its calls."""
+        if news is None:
+            return self._knowledge.held
+        written = {steps: set(tools) for steps, tools in found.written.items()}
+        for one in news:
+            written.setdefault(one.steps, set()).update(one.tools)
+        return written
+
+    @staticmethod
+    def _by_task(found: PlanFlows) -> dict[str, list[BrokenFlow]]:
         by_task: dict[str, list[BrokenFlow]] = {}
         for one in found.broken:
             by_task.setdefault(one.task, []).append(one)
@@ -205,8 +218,12 @@ class CallFlows:
         self._knowledge.see(owner, {tool, *there})
 
 
-async def claims_of(accesses: Accesses | None, lookups: Lookups) -> tuple[ResourceClaim, ...]:
-    """Return the claims of a call with *accesses*. A file that is not found in time is any file."""
+async def claims_of(request: CallRequested, lookups: Lookups) -> tuple[ResourceClaim, ...]:
+    """Return the claims of the call of *request*, also where conflicts are not looked for. A file
+    that is not found in time is any file."""
+    accesses = request.accesses
+    if accesses is None and (rules := access_rules_of(request.tool, request.policy)) is not None:
+        accesses = rules.accesses(request.arguments)
     if accesses is None:
         return ()
     places = await lookups.locate(accesses.files, PROMPT_S) if accesses.files else {}

@@ -199,7 +199,7 @@ class Gateway:
         if self._call_flows is None:
             return await self._call(request, params, caller)
         owner, name = self._owner(caller.principal), request.tool.full_name
-        claims = await claims_of(request.accesses, self.engine.lookups)
+        claims = await claims_of(request, self.engine.lookups)
         broken = self._call_flows.broken(owner, caller.connection, name)
         if broken is not None and self._policy.observes:
             log.warning("flow.observed", extra={"why": broken.message[:MAX_LOGGED]})

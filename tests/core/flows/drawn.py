@@ -91,6 +91,8 @@ class Drawn:
     until: Test | None = None
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    skips: bool = False
+    """Whether it succeeds although items of it failed."""
 
     def document(self) -> dict[str, Any]:
         found: dict[str, Any] = {"id": self.id}
@@ -102,6 +104,8 @@ class Drawn:
             found["value"] = written(self.value)
         if self.for_each is not None:
             found["for_each"] = written(self.for_each)
+        if self.skips:
+            found["on_item_failure"] = "skip"
         for name in ("depends_on", "reads", "writes"):
             if named := getattr(self, name):
                 found[name] = list(named)
@@ -196,6 +200,7 @@ class Draw:
                 else ["x", self._one(ids, loops)]
             )
             own = (None, *(each for each in loops if each))
+            task.skips = self._is_so(0.5)
         if ids and self._is_so(0.2):
             task.when = self._test(ids)
         if ids and self._is_so(0.3):
@@ -208,7 +213,7 @@ class Draw:
             task.value = self._members(ids, own)
         else:
             self._fill_call(task, ids, own)
-        if not task.tasks and ids and self._is_so(0.15):
+        if ids and self._is_so(0.15):
             task.select = self._test(ids, has_own=True)
         if task.tool and not task.select and self._is_so(0.1):
             task.select = Test((), picks=True)

@@ -127,7 +127,8 @@ class World:
             self.once(task, ends, {**items, None: item, task.id: item}, by, f"{name}[{at}]")
             for at, item in enumerate(passed)
         ]
-        failed = any(end.status == "failed" for end in each)
+        lost = [end.status == "failed" for end in each]
+        failed = any(lost) and not (task.skips and not all(lost))
         output = Value([end.output or Value(None, end.decided | end.all) for end in each], by)
         decided = by.union(*(end.decided for end in each))
         return End(
@@ -225,6 +226,9 @@ class World:
         except Absent as absent:
             return End("failed", None, decided, everything | absent.tools)
         own_tools = output.own | by
+        if task.select is not None:
+            refs = self.read(task, task.select, None, ends)
+            output, own_tools = Value("s"), output.tools() | own_tools | refs
         if self.is_blunt:
             own_tools |= decided
             if task.value is None or task.for_each is not None:

@@ -12,6 +12,7 @@ from plait.core.flows.knowledge import (
     MOST_RESOURCES,
     Facts,
     Knowledge,
+    News,
     Owner,
 )
 from plait.core.values.principal import USER, Principal
@@ -43,22 +44,23 @@ def test_only_what_is_new_and_of_other_runs_is_news_to_a_run() -> None:
     knowledge.write(ADA, X, ["files:read"], "r1")
     since = knowledge.count
     knowledge.write(ADA, X, ["files:read"], "r2")
-    assert not knowledge.has_news(since, "r1", [X])
-    knowledge.write(ADA, X, ["web:get"], "r1")
-    assert not knowledge.has_news(since, "r1", [X])
-    assert knowledge.has_news(since, "r2", [X])
-    assert knowledge.has_news(since, "r2", [("file:",)])
-    assert not knowledge.has_news(since, "r2", [Y])
-    assert not knowledge.has_news(knowledge.count, "r2", [X])
+    assert knowledge.news_for("r1", since, [X]) == []
+    knowledge.write(ADA, X, ["web:get", "files:read"], "r1")
+    assert knowledge.news_for("r1", since, [X]) == []
+    news = [News(X, frozenset(["web:get"]), "r1")]
+    assert knowledge.news_for("r2", since, [X]) == news
+    assert knowledge.news_for("r2", since, [("file:",), Y]) == news
+    assert knowledge.news_for("r2", since, [Y]) == []
+    assert knowledge.news_for("r2", knowledge.count, [X]) == []
 
 
-def test_news_that_are_not_kept_any_more_may_have_been_about_anything() -> None:
+def test_news_that_are_not_kept_any_more_are_unknown() -> None:
     knowledge = Knowledge()
     for number in range(MOST_NEWS + 1):
         knowledge.write(ADA, X, [f"s:{number}"], "r1")
     assert knowledge.count == MOST_NEWS + 1
-    assert knowledge.has_news(0, "r1", [Y])
-    assert not knowledge.has_news(knowledge.count - 1, "r1", [Y])
+    assert knowledge.news_for("r1", 0, [Y]) is None
+    assert knowledge.news_for("r1", knowledge.count - 1, [Y]) == []
 
 
 def test_beyond_many_resources_all_of_a_scheme_holds_what_is_written() -> None:

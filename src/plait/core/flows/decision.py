@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..language.reader import Reading
 from ..planning.places import inner_paths, paths_of
@@ -39,13 +39,14 @@ class PlanFlows:
         allowed: Collection[FlowRule] = (),
     ) -> None:
         self.plan = plan
+        self.written = written or {}
         self._allowed = allowed
         self._claims, self._taken_over = claims or {}, taken_over or {}
         self._policy = policy
         self._tools = tools = ToolBits(policy)
         self.seen = frozenset(seen)
         self._seen = 0 if policy.remembers is Remember.OFF else tools.bits(self.seen)
-        earlier = [(steps, tools.bits(names)) for steps, names in (written or {}).items()]
+        earlier = [(steps, tools.bits(names)) for steps, names in self.written.items()]
         self._nodes = Nodes(plan, tools.bit, self._claims, self._taken_over)
         self._spread = Spread(self._nodes, earlier)
         found = self._find()
@@ -70,8 +71,8 @@ class PlanFlows:
         """Return what a person will be asked for, in words."""
         return [f"{one.task}: {one.message}" for one in self.asked[:MAX_SHOWN]]
 
-    def again(self, written: Mapping[Steps, Iterable[str]]) -> PlanFlows:
-        """Return the flows of the same plan with what has been *written* by now."""
+    def with_written(self, written: Mapping[Steps, Iterable[str]]) -> PlanFlows:
+        """Return the flows of the same plan where earlier calls have *written* this."""
         return PlanFlows(
             self._policy,
             self.plan,
@@ -85,6 +86,11 @@ class PlanFlows:
     def can_break(self, tool: str) -> bool:
         """Return whether a call of the tool of that full name can break a rule."""
         return tool in self._tools.sends
+
+    def accesses_of(self, task: str) -> Sequence[tuple[Steps, bool]]:
+        """Return the resources that a task accesses as far as the plan says, each with whether it
+        writes it."""
+        return self._nodes.by_id[task].accesses
 
     @property
     def accessed(self) -> set[Steps]:

@@ -7,7 +7,7 @@ kept, no values and no labels: they stay right when the rules are edited.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -80,6 +80,7 @@ class News(NamedTuple):
     """Data of tools that was new to a resource when *run* wrote it."""
 
     steps: Steps
+    tools: frozenset[str]
     run: str
 
 
@@ -148,7 +149,7 @@ class Knowledge:
         written.setdefault(steps, set()).update(new)
         self._change()
         self._held = None
-        self._news.append(News(steps, run))
+        self._news.append(News(steps, frozenset(new), run))
         if len(self._news) > MOST_NEWS:
             half = len(self._news) // 2
             self._news, self._first = self._news[half:], self._first + half
@@ -165,13 +166,16 @@ class Knowledge:
             for tool in tools
         }
 
-    def has_news(self, since: int, run: str, accessed: Iterable[Steps]) -> bool:
-        """Return whether runs other than *run* have written to any of the resources *accessed*
-        since there were *since* news. News that are not kept may have been."""
+    def news_for(self, run: str, since: int, accessed: Collection[Steps]) -> list[News] | None:
+        """Return what other runs than *run* have written to any of the resources *accessed* since
+        there were *since* news; None if these are not kept any more."""
         if since < self._first:
-            return True
-        new = {news.steps for news in self._news[since - self._first :] if news.run != run}
-        return bool(new) and any(overlap(steps, at) for steps in accessed for at in new)
+            return None
+        return [
+            news
+            for news in self._news[since - self._first :]
+            if news.run != run and any(overlap(steps, news.steps) for steps in accessed)
+        ]
 
     def forget(self, place: str) -> None:
         """Forget all that is known in *place*."""
