@@ -201,6 +201,18 @@ async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownst
     assert downstream.requests == []
 
 
+async def test_a_call_that_needs_a_yes_and_gets_none_is_answered_as_an_error_of_the_tool(
+    downstream: FakeDownstream, era: str
+):
+    async with connected(downstream, era, policy=Policy(tables=(Rules(ask=("a:e*",)),))) as peer:
+        result = await peer.request("tools/call", {"name": "a__echo"})
+    assert result["isError"] is True
+    assert result["_meta"]["plait/code"] == "approval_required"
+    assert "a:echo was not called: there was no yes. It was asked" in result["content"][0]["text"]
+    assert "structuredContent" not in result
+    assert downstream.requests == []
+
+
 async def test_a_new_denial_applies_at_once(downstream: FakeDownstream, era: str):
     servers = FakeServers()
     async with Gateway(servers, by_origin(servers, downstream), InMemoryRuns()) as gateway:

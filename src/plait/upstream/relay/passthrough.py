@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from ...core.ports import Caller, RelayRequest, as_rpc_error
 from ...core.values.strict import JsonObject
-from ...errors import CallError, RpcError
+from ...errors import ApprovalDenied, ApprovalRequired, CallError, RpcError
 from ..calls import OpenCalls
 from ..links import with_addresses
 from ..mcp_sdk import CallNext, HandlerResult, RequestContext
@@ -158,7 +158,11 @@ class Passthrough:
             return await self._call_own(ctx, modern, call_next)
         params = checked_params(ctx, modern=modern)
         server, name = await self.router.tool(str(params["name"]))
-        return await self._relay(ctx, modern, server, {**params, "name": name})
+        try:
+            return await self._relay(ctx, modern, server, {**params, "name": name})
+        except (ApprovalRequired, ApprovalDenied) as error:
+            refused = not_approved(error)
+            return shaped_result(ctx.method, refused, self._server_info, modern=modern)
 
     async def _call_own(
         self, ctx: RequestContext, modern: bool, call_next: CallNext
@@ -306,3 +310,14 @@ def _name_in(ctx: RequestContext) -> str:
     """Return the `name` in the params of *ctx*; empty if it is not text."""
     name = (ctx.params or {}).get("name")
     return name if isinstance(name, str) else ""
+
+
+def not_approved(error: ApprovalRequired | ApprovalDenied) -> JsonObject:
+    """Return the result of a call that no person said yes to. It has no structured content, as that
+    would have to fit the tool's own schema."""
+    text = error.message if error.hint is None else f"{error.message}. {error.hint}"
+    return {
+        "content": [{"type": "text", "text": text}],
+        "isError": True,
+        "_meta": {"plait/code": error.code},
+    }
