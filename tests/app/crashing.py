@@ -69,7 +69,7 @@ from .crash_evidence import (
 
 NEW = (6, 12)
 """The runs that each gateway begins, at least and at most."""
-TIMES_MS = (0, 1, 5, 20, 60, 150)
+TIMES_MS = (0, 1, 5, 20, 60, 300)
 KILLED_WITHIN_S = 0.5
 LAST_LIVES = 4
 """The most gateways that are killed after the last run has begun."""
@@ -114,7 +114,7 @@ class Crash:
             instant = random.choice(["arrived", "answered"])
             variables["KILL"] = f"{instant}:{random.randint(1, 40)}"
         if random.random() < 0.3:
-            variables["LINGER"] = "0.15"
+            variables["LINGER"] = "0.5"
         lives = [await self._start(**variables)]
         self._look()
         jobs = [story for story in self.stories if story.is_open]
@@ -143,8 +143,6 @@ class Crash:
         killing = asyncio.create_task(self._bring_death(how, lives, command, doings, random))
         await asyncio.gather(*doings)
         await killing
-        if is_killed and random.random() < 0.5:  # else its guard is still at work
-            await asyncio.sleep(0.3)
         self._note_deaths()
 
     async def _bring_death(
