@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ import pytest
 from plait.app import parts
 from plait.app.gateway import Gateway
 from plait.config import load_config
-from plait.config.models import GatewaySettings, HistorySettings, ToolSettings
+from plait.config.models import AuditSettings, GatewaySettings, HistorySettings, ToolSettings
+from plait.core.audit import ChainCheck, digest
 from plait.core.history import RunQuery
 from plait.core.ports import Caller, ToolCall
 from plait.core.scheduling.events import Notice
@@ -27,7 +30,9 @@ from plait.core.tools.server_notices import CircuitChanged, ServerChanged, Setti
 from plait.core.values.strict import Json, JsonObject
 from plait.downstream.resources import Resources
 from plait.engine.gateway import GatewayLimits
+from plait.errors import CallError
 from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.opening import open_history, runtime_folder
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeCaller, FakeServers, structured, text, tool
@@ -266,3 +271,44 @@ async def test_runs_of_settings_without_history_are_not_on_the_disk(config: Path
             {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
         )
     assert "history.db" not in os.listdir(tmp_path / "state")
+
+
+async def test_the_audit_is_in_the_history_and_in_its_file(config: Path, tmp_path: Path):
+    file, state = tmp_path / "logs" / "audit.jsonl", tmp_path / "state"
+    given = {"audit": AuditSettings(file=file), "state_folder": state}
+    loaded = load_config(config).model_copy(update=given)
+    async with Gateway.from_config(loaded) as gateway:
+        await gateway.settled()
+        with suppress(CallError):  # what is unknown is not known to be read-only
+            await gateway.call("numbers", "unknown", {"arguments": {"n": 1}})
+    check, rows = ChainCheck(), list[JsonObject]()
+    history = await open_history(state, runtime_folder(state))
+    end = await history.audited(lambda *line: rows.append(check.add(*line)))
+    await history.close()
+    assert check.fault(end) is None
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["what"] for line in lines] == ["sent", "ended"]
+    assert [{**row, "number": 0, "before": ""} for row in rows] == [
+        {**line, "number": 0, "before": ""} for line in lines
+    ]
+
+
+async def test_settings_without_history_write_the_audit_to_its_file_alone(
+    config: Path, tmp_path: Path
+):
+    file, state = tmp_path / "audit.jsonl", tmp_path / "state"
+    off, to = HistorySettings(enabled=False), AuditSettings(file=file)
+    given = {"audit": to, "history": off, "state_folder": state}
+    loaded = load_config(config).model_copy(update=given)
+    async with Gateway.from_config(loaded) as gateway:
+        await gateway.settled()
+        await gateway.apply(loaded.model_copy(update={"audit": AuditSettings()}))
+        with suppress(CallError):
+            await gateway.call("numbers", "unknown", {"arguments": {"n": 1}})
+        await gateway.apply(loaded)
+        with suppress(CallError):
+            await gateway.call("numbers", "unknown", {"arguments": {"n": 2}})
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["what"] for line in lines] == ["sent", "ended"]
+    assert lines[0]["arguments"] == digest({"n": 2})
+    assert "history.db" not in os.listdir(state)

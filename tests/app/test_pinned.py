@@ -56,7 +56,7 @@ async def test_a_changed_tool_is_blocked_over_restarts_until_it_is_accepted(
         LOOK["description"],
         EVIL["description"],
     )
-    accept(config, "s", changed)
+    await accept(config, "s", changed)
     assert await changed_tools(config, "s") == ()
     assert (await look(config)).status == "success"
 
@@ -78,7 +78,7 @@ async def test_an_accepted_tool_is_called_by_a_gateway_that_runs(
         with anyio.fail_after(20):
             while not (changed := await changed_tools(config, "s")):
                 await anyio.sleep(0.05)  # until the new list is written
-        accept(config, "s", changed)
+        await accept(config, "s", changed)
         assert (await gateway.execute(document)).status == "success"
 
 
@@ -93,7 +93,7 @@ async def test_what_was_never_used_may_change(changing: ChangingServer, config: 
 async def test_without_a_state_folder_nothing_has_changed(config: Config):
     nowhere = config.model_copy(update={"state_folder": None})
     assert await changed_tools(nowhere, "s") == ()
-    accept(nowhere, "s", ())
+    await accept(nowhere, "s", ())
 
 
 async def test_the_tools_of_the_bundled_server_are_not_pinned(tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 from plait.cli import trusting
 from plait.cli.console import Stream
 from plait.config import ServerSettings
+from plait.core.tools.definitions import hash_of
 from plait.core.values.strict import encode
 from plait.downstream.listings.identity import identity_of
 from plait.stores import pins
@@ -64,6 +65,9 @@ def test_the_difference_is_shown_and_accepted_with_yes(plait: Plait, state: Path
     assert "path" not in result.stdout
     assert "s: its tools may be called as they are now." in result.stderr
     assert accepted(state) == EVIL["description"]
+    [row] = map(json.loads, plait("history", "audit", "--json").stdout.splitlines())
+    assert (row["what"], row["principal"], row["tool"]) == ("accepted", "user", "s:look")
+    assert row["definition"] == hash_of(EVIL)
 
 
 def test_without_a_terminal_and_a_yes_nothing_is_accepted(plait: Plait, state: Path):

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from plait.config.models import (
+    AuditSettings,
     Config,
     GatewaySettings,
     HistorySettings,
@@ -194,6 +195,7 @@ def test_the_example_file_holds_every_key():
         ToolSettings.model_fields
     )
     assert set(example["history"]) == set(HistorySettings.model_fields)
+    assert set(example["audit"]) == set(AuditSettings.model_fields)
     assert set(example["policy"]) == set(PolicySettings.model_fields)
     [profile] = example["profiles"].values()
     assert set(profile) == set(ProfileSettings.model_fields)

@@ -155,7 +155,10 @@ def test_the_password_of_a_proxy_is_secret(load: Load):
 def test_relative_folders_are_relative_to_the_file(load: Load, tmp_path: Path):
     config = load(
         '[servers.a]\nbuiltin = "workspace"\nroot = "sub"\n[servers.b]\ncommand = "x"\ncwd = "c"\n'
+        '[audit]\nfile = "logs/audit.jsonl"\n'
     )
+    assert config.audit.file == tmp_path / "logs" / "audit.jsonl"
+    assert config.audit.file in config.servers["a"].protect  # the bundled server never writes it
     assert config.servers["a"].root == tmp_path / "sub"
     assert config.servers["b"].cwd == tmp_path / "c"
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import anyio
+from anyio import to_thread
 
 from ..config import Config, GatewaySettings, HistorySettings
 from ..core.history import History, Limits
 from ..core.tools.tool_stats import ToolStats
+from ..engine.auditing import DeskAudit
 from ..engine.engine import Engine
 from ..engine.runner import Observers
+from ..stores.audit_file import AuditFile
 from ..stores.in_memory import InMemoryRuns
 from ..stores.knowledge import KnowledgeFile
 from ..stores.tool_stats import StatsFile
@@ -105,16 +108,24 @@ class Parts:
             self._seen = KnowledgeFile(self.engine.flows.knowledge, state_folder)
             self.engine.flows.keep = self._seen.save
         self._configs: dict[str, Config] = {}
+        self._audit_files: dict[Path, AuditFile] = {}
 
     def adopt(self, config: Config, desk: str) -> None:
         """Use the servers of *config* for the desk of that name from now on."""
         self._configs[desk] = config
         self.engine.learned.is_enabled = all(one.gateway.learn for one in self._configs.values())
         self._adopt_servers()
+        file = config.audit.file
+        if file is not None and file not in self._audit_files:
+            self._audit_files[file] = AuditFile(file)
+        to = None if file is None else self._audit_files[file]
+        audit = DeskAudit(config.history.enabled, to, config.secrets.redact)
+        self.engine.trail.adopt(desk, audit)
 
     def forget(self, desk: str) -> None:
         """Forget the servers of *desk*, which has ended."""
         del self._configs[desk]
+        self.engine.trail.forget(desk)
         self._adopt_servers()
 
     def keep_seen(self) -> None:
@@ -177,6 +188,7 @@ class Parts:
                 max(one.keep_runs for one in settings),
                 max(one.keep_calls for one in settings),
                 max(one.keep_bytes for one in settings),
+                max(one.keep_audit_days for one in settings),
             )
             await history.trim(bounds)
 
@@ -192,3 +204,5 @@ class Parts:
                     await self._seen.save()
                 if self.engine.history is not None:
                     await self.engine.history.close()
+                for file in self._audit_files.values():
+                    await to_thread.run_sync(file.close, abandon_on_cancel=True)

@@ -63,7 +63,7 @@ def accept(session: Session, server: str, *, yes: bool) -> int:
             return Exit.SUCCESS
         if not (yes or _is_accepted(session, server, len(changed))):
             return Exit.TASK_FAILED
-        pinned.accept(config, server, changed)
+        anyio.run(pinned.accept, config, server, changed)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the pinned tools of {server} cannot be used: {error}") from error
     session.console.err.line(f"{server}: its tools may be called as they are now.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -32,7 +33,8 @@ ID_CHARS = 28
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 MOST_NAMED = 5
 MANY = 10_000_000
-NOTHING = Limits(keep_days=0, keep_runs=0, keep_calls=0, keep_bytes=0)
+NOTHING = Limits(0, 0, 0, 0, math.inf)
+"""Keeps no run, and all of the audit."""
 
 
 class NoHistory(Exception):

@@ -159,6 +159,42 @@ def stats(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption = 
 
 
 @history.command()
+def audit(
+    ctx: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Only rows of this run, or call by name."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only rows since: 2d, 3h, 30m, or a date."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, metavar="N", help="Most rows: 50, and all with --json."),
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Verify, and show no rows.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show what was decided about calls, and each that changed something; verify all of it.
+
+    Exits with 1 if a row was changed, deleted or added by another program.
+    """
+    from .audit import AuditQuery, show_audit
+    from .history import time_of, with_history
+
+    session = _session_below(ctx, None, None, debug, as_json)
+
+    def shown() -> int:
+        at = None if since is None else time_of(since, time.time())
+        query = AuditQuery(run, at, limit, verifies_only=verify)
+        return with_history(session, lambda found: show_audit(found, session, query))
+
+    end(lambda: session.settle(shown))
+
+
+@history.command()
 def export(
     ctx: typer.Context,
     runs: Annotated[

@@ -18,7 +18,7 @@ from .places import Steps, place
 
 JSON_ROOTS = ("mcpServers", "servers", "context_servers", "mcp")
 CODEX_ROOT = "mcp_servers"
-_OURS = frozenset({"servers", "gateway", "policy", "history", "profiles"})
+_OURS = frozenset({"servers", "gateway", "policy", "history", "audit", "profiles"})
 """A TOML file with one of these keys is a servers.toml, even with a block of Codex pasted into
 it."""
 

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from ..core.values.problems import did_you_mean
 from .models import (
+    AuditSettings,
     GatewaySettings,
     HistorySettings,
     LimitSettings,
@@ -78,6 +79,8 @@ def _model_at(steps: Steps) -> type[BaseModel]:
             return ProfileSettings
         case ("history",):
             return HistorySettings
+        case ("audit",):
+            return AuditSettings
         case ("tools", _):
             return ToolSettings
     return ServerSettings

@@ -222,6 +222,15 @@ class HistorySettings(Section):
     keep_calls: Annotated[int, Field(ge=0)] = 10_000
     """Calls by name."""
     keep_bytes: Annotated[int, Field(ge=2**20)] = 2 * 2**30
+    keep_audit_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 365
+    """Days for which the rows of the audit are kept, whatever becomes of the runs."""
+
+
+class AuditSettings(Section):
+    """`[audit]`"""
+
+    file: Path | None = None
+    """The file to which each row is appended as a line of JSON as well."""
 
 
 class ProfileSettings(Section):
@@ -244,6 +253,7 @@ class Settings(Section):
     tools: dict[ToolPattern, ToolSettings] = Field(default_factory=dict)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     history: HistorySettings = Field(default_factory=HistorySettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
     profiles: dict[ServerName, ProfileSettings] = Field(default_factory=dict)
 
 

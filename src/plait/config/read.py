@@ -18,6 +18,7 @@ from .expand import Expander
 from .lines import lines_of
 from .mistakes import message_of, steps_of
 from .models import (
+    AuditSettings,
     Config,
     GatewaySettings,
     LimitSettings,
@@ -227,10 +228,12 @@ class _Reader:
         self._check_labels(settings)
         if self._problems:
             raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
-        servers = {name: self._rooted(server) for name, server in settings.servers.items()}
+        audit = self._audit(settings)
+        files = () if audit.file is None else (audit.file,)
+        servers = {name: self._rooted(server, files) for name, server in settings.servers.items()}
         of_rules = (*idle_patterns(settings), *overruled(settings), *unused_labels(settings))
         shown = tuple(map(self._secrets.redact, (*notes, *of_rules)))
-        sections = {**dict(settings), "servers": servers}
+        sections = {**dict(settings), "servers": servers, "audit": audit}
         return Config(
             **sections,
             source=self._source,
@@ -293,9 +296,15 @@ class _Reader:
             for steps, message in profile.policy.unknown_labels(known):
                 self._report(("profiles", name, "policy", *steps), message)
 
-    def _rooted(self, server: ServerSettings) -> ServerSettings:
+    def _audit(self, settings: Settings) -> AuditSettings:
+        """Resolve the file of the audit, if it is relative to the settings."""
+        if (file := settings.audit.file) is None:
+            return settings.audit
+        return AuditSettings(file=self._folder / expand_user(file, self._environ))
+
+    def _rooted(self, server: ServerSettings, audit: Sequence[Path]) -> ServerSettings:
         """Resolve folders that are relative to the file's, and protect the settings: those that
-        were read, and those that would be found from there."""
+        were read, and those that would be found from there; and the file of the *audit*."""
         folders = {
             name: (self._folder / expand_user(folder, self._environ)).resolve()
             for name, folder in (("root", server.root), ("cwd", server.cwd))
@@ -308,7 +317,7 @@ class _Reader:
         folders_of_settings = (self._folder, *self._folder.parents, own)
         found = (folder / FILE_NAME for folder in folders_of_settings)
         read = (file for file in [Path(self._source).absolute()] if file.is_file())
-        protect = (*read, *found, *named)
+        protect = (*read, *found, *audit, *named)
         return server.model_copy(update={**folders, "protect": tuple(dict.fromkeys(protect))})
 
     def _set_from_environment(self, values: dict[str, Any]) -> None:

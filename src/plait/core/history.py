@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
+from .audit import AuditRow, ChainEnd
 from .results.figures import SUCCESS, Figures
 from .scheduling.events import Failure, Status
 from .tools.output import Output
@@ -349,6 +350,8 @@ class Limits(NamedTuple):
     keep_calls: int = 10_000
     """Calls by name."""
     keep_bytes: int = 2 * 2**30
+    """Bytes of all but the audit."""
+    keep_audit_days: float = 365.0
 
 
 class TakenOver(NamedTuple):
@@ -435,6 +438,11 @@ class Journal(Protocol):
         """Write down that a run begins. It does not block and never fails."""
         ...
 
+    def audit(self, row: AuditRow) -> None:
+        """Append *row* to the audit within 50 ms, in the same commit as what is put in the same
+        turn of the event loop. It does not block and never fails."""
+        ...
+
     async def chain(self, run_id: str, principal: Principal) -> Chain | None:
         """Read what to go on from; None if the run is unknown, or *principal* may not see it."""
         ...
@@ -504,6 +512,11 @@ class History(Journal, Protocol):
 
     async def damage(self, run_id: str) -> str | None:
         """Return what of a run is not as it was written; None if all is."""
+        ...
+
+    async def audited(self, take: Callable[[int, str], object]) -> ChainEnd:
+        """Give each row of the audit, as its number and its line, to *take*, which is called in any
+        thread; returns the end of the chain. `ChainCheck` checks them."""
         ...
 
     async def statistics(self) -> list[Figures]:

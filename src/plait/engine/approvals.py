@@ -25,9 +25,13 @@ from ..core.tools.catalog import Tool, digest_of
 from ..core.tools.rules import Answer
 from ..core.values.strict import JsonObject, dumps
 from ..errors import ApprovalDenied, ApprovalRequired, RpcError, StaleApproval
+from .auditing import Trail
 from .writing import Writing
 
 ELICITATION = "elicitation"
+GRANTED = "granted"
+"""The way of a yes that was given before, for all calls of a tool until its client leaves."""
+PYTHON = "python"
 METHOD = "elicitation/create"
 MOST_GOING_ON = 500
 
@@ -44,8 +48,9 @@ class _Question:
         self._covers_later = covers_later
         self._answered = anyio.Event()
 
-    def approve(self, calls: Collection[AskedCall]) -> None:
-        """Say yes to *calls*, and no to the others. Only the first answer counts."""
+    def approve(self, calls: Collection[AskedCall], by: str) -> None:
+        """Say yes to *calls*, and no to the others, in the way *by*. Only the first answer
+        counts."""
         if self.answer is not None:
             return
         approval = self.approval
@@ -56,6 +61,7 @@ class _Question:
             frozenset(call.key for call in calls),
             ApprovalDenied.code,
             frozenset(covered) if self._covers_later and is_whole else frozenset(),
+            by,
         )
         self._answered.set()
 
@@ -67,10 +73,11 @@ class _Question:
 
 class Approvals:
     """The open questions of all runs. *changed* is called with the id of a run whose question has
-    opened."""
+    opened. The questions and answers are written to *trail*."""
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
+    def __init__(self, changed: Callable[[str], None], trail: Trail) -> None:
         self._changed = changed
+        self._trail = trail
         self._open: dict[str, _Question] = {}
         self._going_on: dict[tuple[str, str, str], bool] = {}
         """The calls by name that were approved and that their clients are to make again."""
@@ -96,11 +103,13 @@ class Approvals:
         The question is written before it is shown. The caller of this bounds the time."""
         approval = approval_of(run, command, secrets.token_hex(16))
         asked = _Question(approval, caller, covers_later=run.approving.covers_later)
+        is_granted = self._has_granted(caller, approval)
+        self._trail.asked(run, approval, is_granted=is_granted)
         if writing is not None:
             writing.asked(approval, anyio.current_time())
             await writing.log.committed()
-        if self._has_granted(caller, approval):
-            asked.approve(approval.calls)
+        if is_granted:
+            asked.approve(approval.calls, GRANTED)
             return await asked.wait()
         asked.is_put_to_client = ELICITATION in run.approving.ways and not approval.is_preview
         self._open[run.id] = asked
@@ -124,6 +133,7 @@ class Approvals:
         is_single = request.policy.decision.answer is Answer.ASK_EACH
         may_last = caller.has_session and caller.client is not None and not is_single
         if may_last and _named(tool) in self._granted.get(caller.client, ()):
+            self._trail.answered_by_name(request, caller, True, GRANTED)
             return
         if "requestState" in params and self._going_on.pop(_call_of(request, caller), False):
             return
@@ -131,11 +141,14 @@ class Approvals:
         hint = f"It was {why}. Nothing was sent."
         if ELICITATION in approving.ways and caller.can_be_asked:
             text = call_question(tool, request.arguments, why)
+            self._trail.asked_by_name(request, caller, ELICITATION)
             with suppress(RpcError), anyio.move_on_after(approving.seconds):
                 word = _word(await caller.ask(METHOD, _form(text, may_last=may_last)))
+        is_yes = None if word is None else word in {YES, YES_FROM_NOW_ON}
+        self._trail.answered_by_name(request, caller, is_yes, ELICITATION)
         if word is None:
             raise ApprovalRequired(f"{name} was not called: there was no yes", hint=hint)
-        if word not in {YES, YES_FROM_NOW_ON}:
+        if not is_yes:
             raise ApprovalDenied(f"{name} was not called: a person said no", hint=hint)
         if word == YES_FROM_NOW_ON and may_last:
             self._granted.setdefault(caller.client, set()).add(_named(tool))
@@ -147,14 +160,16 @@ class Approvals:
         while len(self._going_on) > MOST_GOING_ON:
             del self._going_on[next(iter(self._going_on))]
 
-    def answer(self, run_id: str, digest: str, places: Collection[str] | None) -> None:
-        """Say yes to the calls of *places* (None: to all), and no to the others. Raises
-        `StaleApproval` if the question of *digest* is not open any more."""
+    def answer(
+        self, run_id: str, digest: str, places: Collection[str] | None, by: str = PYTHON
+    ) -> None:
+        """Say yes to the calls of *places* (None: to all), and no to the others, in the way *by*.
+        Raises `StaleApproval` if the question of *digest* is not open any more."""
         asked = self._unanswered(run_id)
         if asked is None or not secrets.compare_digest(asked.approval.digest, digest):
             raise StaleApproval("It was answered, or it asks for something else by now.")
         calls = asked.approval.calls
-        asked.approve([call for call in calls if places is None or call.place in places])
+        asked.approve([call for call in calls if places is None or call.place in places], by)
 
     def _unanswered(self, run_id: str) -> _Question | None:
         found = self._open.get(run_id)
@@ -183,7 +198,7 @@ class Approvals:
             if word == YES_FROM_NOW_ON and may_last and caller.client is not None:
                 granted = self._granted.setdefault(caller.client, set())
                 granted.update(_named(call.tool) for call in calls)
-        asked.approve(approved)
+        asked.approve(approved, ELICITATION)
 
     def _has_granted(self, caller: Caller, approval: Approval) -> bool:
         """Whether the person of *caller* has said yes to all these tools until it leaves."""

@@ -25,6 +25,7 @@ from ..core.scheduling.events import (
 from ..core.tools.output import Output, tool_error
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidOutput
+from .auditing import Party, Trail
 from .running_call import RunningCall, internal_error, out_of_time
 from .writing import Kept, Writing, effect_of, new_id
 
@@ -39,11 +40,13 @@ class DirectCalls:
         feed: Callable[[Event], None],
         notify: Callable[[Notice], None],
         now: Callable[[], float],
+        trail: Trail | None = None,
     ) -> None:
         self._call_tool = call_tool
         self._feed = feed
         self._notify = notify
         self._now = now
+        self._trail = Trail() if trail is None else trail
         self.history: Journal | None = None
         """Takes the calls that are made from now on."""
         self._admissions: dict[Key, _Admission] = {}
@@ -67,6 +70,7 @@ class DirectCalls:
         before it is returned. Raises `CallError`."""
         key, tool = request.key, request.tool
         end: Event = Aborted(key)
+        party = Party.of(caller, request.slots.desk)
         writing = self._begin(request, caller, kept)
         try:
             with anyio.CancelScope(deadline=self._now() + request.timeout_s) as scope:
@@ -77,6 +81,8 @@ class DirectCalls:
                     running.unsent_reason = None
                     if writing is not None:
                         writing.admit(command, self._now())
+                        party = party._replace(run=writing.log.id)
+                    running.leaving = self._trail.leaving(command, party)
                     call = ToolCall(
                         CallId(*key[:3]),
                         tool,
@@ -91,6 +97,7 @@ class DirectCalls:
                 finally:
                     running.end()
                 end, size = _end(request, result, cached=running.was_cached)
+                self._trail.handle(end)
                 if writing is not None:
                     self._write_end(writing, end, Output(result, size_bytes=size))
                     if effect_of(tool, request.policy) is not Effect.READ:
@@ -100,6 +107,7 @@ class DirectCalls:
             raise out_of_time(tool.full_name, request.timeout_s, running.unsent_reason)
         except CallError as error:
             end = Failed(key, error)
+            self._trail.refused(request, error, party)
             raise
         except Exception as error:  # a call ends here: a fault of ours fails it, and nothing else
             failure = internal_error(key, error)

@@ -35,7 +35,8 @@ from ..core.values.principal import Principal, may_see
 from ..core.values.problems import nearest, some_of
 from ..errors import CallError, StaleApproval, UnknownRun
 from ..waiting import Signal
-from .approvals import Approvals
+from .approvals import PYTHON, Approvals
+from .auditing import Trail
 from .flows import Flows, RunFlows
 from .lookups import AS_WRITTEN, Lookups
 from .recalling import Recalling
@@ -133,6 +134,7 @@ class Engine:
         self.learned = ToolStats(enabled=False) if learned is None else learned
         self.lookups = Lookups(resolver or AS_WRITTEN)
         self.flows = Flows()
+        self.trail = Trail()
         self._call_tool = call_tool
         self._runs = runs
         self._observers = tuple(observers)
@@ -159,6 +161,7 @@ class Engine:
             history,
             Recalling(history, self._runs, self._live.__contains__),
         )
+        self.trail.history = history
         if self._tasks is not None:
             self.direct_calls.history = history
 
@@ -173,6 +176,7 @@ class Engine:
             asked=self._asked,
             lookups=self.lookups,
             max_output_bytes=self._max_output_bytes,
+            trail=self.trail,
         )
         self.direct_calls = self._runner.direct_calls
         self.direct_calls.history = self.history
@@ -418,20 +422,26 @@ class Engine:
         return self._runner.approvals
 
     def approve(
-        self, run_id: str, digest: str, places: Collection[str] | None, principal: Principal
+        self,
+        run_id: str,
+        digest: str,
+        places: Collection[str] | None,
+        principal: Principal,
+        by: str = PYTHON,
     ) -> None:
         """Say yes to the calls of *places* (None: to all) of the question of *digest*, and no to
-        its others. Raises `StaleApproval`, and `UnknownRun`."""
+        its others, in the way *by*. Raises `StaleApproval`, and `UnknownRun`."""
         self.record(run_id, principal)
-        self._runner.approvals.answer(run_id, digest, places)
+        self._runner.approvals.answer(run_id, digest, places, by)
 
     def _take_answer(self, post: Post) -> None:
         """Take the answer of a person from another process."""
         match post.body:
-            case {"digest": str(digest), "places": list() | None as places}:
+            case {"digest": str(digest), "places": list() | None as places, **others}:
                 yes = None if places is None else [str(place) for place in places]
+                by = str(others.get("by", PYTHON))
                 with suppress(StaleApproval):  # whoever posted it looks at the run
-                    self._runner.approvals.answer(post.run, digest, yes)
+                    self._runner.approvals.answer(post.run, digest, yes, by)
 
     def _asked(self, run_id: str) -> None:
         if (live := self._live.get(run_id)) is not None:

@@ -36,7 +36,9 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
-from ..errors import FlowDenied, InvalidDag, StaleApproval, UnknownRun
+from ..errors import FlowDenied, InvalidDag, PolicyDenied, StaleApproval, UnknownRun
+from .approvals import PYTHON
+from .auditing import APPLY, Party
 from .checking import Checking
 from .engine import STOP_S, Engine
 from .flows import AVOID, CallFlows, claims_of
@@ -189,13 +191,7 @@ class Gateway:
         the tool; they are sent unchanged. Returns the server's result unchanged, unknown members
         included. Raises `CallError`.
         """
-        request = self._call_requests.make(
-            self.engine.next_number(),
-            self.catalog(),
-            f"{server}:{tool}",
-            params,
-            caller.connection or caller.principal,
-        )
+        request = self._request(f"{server}:{tool}", params, caller)
         if self._call_flows is None:
             return await self._call(request, params, caller)
         owner, name = self._owner(caller.principal), request.tool.full_name
@@ -206,7 +202,9 @@ class Gateway:
             broken = None
         if broken is not None:
             if broken.then is Then.DENY:
-                raise FlowDenied(broken.message, hint=AVOID)
+                error = FlowDenied(broken.message, hint=AVOID)
+                self.engine.trail.refused(request, error, Party.of(caller, self.desk))
+                raise error
             request = request._replace(policy=broken.asked(request.policy))
         self._call_flows.send(owner, name, claims)
         try:
@@ -218,6 +216,17 @@ class Gateway:
             self._call_flows.answer(owner, name, claims)
             with anyio.CancelScope(shield=True):
                 await self.engine.flows.keep()
+
+    def _request(self, name: str, params: JsonObject, caller: Caller) -> CallRequested:
+        """Make the request of a call by name. Raises `PolicyDenied`."""
+        number, sender = self.engine.next_number(), caller.connection or caller.principal
+        try:
+            return self._call_requests.make(number, self.catalog(), name, params, sender)
+        except PolicyDenied as error:
+            party, sent = Party.of(caller, self.desk), params.get("arguments")
+            arguments = sent if isinstance(sent, dict) else {}
+            self.engine.trail.denied(party, name, arguments, error.code, str(error))
+            raise
 
     async def _call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
         """Make a call by name, once a person has said yes, if it needs one."""
@@ -341,7 +350,12 @@ class Gateway:
                 again = Dag(tasks=(), resume_from=there.id, **asked)
                 return await self.submit(again, caller, only_reads=only_reads)
             return Submitted(there.id, there.dag, there.notes, is_own=False)
-        prepared = await preparing.prepare(reading, caller.principal, chain)
+        try:
+            prepared = await preparing.prepare(reading, caller.principal, chain)
+        except InvalidDag as error:
+            party = Party.of(caller, self.desk)
+            self.engine.trail.refused_plan(party, error.problems, reading.dag, self.catalog())
+            raise
         plan = prepared.plan
         if plan.dag.dry_run:
             message = "A dry run was asked for, and nothing was run."
@@ -404,7 +418,7 @@ class Gateway:
             raise InvalidDag([Problem("apply", "not_a_preview", message, hint)])
         if not self._are_unchanged(self.engine.tools(run_id)):
             raise InvalidDag([plan_changed("apply", run_id)])
-        self.engine.approve(run_id, approval.digest, None, principal)
+        self.engine.approve(run_id, approval.digest, None, principal, APPLY)
         return Submitted(run_id, record.dag, record.notes)
 
     def approval(self, run_id: str, principal: Principal = USER) -> Approval | None:
@@ -417,9 +431,12 @@ class Gateway:
         digest: str,
         places: Collection[str] | None = None,
         caller: Caller = NO_CLIENT,
+        *,
+        by: str = PYTHON,
     ) -> str:
         """Say yes, for a person, to the calls of *places* (None: to all; empty: to none) of the
-        question of *digest*, and no to its others. A run of a process that has ended is taken over.
+        question of *digest*, and no to its others; *by* is the way of the answer, for the audit. A
+        run of a process that has ended is taken over.
         Returns the id of the run that goes on. Raises `UnknownRun`, `InvalidDag` if the run cannot
         be taken over, `HistoryLost` if its process cannot be reached, and `StaleApproval` if that
         question is not open, or a tool is not defined as it was when it was asked."""
@@ -429,9 +446,10 @@ class Gateway:
         if asked is None or asked["digest"] != digest:
             raise StaleApproval("It was answered, or it asks for something else by now.")
         if self.engine.is_live(run_id):
-            self._say(run_id, digest, places, principal)
+            self._say(run_id, digest, places, principal, by)
             return run_id
-        answer: JsonObject = {"digest": digest, "places": None if places is None else [*places]}
+        named: Json = None if places is None else [*places]
+        answer: JsonObject = {"digest": digest, "places": named, "by": by}
         if await self.engine.post(Post(run_id, APPROVE, principal, answer)):
             await self._answered(run_id, digest, principal)
             return run_id
@@ -441,7 +459,7 @@ class Gateway:
         shown = result.record.approval
         if shown is None or any(shown[name] != asked[name] for name in ("calls", "later")):
             raise StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
-        self._say(later, shown["digest"], places, principal)
+        self._say(later, shown["digest"], places, principal, by)
         return later
 
     async def _answered(self, run_id: str, digest: str, principal: Principal) -> None:
@@ -456,12 +474,17 @@ class Gateway:
         raise StaleApproval("The process of the run did not take the answer.")
 
     def _say(
-        self, run_id: str, digest: str, places: Collection[str] | None, principal: Principal
+        self,
+        run_id: str,
+        digest: str,
+        places: Collection[str] | None,
+        principal: Principal,
+        by: str,
     ) -> None:
         approval = self.engine.approval(run_id, principal)
         if approval is not None and not self._are_unchanged(call.tool for call in approval.calls):
             raise StaleApproval("A tool of it is not defined as it was when it was asked.")
-        self.engine.approve(run_id, digest, places, principal)
+        self.engine.approve(run_id, digest, places, principal, by)
 
     def _are_unchanged(self, tools: Iterable[Tool]) -> bool:
         """Return whether *tools* are defined now as they are here, as far as they are known."""

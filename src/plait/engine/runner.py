@@ -24,6 +24,7 @@ from ..core.scheduling.events import (
     Ask,
     Call,
     CancelRequested,
+    Changed,
     Decided,
     Event,
     Failed,
@@ -46,6 +47,7 @@ from ..core.tools.output import read_output
 from ..errors import ApprovalRequired, CallError
 from ..waiting import Signal
 from .approvals import Approvals
+from .auditing import Trail
 from .direct_calls import DirectCalls
 from .flows import RunFlows
 from .lookups import AS_WRITTEN, Lookups
@@ -89,6 +91,7 @@ class Runner:
         asked: Callable[[str], None] = lambda run_id: None,
         lookups: Lookups | None = None,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        trail: Trail | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._call_tool = call_tool
@@ -103,7 +106,8 @@ class Runner:
         """The caller of each run that has one."""
         self._writing: dict[str, Writing] = {}
         """The runs that are written to the history."""
-        self.approvals = Approvals(asked)
+        self.trail = Trail() if trail is None else trail
+        self.approvals = Approvals(asked, self.trail)
         self._flows: dict[str, RunFlows] = {}
         """The runs under rules for flows."""
         self._aborted: set[Key] = set()
@@ -113,7 +117,7 @@ class Runner:
         self._now = (
             asyncio.get_running_loop().time
         )  # `anyio.current_time`, without its lookups at each call
-        self.direct_calls = DirectCalls(call_tool, self._feed, self._notify, self._now)
+        self.direct_calls = DirectCalls(call_tool, self._feed, self._notify, self._now, self.trail)
 
     def __repr__(self) -> str:
         return (
@@ -130,6 +134,7 @@ class Runner:
         """Leave a run as it is, for another process: nothing more of it is written, and no one
         waits for the answers of its commands."""
         self._writing.pop(run_id, None)
+        self.trail.finish(run_id)
         for key in [key for key in self._scopes if key.run == run_id]:
             del self._scopes[key]
         self._answered.notify()
@@ -143,6 +148,7 @@ class Runner:
     ) -> None:
         """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
         *flows*."""
+        self.trail.begin(run)
         if flows is not None:
             self._flows[run.id] = flows
         if caller is not NO_CLIENT:
@@ -178,6 +184,7 @@ class Runner:
             run = event.run if isinstance(event, CancelRequested) else event.key.run
             if (writing := self._writing.get(run)) is not None:
                 writing.write(event, now)
+        self.trail.handle(event)
         return self._scheduler.handle(event, now)
 
     def _carry_out(self, step: Step) -> None:
@@ -296,13 +303,14 @@ class Runner:
             self._notify,
             self._writing.get(key.run),
             call.round,
+            self.trail.leaving(call),
         )
         id = CallId(*key[:3], call.attempt, key.at, call.round)
         try:
             if (flows := self._flows.get(key.run)) is not None:
                 claims = self._scheduler.claims_of(key)
                 if (refusal := flows.send(key.task, call.tool.full_name, claims)) is not None:
-                    return Failed(key, refusal)
+                    raise refusal
             result = await self._call_tool(
                 ToolCall(
                     id,
@@ -318,6 +326,7 @@ class Runner:
                 key, read_output(result, call.tool, self._longest_output(key)), caller.was_cached
             )
         except CallError as error:
+            self.trail.refused(call, error)
             return Failed(key, error)
         except Exception as error:  # a fault of ours fails this task and nothing else
             return Failed(key, internal_error(key, error))
@@ -337,6 +346,9 @@ class Runner:
             self._writing.pop(notice.run, None)
             if (flows := self._flows.pop(notice.run, None)) is not None:
                 flows.end()
+            self.trail.finish(notice.run)
+        elif isinstance(notice, Changed) and notice.error is not None:
+            self.trail.changed(notice)
         self._observers(notice)
 
 

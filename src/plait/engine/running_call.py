@@ -30,7 +30,7 @@ LONGEST_QUESTION_S = 900.0
 
 class RunningCall(Caller):
     """The caller of the call of *key*, made for *caller* in *scope*. Events go to *feed*, notices
-    to *notify*."""
+    to *notify*; *leaving* is called before the call is sent."""
 
     __slots__ = (
         "_caller",
@@ -43,6 +43,7 @@ class RunningCall(Caller):
         "_scope",
         "_writing",
         "client",
+        "leaving",
         "unsent_reason",
         "was_cached",
     )
@@ -58,7 +59,9 @@ class RunningCall(Caller):
         notify: Callable[[Notice], None],
         writing: Writing | None = None,
         round: int = 0,
+        leaving: Callable[[], None] | None = None,
     ) -> None:
+        self.leaving = leaving
         self._round = round
         self._key = key
         self._writing = writing
@@ -155,6 +158,8 @@ class RunningCall(Caller):
         return blake2b(named.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     async def leave(self) -> None:
+        if self.leaving is not None:
+            self.leaving()
         writing = self._writing
         if writing is not None:
             now = asyncio.get_running_loop().time()

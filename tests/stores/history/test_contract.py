@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from plait.core.audit import AuditRow, ChainCheck, What
 from plait.core.history import (
     ASKED,
     CANCEL,
@@ -17,6 +19,7 @@ from plait.core.history import (
     Ending,
     Happened,
     History,
+    Intent,
     Kind,
     Limits,
     Outcome,
@@ -653,3 +656,108 @@ async def taken(history: History) -> list[Post]:
     while not (posts := await history.posted()):
         pass
     return posts
+
+
+def row(what: What = What.SENT, at: float = BEGAN, **fields: Any) -> AuditRow:
+    return AuditRow(at, what, USER, tool="git:push", **fields)
+
+
+async def audited(history: History) -> tuple[list[JsonObject], str | None]:
+    """The rows of the audit, and where its chain is broken."""
+    check = ChainCheck()
+    found: list[JsonObject] = []
+    end = await history.audited(lambda number, line: found.append(check.add(number, line)))
+    return found, check.fault(end)
+
+
+async def test_rows_of_the_audit_of_all_processes_are_one_chain(world: World):
+    histories = [await world.open() for _ in range(2)]
+    for number in range(40):
+        histories[number % 2].audit(row(run=f"r_{number}"))
+        await world.settle(histories[number % 2])
+    found, fault = await audited(histories[0])
+    assert [one["run"] for one in found] == [f"r_{number}" for number in range(40)]
+    assert [one["number"] for one in found] == list(range(1, 41))
+    assert fault is None
+
+
+async def test_processes_that_audit_at_once_write_one_chain(world: World):
+    histories = [await world.open() for _ in range(3)]
+
+    async def write(history: History) -> None:
+        for number in range(30):
+            history.audit(row(run=f"r_{number}"))
+            if number % 5 == 0:
+                await world.settle(history)
+        await world.settle(history)
+
+    await asyncio.gather(*map(write, histories))
+    found, fault = await audited(histories[0])
+    assert len(found) == 90
+    assert fault is None
+
+
+async def test_a_row_of_the_audit_is_committed_with_what_is_put_in_the_same_turn(world: World):
+    first = await world.open()
+    log = world.begin(first)
+    await log.committed()
+    first.audit(row(run=log.id))
+    admit(log, "a", Effect.WRITE)
+    log.put(Intent(CallKey("a"), 1, 0.1))
+    await log.secure()
+    await world.kill(first)
+    found, fault = await audited(await world.open())
+    assert [one["run"] for one in found] == [log.id]
+    assert fault is None
+
+
+async def test_rows_of_the_audit_that_could_not_be_written_are_counted_in_a_row(world: World):
+    history = await world.open()
+    history.audit(row(run="r_1"))
+    await world.settle(history)
+    world.break_disk(history)
+    for number in (2, 3):
+        history.audit(row(run=f"r_{number}"))
+        await world.settle(history)
+    world.repair_disk(history)
+    history.audit(row(run="r_4"))
+    await world.settle(history)
+    found, fault = await audited(history)
+    assert [(one["what"], one.get("run"), one.get("rows")) for one in found] == [
+        ("sent", "r_1", None),
+        ("sent", "r_4", None),
+        ("missing", None, 2),
+    ]
+    assert fault is None
+
+
+async def test_the_audit_goes_by_its_own_age_and_what_is_left_verifies(world: World):
+    history = await world.open()
+    for day in range(10):
+        history.audit(row(at=BEGAN + day * DAY, run=f"r_{day}"))
+    await world.settle(history)
+    world.now = BEGAN + 12.5 * DAY
+    await history.trim(Limits(keep_audit_days=8))
+    found, fault = await audited(history)
+    assert [one.get("run", one["what"]) for one in found] == [
+        *(f"r_{day}" for day in range(5, 10)),
+        "deleted",
+    ]
+    assert found[-1]["last"] == 5
+    assert fault is None
+    history.audit(row(run="r_10"))
+    await world.settle(history)
+    assert (await audited(history))[1] is None
+
+
+async def test_the_audit_outlives_the_runs_that_it_is_about(world: World):
+    history = await world.open()
+    log = world.begin(history)
+    history.audit(row(run=log.id))
+    end(log)
+    await log.committed()
+    world.now = BEGAN + 100 * DAY
+    assert await history.trim(Limits(keep_runs=0, keep_calls=0, keep_bytes=0)) == 1
+    found, fault = await audited(history)
+    assert [one["run"] for one in found] == [log.id]
+    assert fault is None

@@ -149,12 +149,15 @@ def approval_of(run: Run, ask: Ask, nonce: str) -> Approval:
     )
 
 
+def place_of(run: Run, key: Key) -> str:
+    """Return the task of a call, with the items that the call is for (`close[3].comment`)."""
+    if (tally := run.tallies.get(key.task)) is not None:
+        return tally.outline.place(key)
+    return key.task if key.item is None else f"{key.task}[{key.item}]"
+
+
 def _asked(run: Run, call: HeldCall) -> AskedCall:
-    tally = run.tallies.get(call.key.task)
-    if tally is not None:
-        place = tally.outline.place(call.key)
-    else:
-        place = call.key.task if call.key.item is None else f"{call.key.task}[{call.key.item}]"
+    place = place_of(run, call.key)
     is_single = call.decision.answer is Answer.ASK_EACH
     why = call.decision.why
     return AskedCall(call.key, place, call.tool, call.arguments, why, is_single, call.round)

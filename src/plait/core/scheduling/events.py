@@ -340,6 +340,8 @@ class Decided(NamedTuple):
     approved: frozenset[Key]
     code: str
     covered: frozenset[str] = frozenset()
+    by: str = ""
+    """The way in which the answer came; empty if there was none."""
 
 
 class Aborted(NamedTuple):

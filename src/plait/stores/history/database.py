@@ -130,6 +130,10 @@ class Database:
     def all(self, name: str, bindings: Bindings = ()) -> list[Cells]:
         return self._db.execute(statements()[name], bindings).fetchall()
 
+    def each(self, name: str, bindings: Bindings = ()) -> Iterator[Cells]:
+        """Yield the rows one by one, of a statement that may have many."""
+        yield from self._db.execute(statements()[name], bindings)
+
     def one(self, name: str, bindings: Bindings = ()) -> Cells | None:
         """Return the first row; None if absent."""
         cells: Cells | None = self._db.execute(statements()[name], bindings).fetchone()

@@ -7,11 +7,13 @@ what was not committed, as the death of a process does.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from ...core.audit import AuditRow, ChainEnd, lost_rows, missing
 from ...core.history import (
     ASKED,
     DECIDED,
@@ -44,8 +46,11 @@ from ...core.values.principal import Principal, may_see
 from ...core.values.strict import Json, JsonObject
 from ...errors import HistoryLost
 from ...waiting import Signal
+from .audit_lines import DAY_S, AuditLines
 from .log import Entry, Log
 
+MOST_ROWS = 10_000
+"""The rows of the audit that stay when a bounded history deletes some."""
 ENTRY_BYTES = 1_024
 """About the memory of an entry without its output."""
 BOUNDS = Limits(keep_runs=200, keep_calls=1_000, keep_bytes=512 * 2**20)
@@ -98,6 +103,7 @@ class Shelf:
     figures: dict[str, dict[tuple[str, int], Tally]] = field(default_factory=dict)
     posts: list[Post] = field(default_factory=list)
     was_posted: Signal = field(default_factory=Signal)
+    audit: AuditLines = field(default_factory=AuditLines)
 
     def of_chain(self, root: str) -> list[_Run]:
         return [run for run in self.runs.values() if run.chain == root]
@@ -128,6 +134,9 @@ class MemoryHistory:
         self._bounds = bounds
         self._now = now
         self._waiting: list[Entry] = []
+        self._waiting_rows: list[AuditRow] = []
+        self._unaudited = 0
+        """The number of rows of the audit that could not be written, and not said so yet."""
         self._is_dead = False
 
     def __repr__(self) -> str:
@@ -141,11 +150,18 @@ class MemoryHistory:
         return log
 
     def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
-        if self._is_dead:
-            return
-        if not self._waiting:
+        if not self._is_dead:
+            self._commit_soon()
+            self._waiting.append(entry)
+
+    def audit(self, row: AuditRow) -> None:
+        if not self._is_dead:
+            self._commit_soon()
+            self._waiting_rows.append(row)
+
+    def _commit_soon(self) -> None:
+        if not self._waiting and not self._waiting_rows:
             asyncio.get_running_loop().call_soon(self._commit)
-        self._waiting.append(entry)
 
     def flush(self) -> None:
         """Nothing waits for long here."""
@@ -167,6 +183,16 @@ class MemoryHistory:
             entry.log.is_lost = entry.log.is_lost or self.trouble is not None
             if self.trouble is None:
                 self._write(entry)
+        rows, self._waiting_rows = self._waiting_rows, []
+        if self._unaudited and (entries or rows):
+            rows.append(missing(self._now(), self._unaudited))
+            self._unaudited = 0
+        if self.trouble is None:
+            self.shelf.audit.append(rows)
+            if self._bounds is not None:
+                self.shelf.audit.trim_to(MOST_ROWS, self._now())
+        else:
+            self._unaudited += sum(map(lost_rows, rows))
 
     def _write(self, entry: Entry) -> None:
         log, runs = entry.log, self.shelf.runs
@@ -340,6 +366,11 @@ class MemoryHistory:
     async def damage(self, run_id: str) -> str | None:
         return None
 
+    async def audited(self, take: Callable[[int, str], object]) -> ChainEnd:
+        for number, line in sorted(self.shelf.audit.lines.items()):
+            take(number, line)
+        return self.shelf.audit.end
+
     async def statistics(self) -> list[Figures]:
         return [Figures(tool, tallies) for tool, tallies in sorted(self.shelf.figures.items())]
 
@@ -371,6 +402,9 @@ class MemoryHistory:
     # Housekeeping.
 
     async def trim(self, limits: Limits) -> int:
+        if not math.isinf(limits.keep_audit_days):
+            now = self._now()
+            self.shelf.audit.trim(now - DAY_S * limits.keep_audit_days, now)
         return self._trim(limits)
 
     def _trim(self, limits: Limits) -> int:
@@ -390,7 +424,7 @@ class MemoryHistory:
         for run in self.shelf.runs.values():
             kept[run.beginning.kind] += 1
         is_large = sum(run.size_bytes for run in self.shelf.runs.values()) > limits.keep_bytes
-        oldest = self._now() - 86_400 * limits.keep_days
+        oldest = self._now() - DAY_S * limits.keep_days
         most = {Kind.DAG: limits.keep_runs, Kind.CALL: limits.keep_calls}
         for root, runs in sorted(chains.items(), key=lambda item: _last_time(item[1])):
             kind = runs[-1].beginning.kind
@@ -408,6 +442,7 @@ class MemoryHistory:
         """End as a process that is killed."""
         self._is_dead = True
         self._waiting.clear()
+        self._waiting_rows.clear()
         self.shelf.alive.discard(id(self))
 
 

@@ -298,3 +298,38 @@ SELECT id, lease FROM gateways WHERE id NOT IN (SELECT gateway FROM runs);
 
 -- name: delete_gateway
 DELETE FROM gateways WHERE id = ?;
+
+-- name: audit_end
+SELECT number, hash FROM audit_end;
+
+-- name: last_audit
+SELECT ifnull(max(number), 0) FROM audit;
+
+-- name: set_audit_end
+INSERT INTO audit_end(id, number, hash) VALUES(1, ?, ?)
+ON CONFLICT DO UPDATE SET number = excluded.number, hash = excluded.hash;
+
+-- name: add_audit
+INSERT INTO audit(number, line) VALUES(?, ?);
+
+-- name: audit
+SELECT number, line FROM audit ORDER BY number;
+
+-- name: audit_after
+SELECT number, line FROM audit WHERE number > ? ORDER BY number LIMIT 1;
+
+-- name: may_delete_audit
+UPDATE audit_end SET deleted = max(deleted, ?);
+
+-- name: has_deletable_audit
+SELECT 1 FROM audit WHERE number <= (SELECT deleted FROM audit_end) LIMIT 1;
+
+-- name: delete_audit
+DELETE FROM audit WHERE number IN (
+  SELECT number FROM audit WHERE number <= (SELECT deleted FROM audit_end)
+  ORDER BY number LIMIT 500);
+
+-- name: audit_bytes
+-- About the bytes of all rows, by the length of the last ones.
+SELECT (SELECT max(number) - min(number) + 1 FROM audit) * (avg(length(line)) + 16)
+FROM (SELECT line FROM audit ORDER BY number DESC LIMIT 200);

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from ...core.audit import ChainEnd
 from ...core.history import (
     INTERRUPTED,
     RUNNING,
@@ -28,6 +30,7 @@ from ...core.scheduling.events import Status
 from ...core.tools.output import Output
 from ...core.values.principal import Principal, may_see
 from ...core.values.strict import Json, JsonObject
+from . import auditing
 from .database import Cells, Database
 from .leases import Others
 from .packing import (
@@ -48,6 +51,9 @@ class Reading:
         self._db = db
         self._others = others
         self._boot = boot
+
+    def audited(self, take: Callable[[int, str], object]) -> ChainEnd:
+        return auditing.read(self._db, take)
 
     def runs(self, query: RunQuery) -> list[RunEntry]:
         tools = None

@@ -7,11 +7,13 @@ marked, and not seen any more.
 
 from __future__ import annotations
 
+from math import isinf
+
 from ...core.history import Kind, Limits
+from . import auditing
+from .audit_lines import DAY_S
 from .database import Cells, Database
 from .leases import Others
-
-DAY_S = 86_400.0
 
 
 def trim(db: Database, others: Others, limits: Limits, now: float) -> int:
@@ -22,6 +24,8 @@ def trim(db: Database, others: Others, limits: Limits, now: float) -> int:
     if count:
         with db.transaction():
             db.run("drop_catalogs")
+    if not isinf(limits.keep_audit_days):
+        auditing.trim(db, now - DAY_S * limits.keep_audit_days, now)
     _forget_the_dead(db, others)
     return count
 
@@ -31,7 +35,7 @@ def _trim_some(db: Database, others: Others, limits: Limits, now: float) -> int:
     kept = {Kind.DAG: 0, Kind.CALL: 0} | {Kind(kind): n for kind, n in db.all("count_runs")}
     most = {Kind.DAG: limits.keep_runs, Kind.CALL: limits.keep_calls}
     oldest = now - DAY_S * limits.keep_days
-    is_too_large = db.used_bytes() > limits.keep_bytes
+    is_too_large = _used_bytes(db) > limits.keep_bytes
     count = 0
     for chain, gone, last in db.all("oldest"):
         end = db.one("chain_end", {"chain": chain})
@@ -43,9 +47,14 @@ def _trim_some(db: Database, others: Others, limits: Limits, now: float) -> int:
         if gone or is_too_large or kept[kind] > most[kind] or last < oldest:
             _delete(db, chain)
             kept[kind] -= runs
-            is_too_large = db.used_bytes() > limits.keep_bytes
+            is_too_large = _used_bytes(db) > limits.keep_bytes
             count += 1
     return count
+
+
+def _used_bytes(db: Database) -> int:
+    """Return about the bytes of all but the audit, of which only the age counts."""
+    return db.used_bytes() - auditing.used_bytes(db)
 
 
 def _delete(db: Database, chain: int) -> None:

@@ -84,3 +84,12 @@ ALTER TABLE attempts ADD COLUMN checksum INTEGER; -- of its values as they stand
 
 -- step 4
 CREATE INDEX runs_interrupted ON runs(number) WHERE status = 'interrupted';
+
+-- step 5
+CREATE TABLE audit(               -- rows of core/audit.py, each with the hash of the one before
+  number INTEGER PRIMARY KEY, line TEXT NOT NULL
+) STRICT;
+CREATE TABLE audit_end(           -- the last of them, so that it is known whether it is there
+  id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, hash TEXT NOT NULL,
+  deleted INTEGER NOT NULL DEFAULT 0    -- the last row that is to be deleted, or is
+) STRICT;

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from anyio import move_on_after, to_thread
 
+from ...core.audit import AuditRow, ChainEnd
 from ...core.history import (
     Beginning,
     Chain,
@@ -123,6 +124,9 @@ class SqliteHistory:
         self._writer.add(entry, is_urgent=is_urgent)
         self._packed.notify()
 
+    def audit(self, row: AuditRow) -> None:
+        self._writer.audit(row)
+
     def flush(self) -> None:
         self._writer.flush()
 
@@ -206,6 +210,9 @@ class SqliteHistory:
 
     async def damage(self, run_id: str) -> str | None:
         return await self._read(lambda reading: reading.damage(run_id))
+
+    async def audited(self, take: Callable[[int, str], object]) -> ChainEnd:
+        return await self._read(lambda reading: reading.audited(take))
 
     async def statistics(self) -> list[Figures]:
         return await self._read(lambda reading: reading.statistics())

@@ -20,13 +20,16 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 
+from ...core.audit import AuditRow, lost_rows, missing
 from ...errors import HistoryLost
+from .auditing import append
 from .database import DAMAGED, WAL_PAGES, Database, DatabaseError
 from .log import Entry
 from .writing import Writing
@@ -49,10 +52,21 @@ LONGEST_WORK_S = 5.0
 class Batch:
     """Entries that are committed together."""
 
-    __slots__ = ("done", "entries", "is_due", "is_over", "is_soon", "is_written", "power", "timer")
+    __slots__ = (
+        "audit",
+        "done",
+        "entries",
+        "is_due",
+        "is_over",
+        "is_soon",
+        "is_written",
+        "power",
+        "timer",
+    )
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.audit: list[AuditRow] = []
         self.power = False
         self.is_soon = False
         self.is_due = False
@@ -112,6 +126,8 @@ class Writer:
         self._batch = Batch()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
+        self._unaudited = 0
+        """The number of rows of the audit that could not be written, and not said so yet."""
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="history-write", daemon=True)
         self._thread.start()
@@ -139,6 +155,14 @@ class Writer:
         elif self._timer is None:
             self._hand_over_in(BATCH_S)
 
+    def audit(self, row: AuditRow) -> None:
+        if self._waiting >= MAX_WAITING:
+            self._unaudited += 1
+            return
+        self._batch.audit.append(row)
+        if self._timer is None:
+            self._hand_over_in(BATCH_S)
+
     def _hand_over_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -150,9 +174,12 @@ class Writer:
             self._timer.cancel()
             self._timer = None
         batch = self._batch
-        if batch.entries:
+        if self._unaudited and (batch.entries or batch.audit):
+            batch.audit.append(missing(time.time(), self._unaudited))
+            self._unaudited = 0
+        if batch.entries or batch.audit:
             self._batch = Batch()
-            self._waiting += len(batch.entries)
+            self._waiting += len(batch.entries) + len(batch.audit)
             self._jobs.put(batch)
 
     async def wait(self, batch: Batch) -> bool:
@@ -176,9 +203,13 @@ class Writer:
 
     def _end(self, batches: list[Batch], error: Exception | None) -> None:
         for batch in batches:
-            self._waiting -= len(batch.entries)
+            self._waiting -= len(batch.entries) + len(batch.audit)
             batch.is_over, batch.is_written = True, error is None
+            if error is not None and batch.audit:
+                log.warning("audit.not_written", extra={"rows": len(batch.audit)})
+                self._unaudited += sum(lost_rows(row) for row in batch.audit)
             batch.entries.clear()
+            batch.audit.clear()
             batch.resolve(batch.is_written)
         self._note(error)
 
@@ -247,11 +278,14 @@ class Writer:
         """Commit all entries of *batches*; without any, try whether the disk is well again. Returns
         whether that succeeded."""
         entries = [entry for batch in batches for entry in batch.entries]
+        audit = [row for batch in batches for row in batch.audit]
         failure: Exception | None = None
         try:
             with self._db.transaction(power=any(batch.power for batch in batches)):
                 self._writing.write(entries)
-                if not entries:
+                if audit:
+                    append(self._db, audit)
+                if not (entries or audit):
                     self._db.run("touch_gateway")
                 self.before_commit()
             self._writing.committed()
