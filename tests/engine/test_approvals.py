@@ -344,6 +344,20 @@ async def test_a_preview_of_changed_tools_is_not_applied(house: House) -> None:
     assert [problem.code for problem in refused.value.problems] == ["plan_changed"]
 
 
+async def test_a_run_that_is_cancelled_while_it_asks_asks_for_what_cleans_up(house: House) -> None:
+    always = {**task("clean", "s:write", n=2), "depends_on": ["w"], "trigger_rule": "always"}
+    async with house.gateway() as gateway:
+        result = await gateway.execute({"tasks": [task("w", "s:write", n=1), always]})
+        await gateway.cancel(result.run_id, seconds=1)
+        await anyio.sleep(1)
+        approval = gateway.approval(result.run_id)
+        assert approval is not None
+        assert [call.place for call in approval.calls] == ["clean"]
+        await gateway.approve(result.run_id, approval.digest)
+        result = await gateway.wait(result.run_id)
+    assert (result.status, house.sent) == (RunStatus.CANCELLED, [2])
+
+
 async def test_no_answer_of_plait_gives_a_yes(house: House, era: str) -> None:
     async with house.client(era, asks=False) as (client, _):
         shown = structured(await client.call_tool("execute_dag", {"tasks": TASKS}))

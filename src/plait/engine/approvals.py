@@ -121,7 +121,8 @@ class Approvals:
                 answer = await asked.wait()
                 tasks.cancel_scope.cancel()
         finally:
-            del self._open[run.id]
+            if self._open.get(run.id) is asked:  # else the run, stopped meanwhile, asks again
+                del self._open[run.id]
         return answer
 
     async def ask_by_name(
