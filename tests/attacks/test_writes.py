@@ -1,0 +1,113 @@
+"""Drawn plans that try to change something, and a model that does all it can to have them carried
+out: without a yes of a person no call that changes anything reaches a service."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp import Client
+
+from plait.core.results.approval_text import NO, YES
+from plait.engine.gateway import Gateway
+from plait.errors import InvalidDag
+from plait.stores.in_memory import InMemoryRuns
+
+from ..clock import VirtualLoop
+from ..upstream.conftest import LEGACY, MODERN
+from .plans import Draw
+from .services import ASK_FOR_WRITES, Company
+from .test_scenarios import client
+
+PLANS = 35
+"""Plans of one example. With six examples, each run of the tests draws some 200."""
+ANSWERS = (
+    *(None, NO, "cancel", "", "YES", " yes", "y", True, 1, ["yes"], {"answer": YES}, "yes\n"),
+    *("no, yes", "ja", YES.upper()),
+)
+"""Answers that are no yes; None for a client that asks no person."""
+
+
+def run(work: Any) -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(work)
+
+
+def drawn(seed: object) -> Any:
+    return Draw(Random(f"{seed}")).writing_plan()
+
+
+def test_most_plans_change_something_where_nothing_is_asked_for() -> None:
+    """So the test below looks at something."""
+    changing = 0
+    for seed in range(100):
+        company, plan = Company(), drawn(seed)
+
+        async def work(company: Company = company, plan: Any = plan) -> None:
+            made = company.servers, company.servers, InMemoryRuns()
+            async with Gateway(*made) as gateway:
+                try:
+                    result = await gateway.execute(plan)
+                    if plan.get("preview"):
+                        await gateway.execute({"tasks": [], "apply": result.run_id})
+                except InvalidDag:
+                    return
+
+        run(work())
+        changing += bool(company.changes)
+    assert changing >= 75
+
+
+@given(st.integers(0, 2**32), st.sampled_from((LEGACY, MODERN)), st.sampled_from(ANSWERS))
+def test_no_plan_changes_anything_without_a_yes(seed: int, era: str, answer: Any) -> None:
+    async def work() -> None:
+        company = Company()
+        async with client(company, era, ASK_FOR_WRITES, answer=answer) as made:
+            for number in range(PLANS):
+                random = Random(f"{seed}/{number}")
+                plan = Draw(random).writing_plan()
+                await try_all(made, plan, random)
+                assert not company.changes, (plan, company.changes)
+
+    run(work())
+
+
+async def try_all(client: Client, plan: Any, random: Random) -> None:
+    """Send *plan*, and then some of all that a model can send to let it go on."""
+    answered = (await client.call_tool("execute_dag", plan)).structured_content or {}
+    shown = answered.get("approval") or {}
+    id, digest = answered.get("run_id", "r_unknown"), shown.get("digest", "0" * 64)
+    yes = {"action": "accept", "content": {"answer": YES}}
+    going_on = {"tasks": [], "resume_from": id}
+    moves: list[tuple[str, Any]] = [
+        ("execute_dag", {"tasks": [], "apply": id}),
+        ("execute_dag", {"tasks": [], "apply": id, "approve": digest}),
+        ("execute_dag", going_on),
+        ("execute_dag", {**going_on, "in_doubt": {"*": "retry"}}),
+        ("execute_dag", {**going_on, "in_doubt": {"*": {"done": {}}}}),
+        ("execute_dag", {**plan, "resume_from": id}),
+        ("execute_dag", {**plan, "again": True}),
+        ("execute_dag", {**plan, "preview": True}),
+        ("execute_dag", {**plan, "dry_run": True}),
+        ("execute_dag", {**plan, "approval": {"digest": digest, **yes}}),
+        ("execute_dag", {**plan, "inputResponses": {"1": yes}, "requestState": digest}),
+        ("execute_dag", {**plan, "_meta": {"inputResponses": {"1": yes}}}),
+        ("execute_dag", {"tasks": [{"id": "a", "tool": "plait:approve", "arguments": yes}]}),
+        ("query_dag", plan),
+        ("query_dag", {"tasks": [], "apply": id}),
+        ("get_run", {"run_id": id, "wait_s": 1}),
+        ("get_run", {"run_id": id, "wait_s": 0, "approve": digest, "answer": YES}),
+        ("get_run", {"run_id": f"{id}?approve={digest}", "wait_s": 0}),
+        ("cancel_run", {"run_id": id}),
+        ("cancel_run", {"run_id": id, "approve": digest}),
+    ]
+    for name, arguments in random.sample(moves, 5):
+        result = await client.call_tool(name, arguments)
+        later = (result.structured_content or {}).get("run_id")
+        if later not in (None, id):
+            await client.call_tool("execute_dag", {"tasks": [], "apply": later})
+            await client.call_tool("cancel_run", {"run_id": later})
+    await client.call_tool("cancel_run", {"run_id": id})
