@@ -14,7 +14,7 @@ import anyio
 
 from ..core.flows.knowledge import Owner
 from ..core.flows.rules import FlowPolicy, Then
-from ..core.history import APPROVE, CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
+from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
@@ -36,21 +36,20 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
-from ..errors import FlowDenied, InvalidDag, PolicyDenied, StaleApproval, UnknownRun
+from ..errors import FlowDenied, InvalidDag, PolicyDenied
 from .approvals import PYTHON
-from .auditing import APPLY, Party
+from .auditing import Party
 from .checking import Checking
+from .consent import Consent
 from .engine import STOP_S, Engine
 from .flows import AVOID, CallFlows, claims_of
 from .lookups import AS_WRITTEN
-from .preparing import MAX_LOGGED, Preparing, plan_changed
-from .recalling import LOOK_S
+from .preparing import MAX_LOGGED, Preparing
 from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
     TYPE_CHECKING
 ):  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
-    from ..core.language.reader import Reading
     from ..core.tools.search import SearchIndex, SearchResult
 
 log = logging.getLogger(__name__)
@@ -143,6 +142,7 @@ class Gateway:
             history=history,
         )
         self.learned = self.engine.learned
+        self._consent = Consent(self.engine, self.catalog, self._submitted, self.wait)
         self._checking = self._checking_now()
         self._call_requests = self._requests_now()
         self._call_flows = self._call_flows_now()
@@ -340,7 +340,8 @@ class Gateway:
                 message = "To apply a preview is to let it change something."
                 problem = Problem("apply", "not_read_only", message, "Use execute_dag for it.")
                 raise InvalidDag([problem], reading.notes)
-            return await self._apply(reading, reading.dag.apply, caller)
+            applied = await self._consent.apply(reading.dag, reading.dag.apply, caller)
+            return Submitted(*applied)
         chain = await preparing.chain(reading.dag, caller.principal)
         there = await preparing.there_already(reading.dag, caller.principal, chain)
         if there is not None:
@@ -397,30 +398,6 @@ class Gateway:
         self.engine.submit(run, caller, writing, prepared.flows)
         return Submitted(run.id, plan.dag, plan.notes)
 
-    async def _apply(self, reading: Reading, run_id: str, caller: Caller) -> Submitted:
-        """Let the run of a preview go on as it was shown. Raises `InvalidDag`."""
-        dag, principal = reading.dag, caller.principal
-        if dag.tasks or dag.resume_from is not None or dag.dry_run or dag.preview:
-            message = "A preview goes on as it was shown, so nothing of it is sent again."
-            raise InvalidDag([Problem("apply", "not_a_preview", message, "Send apply alone.")])
-        try:
-            record = await self.engine.recall(run_id, principal)
-        except UnknownRun as error:
-            raise InvalidDag([Problem("apply", "unknown_run", str(error))]) from error
-        is_left = record.status in {RunStatus.INTERRUPTED, RunStatus.WAITING}
-        if is_left and record.dag.preview and not self.engine.is_live(run_id):
-            again = dag.model_copy(update={"apply": None, "resume_from": run_id, "preview": False})
-            return await self.submit(again, caller)
-        approval = self.engine.approval(run_id, principal)
-        if approval is None or not approval.is_preview:
-            message = f"{run_id} does not wait to be applied: it is {record.status}."
-            hint = "Send a document with preview: true, and apply the run that it answers."
-            raise InvalidDag([Problem("apply", "not_a_preview", message, hint)])
-        if not self._are_unchanged(self.engine.tools(run_id)):
-            raise InvalidDag([plan_changed("apply", run_id)])
-        self.engine.approve(run_id, approval.digest, None, principal, APPLY)
-        return Submitted(run_id, record.dag, record.notes)
-
     def approval(self, run_id: str, principal: Principal = USER) -> Approval | None:
         """Return the open question of a run of this process; None if there is none."""
         return self.engine.approval(run_id, principal)
@@ -440,59 +417,7 @@ class Gateway:
         Returns the id of the run that goes on. Raises `UnknownRun`, `InvalidDag` if the run cannot
         be taken over, `HistoryLost` if its process cannot be reached, and `StaleApproval` if that
         question is not open, or a tool is not defined as it was when it was asked."""
-        principal = caller.principal
-        record = await self.engine.recall(run_id, principal)
-        asked = record.approval
-        if asked is None or asked["digest"] != digest:
-            raise StaleApproval("It was answered, or it asks for something else by now.")
-        if self.engine.is_live(run_id):
-            self._say(run_id, digest, places, principal, by)
-            return run_id
-        named: Json = None if places is None else [*places]
-        answer: JsonObject = {"digest": digest, "places": named, "by": by}
-        if await self.engine.post(Post(run_id, APPROVE, principal, answer)):
-            await self._answered(run_id, digest, principal)
-            return run_id
-        again = Dag(tasks=(), resume_from=run_id)
-        later = (await self.submit(again, caller)).run_id
-        result = await self.wait(later, LONGEST_START_S, principal)
-        shown = result.record.approval
-        if shown is None or any(shown[name] != asked[name] for name in ("calls", "later")):
-            raise StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
-        self._say(later, shown["digest"], places, principal, by)
-        return later
-
-    async def _answered(self, run_id: str, digest: str, principal: Principal) -> None:
-        """Wait until a question of another process was answered. Raises `StaleApproval` if it is
-        still open after a while."""
-        with anyio.move_on_after(STOP_S):
-            while True:
-                asked = (await self.engine.recall(run_id, principal)).approval
-                if asked is None or asked["digest"] != digest:
-                    return
-                await anyio.sleep(LOOK_S)
-        raise StaleApproval("The process of the run did not take the answer.")
-
-    def _say(
-        self,
-        run_id: str,
-        digest: str,
-        places: Collection[str] | None,
-        principal: Principal,
-        by: str,
-    ) -> None:
-        approval = self.engine.approval(run_id, principal)
-        if approval is not None and not self._are_unchanged(call.tool for call in approval.calls):
-            raise StaleApproval("A tool of it is not defined as it was when it was asked.")
-        self.engine.approve(run_id, digest, places, principal, by)
-
-    def _are_unchanged(self, tools: Iterable[Tool]) -> bool:
-        """Return whether *tools* are defined now as they are here, as far as they are known."""
-        now = self.catalog().tools
-        return all(
-            tool.full_name not in now or now[tool.full_name].definition == tool.definition
-            for tool in tools
-        )
+        return await self._consent.approve(run_id, digest, places, caller, by)
 
     async def go_on_with_interrupted(self) -> list[str]:
         """Go on with the interrupted runs of the user that began with these settings and have
@@ -513,6 +438,10 @@ class Gateway:
                 log.info("run.resumed", extra={"run": submitted.run_id, "from": entry.id})
                 begun.append(submitted.run_id)
         return begun
+
+    async def _submitted(self, dag: Dag, caller: Caller) -> str:
+        """Submit *dag* and return the id of its run."""
+        return (await self.submit(dag, caller)).run_id
 
     def _check_share(self, principal: Principal, tasks: int) -> None:
         """Raise `InvalidDag` if *principal* has so much under way that others would suffer."""
