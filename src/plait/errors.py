@@ -73,7 +73,8 @@ class UnknownRun(PlaitError):
 
 
 class HistoryLost(PlaitError):
-    """A run cannot go on: not all that it did was written in time, or its values were not kept."""
+    """A run cannot go on: not all that it did was written in time, its values were not kept, or one
+    of them is damaged."""
 
     code = "history_lost"
 

@@ -150,6 +150,19 @@ def test_a_run_that_cannot_be_made_again_says_why(plait: Plait, past: Past, tmp_
         assert json.loads(result.stdout)["runs"][0]["reason"] == said
 
 
+def test_a_run_with_a_damaged_value_is_not_shown(plait: Plait, past: Past, tmp_path: Path):
+    with sqlite3.connect(tmp_path / "state" / "history.db") as db:
+        db.execute(
+            "UPDATE blobs SET bytes = x'01' WHERE id = (SELECT record FROM runs WHERE id = ?)",
+            (past.well,),
+        )
+    for words in (("history", past.well), ("history", "export")):
+        result = plait(*words)
+        assert result.exit_code == 1
+        assert result.stderr == "error: A value that the history has of it is damaged.\n"
+    assert plait("history", past.broken).exit_code == 0
+
+
 def test_a_difference_shows_no_secrets(plait: Plait, past: Past, tmp_path: Path):
     (tmp_path / "own.toml").write_text(
         '[servers.s]\ncommand = "true"\nenv = { TOKEN = "${THE_TOKEN}" }\n'

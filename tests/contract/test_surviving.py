@@ -243,6 +243,13 @@ RELIABILITY: dict[str, Shown] = {
     "while others have it open": (
         f"{FILES}::test_a_damaged_file_that_others_have_open_is_left_alone",
     ),
+    "A damaged value loses its run": (
+        f"{PREPARED}::test_a_damaged_run_refuses_who_goes_on_and_stops_nobody_else",
+        "cli/test_verifying.py::test_a_run_with_a_damaged_value_is_not_shown",
+    ),
+    "`plait history RUN --verify` says which it is.": (
+        "cli/test_verifying.py::test_a_row_that_was_changed_is_found",
+    ),
     "A file of a newer Plait is left alone.": (
         f"{DATABASE}::test_a_file_of_a_newer_plait_is_left_alone",
     ),

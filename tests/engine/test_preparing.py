@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from plait.core.history import Chain, TakenOver
+from plait.core.history import Chain, KeptRun, TakenOver
 from plait.core.results.record import RunStatus
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.values.principal import Principal
-from plait.errors import InvalidDag
+from plait.engine.gateway import Gateway
+from plait.errors import HistoryLost, InvalidDag
 from plait.stores.history.memory import MemoryHistory
+from plait.stores.in_memory import InMemoryRuns
 
 from .dying import World, task
 
@@ -193,3 +195,30 @@ async def test_a_gateway_that_died_a_moment_ago_has_interrupted_its_runs():
             result = await alive.execute(document)
     assert (result.run_id, result.status) == (submitted.run_id, RunStatus.INTERRUPTED)
     assert world.writes == Counter([1])
+
+
+class Damaged(MemoryHistory):
+    """A history of which no value can be read."""
+
+    async def chain(self, run_id: str, principal: Principal) -> Chain | None:
+        raise HistoryLost("A value is damaged.")
+
+    async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
+        raise HistoryLost("A value is damaged.")
+
+
+async def test_a_damaged_run_refuses_who_goes_on_and_stops_nobody_else():
+    world = World()
+    world.hangs = {("read", 1)}
+    document = {"tasks": [task("a", "read", 1)]}
+    run_id = await world.interrupted(document)
+    parts = world.servers, world.servers, InMemoryRuns()
+    async with Gateway(*parts, history=Damaged(world.shelf)) as gateway:
+        for sent, path in (({"tasks": [], "resume_from": run_id}, "resume_from"), (document, "$")):
+            with pytest.raises(InvalidDag) as caught:
+                await gateway.submit(sent)
+            [problem] = caught.value.problems
+            assert (problem.path, problem.code) == (path, "history_lost")
+            assert "A value is damaged." in problem.message
+        assert await gateway.go_on_with_interrupted() == []
+        assert (await gateway.execute({**document, "again": True})).status == "success"

@@ -8,7 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
+from plait.core.history import KeptRun
 from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.values.principal import Principal
+from plait.errors import HistoryLost
 from plait.stores.history.memory import MemoryHistory, Shelf
 
 from ..fakes import FakeServers
@@ -171,6 +174,22 @@ async def test_cancel_run_stops_a_run_of_another_process_or_says_that_it_cannot(
         "run_id": run,
         "counts": {"cancelled": 1, "success": 1},
     }
+
+
+class Damaged(MemoryHistory):
+    """A history of which no value can be read."""
+
+    async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
+        raise HistoryLost("A value that the history has of it is damaged.")
+
+
+async def test_a_run_that_cannot_be_read_is_refused(connect: Connect):
+    async with connect(history=Damaged()) as client:
+        for name in ("get_run", "cancel_run"):
+            result = await client.call_tool(name, {"run_id": "r_1"})
+            assert result.is_error
+            assert structured(result)["errors"][0]["code"] == "history_lost"
+            assert "is damaged" in first_text(result)
 
 
 UNDO = sleep("undo", 9, depends_on=["a"], trigger_rule="always")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from ..core.history import INTERRUPTED, RUNNING, WAITING, Effect, Kind, Limits, RunQuery
-from ..errors import ConfigError
+from ..errors import ConfigError, HistoryLost
 from .exits import Exit, Misused
 from .style import counted
 
@@ -54,7 +54,7 @@ def with_history(
             session.load()
     try:
         return anyio.run(partial(_over, state_folder(), work, creates=creates))
-    except NoHistory as error:
+    except (NoHistory, HistoryLost) as error:
         session.console.complain(str(error))
         return Exit.TASK_FAILED
 

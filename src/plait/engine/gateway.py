@@ -36,7 +36,7 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
-from ..errors import FlowDenied, InvalidDag, PolicyDenied
+from ..errors import FlowDenied, HistoryLost, InvalidDag, PolicyDenied
 from .approvals import PYTHON
 from .auditing import Party
 from .checking import Checking
@@ -342,8 +342,11 @@ class Gateway:
                 raise InvalidDag([problem], reading.notes)
             applied = await self._consent.apply(reading.dag, reading.dag.apply, caller)
             return Submitted(*applied)
-        chain = await preparing.chain(reading.dag, caller.principal)
-        there = await preparing.there_already(reading.dag, caller.principal, chain)
+        try:
+            chain = await preparing.chain(reading.dag, caller.principal)
+            there = await preparing.there_already(reading.dag, caller.principal, chain)
+        except HistoryLost as error:
+            raise InvalidDag([_damaged(reading.dag, error)], reading.notes) from error
         if there is not None:
             is_left = there.status is RunStatus.WAITING and not self.engine.is_live(there.id)
             if is_left and reading.dag.resume_from is None:  # so that its person is asked
@@ -427,12 +430,12 @@ class Gateway:
         begun: list[str] = []
         query = RunQuery(MAX_LIVE_RUNS, USER, Kind.DAG, INTERRUPTED)
         for entry in reversed(await history.runs(query)):
-            chain = await history.chain(entry.id, USER) if entry.desk == self.origin else None
-            if chain is None or chain.head.entry.id != entry.id or has_doubt(chain):
-                continue
             try:
+                chain = await history.chain(entry.id, USER) if entry.desk == self.origin else None
+                if chain is None or chain.head.entry.id != entry.id or has_doubt(chain):
+                    continue
                 submitted = await self.submit({"tasks": [], "resume_from": entry.id})
-            except InvalidDag as error:
+            except (InvalidDag, HistoryLost) as error:
                 log.warning("run.not_resumed", extra={"run": entry.id, "error": str(error)})
             else:
                 log.info("run.resumed", extra={"run": submitted.run_id, "from": entry.id})
@@ -594,6 +597,16 @@ class Gateway:
         if self._index is not None:
             self._index[1].close()
         self._index = None
+
+
+def _damaged(dag: Dag, error: HistoryLost) -> Problem:
+    """Refuse *dag*: the run that it goes on from, or an interrupted one that it equals, cannot be
+    read."""
+    if dag.resume_from is not None:
+        hint = "Look what it has done with plait history, and send what is left as a new document."
+        return Problem("resume_from", error.code, str(error), hint)
+    message = f"An equal document was interrupted within the last hour. {error}"
+    return Problem("$", error.code, message, "With again: true it is run once more.")
 
 
 def _unwritten(trouble: str | None) -> Problem:

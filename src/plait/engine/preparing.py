@@ -29,7 +29,7 @@ from ..core.tools.policy import Policy
 from ..core.values.principal import Principal
 from ..core.values.problems import Fix, Op, Problem
 from ..core.values.strict import JsonObject, encode_sorted
-from ..errors import InvalidDag, UnknownRun
+from ..errors import HistoryLost, InvalidDag, UnknownRun
 from .checking import Checking, names_of_tools
 from .engine import NO_SUCH_RUN, Engine
 from .flows import RunFlows
@@ -237,6 +237,9 @@ class Preparing:
             hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
             unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
             raise InvalidDag([*reading.problems, unknown], reading.notes) from None
+        except HistoryLost as error:
+            lost = Problem("resume_from", error.code, str(error))
+            raise InvalidDag([*reading.problems, lost], reading.notes) from error
 
     async def _laid_out(
         self, reading: Reading, earlier: RunRecord | None, chain: Chain | None = None

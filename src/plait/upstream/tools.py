@@ -115,6 +115,9 @@ class Tools:
             except UnknownRun as error:
                 problem = Problem("run_id", error.code, str(error))
                 return refusal([problem], self._max_chars, heading="Unknown run")
+            except HistoryLost as error:
+                problem = Problem("run_id", error.code, str(error))
+                return refusal([problem], self._max_chars, heading="The run cannot be read")
             except Exception:
                 id = secrets.token_hex(4)
                 log.exception("call.failed", extra={"id": id, "tool": params.name})
@@ -182,8 +185,10 @@ class Tools:
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)
+        principal = self._principal_of(ctx)
+        await self._gateway.recall(request.run_id, principal)
         try:
-            result = await self._gateway.cancel(request.run_id, self._principal_of(ctx))
+            result = await self._gateway.cancel(request.run_id, principal)
         except HistoryLost as error:
             message = f"The run goes on in another process, which was not reached: {error}."
             problem = Problem("run_id", "history_unavailable", message, "Try again in a moment.")

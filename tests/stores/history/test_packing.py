@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +12,7 @@ from plait.core.history import CallKey
 from plait.core.scheduling.events import Failure
 from plait.core.tools.output import Output
 from plait.core.values.strict import Json, encode
+from plait.errors import HistoryLost
 from plait.stores.history.packing import (
     PLAIN,
     ZLIB,
@@ -70,3 +74,11 @@ def test_the_name_of_a_call_comes_back(key: CallKey):
     assert key_of(text_of_key(key)) == key
     assert items_of(text_of_items(key.at)) == key.at
     assert key_of(text_of_key(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "data"), [(ZLIB, b"\0"), (PLAIN, b"{"), (ZLIB, zlib.compress(b"[1"))]
+)
+def test_a_damaged_value_loses_its_run(codec: int, data: bytes):
+    with pytest.raises(HistoryLost, match="is damaged"):
+        unpack(None, codec, data)

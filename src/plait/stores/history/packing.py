@@ -16,6 +16,7 @@ from ...core.history import CallKey
 from ...core.scheduling.events import Failure
 from ...core.tools.output import Output
 from ...core.values.strict import Json, JsonObject, encode, encode_known
+from ...errors import HistoryLost
 
 INLINE_BYTES = 256
 """Values up to this size stand in their row: a digest and its index would take more than they
@@ -42,11 +43,15 @@ def pack(text: bytes) -> Packed:
 
 
 def unpack(text: str | None, codec: int | None, data: bytes | None) -> Json:
-    """Read a value that stands in its row as *text*, or was packed; None if it is neither."""
+    """Read a value that stands in its row as *text*, or was packed; None if it is neither. Raises
+    `HistoryLost` if it is damaged."""
     if text is None and data is None:
         return None
-    plain = text if data is None else zlib.decompress(data) if codec == ZLIB else data
-    value: Json = json.loads(plain or "null")  # `decode` of the core has a limit of values
+    try:
+        plain = text if data is None else zlib.decompress(data) if codec == ZLIB else data
+        value: Json = json.loads(plain or "null")  # `decode` of the core has a limit of values
+    except (zlib.error, ValueError) as error:
+        raise HistoryLost("A value that the history has of it is damaged.") from error
     return value
 
 
