@@ -18,6 +18,7 @@ from plait.core.audit import (
     lost_rows,
     missing,
     read_line,
+    written_time,
 )
 from plait.core.values.principal import USER
 
@@ -174,3 +175,23 @@ def test_rows_behind_the_end_are_found():
 
 def test_a_row_about_missing_rows_stands_for_them_if_it_is_missing_too():
     assert sum(map(lost_rows, [*rows(2), missing(3.0, 5)])) == 7
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_767_225_599.9996, "2025-12-31T23:59:59.999Z"),
+        (1_767_225_600.25, "2026-01-01T00:00:00.250Z"),
+    ],
+)
+def test_times_are_written_in_utc_and_sort_as_text(at: float, text: str):
+    assert written_time(at) == text
+
+
+@pytest.mark.parametrize("name", ["größe", "a\x7fb", "\ud800", "\x1b[2J", "\u202e"])
+def test_a_line_holds_nothing_that_a_terminal_obeys(name: str):
+    line = AuditRow(0.0, What.SENT, tool=name).line(ChainEnd())
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["tool"] == name

@@ -398,6 +398,17 @@ async def test_rows_go_to_a_file_also_where_nothing_is_kept(
     assert await house.rows() == []
 
 
+async def test_the_log_says_once_that_rows_are_in_memory_alone(
+    house: Audited, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with house.gateway(FREE) as gateway:
+        for _ in range(2):
+            await gateway.call("s", "write", {"arguments": {"n": 1}})
+    said = [getattr(r, "why", None) for r in caplog.records if r.message == "audit.not_kept"]
+    assert said == ["the history is in memory alone"]
+
+
 async def test_secrets_are_taken_out_of_rows_before_they_are_hashed(house: Audited) -> None:
     redact: Callable[[str], str] = lambda text: text.replace("hunter22", "***")  # noqa: E731
     async with house.gateway(FREE) as gateway:

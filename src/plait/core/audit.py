@@ -17,15 +17,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from .values.strict import Json, JsonObject, NotStrict, encode_sorted, loads, present
+from .values.strict import Json, JsonObject, NotStrict, encode_sorted, loads
 
 START: Final = "0" * 64
 """The hash before the first row."""
+_ASCII: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 DEPTH: Final = 20
 """The deepest nesting of a row."""
 
@@ -65,8 +67,7 @@ class Reply(StrEnum):
         return cls.NONE if is_yes is None else cls.YES if is_yes else cls.NO
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRow:
+class AuditRow(NamedTuple):
     """One row, before it has its place in the chain."""
 
     at: float
@@ -81,26 +82,24 @@ class AuditRow:
     """Its full name."""
     arguments: JsonObject | None = None
     """Kept as their digest alone; None where they are not known."""
-    detail: Mapping[str, Json] = field(default_factory=dict)
+    detail: Mapping[str, Json] = MappingProxyType({})
     """The members of this kind of row."""
 
     def members(self) -> JsonObject:
         """Return its members, without its place."""
-        return present(
-            at=written_time(self.at),
-            what=str(self.what),
-            principal=self.principal,
-            client=self.client,
-            run=self.run,
-            task=self.task,
-            tool=self.tool,
-            arguments=None if self.arguments is None else digest(self.arguments),
-            **self.detail,
-        )
+        members: JsonObject = {"at": written_time(self.at), "what": self.what.value, **self.detail}
+        for name in ("principal", "client", "run", "task", "tool"):
+            if (value := getattr(self, name)) is not None:
+                members[name] = value
+        if self.arguments is not None:
+            members["arguments"] = digest(self.arguments)
+        return members
 
     def line(self, end: ChainEnd) -> str:
         """Return it as the line that follows on *end*."""
-        return written({**self.members(), "number": end.number + 1, "before": end.hash})
+        members = self.members()
+        members["number"], members["before"] = end.number + 1, end.hash
+        return written(members)
 
 
 class ChainEnd(NamedTuple):
@@ -125,13 +124,21 @@ class AuditSink(Protocol):
 def written(members: JsonObject) -> str:
     """Return *members* as a line: in ASCII without anything that a terminal obeys, so that it can
     be shown as it is hashed."""
-    line = json.dumps(members, sort_keys=True, separators=(",", ":"))
-    return line.replace("\x7f", "\\u007f")
+    line = encode_sorted(members).decode()
+    if line.isascii() and "\x7f" not in line:
+        return line
+    return _ASCII.encode(members).replace("\x7f", "\\u007f")
 
 
 def written_time(at: float) -> str:
     """Return a time in seconds since 1970 as rows have it: `2026-03-01T12:00:00.123Z`."""
-    return f"{datetime.fromtimestamp(at, UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    second = int(at)
+    return f"{_written_second(second)}.{int(1_000 * (at - second)):03}Z"
+
+
+@lru_cache(100)
+def _written_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 def digest(arguments: Json) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 DENIALS: Final = frozenset({PolicyDenied.code, FlowDenied.code, ToolChanged.code})
 """The codes of the errors with which rules and pins refuse a call."""
+MOST_KNOWN = 1_000
+"""The most texts of which it is remembered how they read without secrets."""
 APPLY = "apply"
 """The way in which a preview goes on."""
 
@@ -56,8 +58,22 @@ class DeskAudit:
     is_kept: bool = True
     """Whether its runs are written to the history, and so its rows."""
     file: AuditSink | None = None
-    redact: Callable[[str], str] = str
+    redact: Callable[[str], str] | None = None
     """Takes secrets out of a text."""
+    _known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def redacted(self, text: str) -> str:
+        """Return *text* without secrets. The same few texts come again and again."""
+        if self.redact is None:
+            return text
+        if (known := self._known.get(text)) is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            known = self._known[text] = self.redact(text)
+        return known
+
+
+_EVERYWHERE: Final = DeskAudit()
 
 
 class Party(NamedTuple):
@@ -114,18 +130,19 @@ class Trail:
         task: str | None = None,
         **detail: Json,
     ) -> AuditRow:
-        audit = self._desks.get(party.desk) or DeskAudit()
-        redact = audit.redact
+        audit = self._desks.get(party.desk, _EVERYWHERE)
+        if (why := detail.get("why")) is not None:
+            detail["why"] = audit.redacted(str(why))
         row = AuditRow(
             self._now(),
             what,
             party.principal,
             party.client,
             party.run,
-            None if task is None else redact(task),
+            None if task is None else audit.redacted(task),
             tool,
             arguments,
-            present(**{n: redact(v) if isinstance(v, str) else v for n, v in detail.items()}),
+            present(**detail),
         )
         self._write(party.desk, audit, row)
         return row
@@ -136,9 +153,10 @@ class Trail:
             history.audit(row)
         if audit.file is not None:
             audit.file.audit(row)
-        elif history is None and desk not in self._unkept:
+        elif (history is None or history.lease is None) and desk not in self._unkept:
             self._unkept.add(desk)
-            log.info("audit.not_kept", extra={"desk": desk, "why": "there is no history"})
+            why = "there is no history" if history is None else "the history is in memory alone"
+            log.info("audit.not_kept", extra={"desk": desk, "why": why})
 
     # Calls.
 
