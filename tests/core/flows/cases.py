@@ -76,6 +76,18 @@ REFUSED: dict[str, list[Any]] = {
         READ, {"id": "g", "tasks": [value("v", 1, when="$OUTPUT[read].ok")]},
         post("x", depends_on=["g"]),
     ],
+    "an item that decides a task in a group": [
+        READ,
+        {"id": "g", "for_each": [1, "$OUTPUT[read].x"],
+         "tasks": [value("v", 1, when="$ITEM == 'q'")], "value": "$OUTPUT[v]"},
+        post("x", depends_on=["g"]),
+    ],
+    "an item whose length decides a task in a group": [
+        READ,
+        {"id": "g", "for_each": [[1], "$OUTPUT[read].items"],
+         "tasks": [QUERY | {"for_each": "$ITEM[g]"}]},
+        post("x", depends_on=["g"]),
+    ],
     "the select of a group": [
         READ, {"id": "g", "tasks": [QUERY], "select": "[?x == $OUTPUT[read].x]"},
         post("$OUTPUT[g]"),
@@ -174,6 +186,12 @@ ALLOWED: dict[str, list[Any]] = {
     ],
     "waiting for a task that reads it": [
         READ, value("v", "$OUTPUT[read].text"), post("x", depends_on=["v"]),
+    ],
+    "waiting for a group over a list that is written down": [
+        READ,
+        {"id": "g", "for_each": [1, "$OUTPUT[read].x"],
+         "tasks": [call("a", "db:query", x="$ITEM")]},
+        post("x", depends_on=["g"]),
     ],
     "waiting for a list that is written down": [
         READ, call("a", "db:query", x="$ITEM") | {"for_each": ["$OUTPUT[read].x", 2]},

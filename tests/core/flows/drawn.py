@@ -58,7 +58,7 @@ class Test:
     """An expression over the value at hand (if `has_own`) and references."""
 
     __test__ = False
-    refs: tuple[Ref, ...]
+    refs: tuple[Ref | Item, ...]
     has_own: bool = False
     picks: bool = False
     """Whether it takes a member of the value, `a`, and nothing else."""
@@ -184,10 +184,14 @@ class Draw:
             found[key] = Text((one, self._one(ids, loops))) if is_text and ids else one
         return found
 
-    def _test(self, ids: list[str], *, has_own: bool = False) -> Test:
+    def _test(
+        self, ids: list[str], loops: tuple[str | None, ...] = (), *, has_own: bool = False
+    ) -> Test:
         few = self._random.randrange(0 if has_own else 1, 3) if ids else 0
-        refs = tuple(self._ref(ids, is_plain=True) for _ in range(few))
-        return Test(refs, has_own)
+        refs: list[Ref | Item] = [self._ref(ids, is_plain=True) for _ in range(few)]
+        if loops and self._is_so(0.4):
+            refs.append(Item(self._random.choice(loops)))
+        return Test(tuple(refs), has_own)
 
     def _task(self, id: str, ids: list[str], loops: tuple[str | None, ...], depth: int) -> Drawn:
         task = Drawn(id)
@@ -202,7 +206,7 @@ class Draw:
             own = (None, *(each for each in loops if each))
             task.skips = self._is_so(0.5)
         if ids and self._is_so(0.2):
-            task.when = self._test(ids)
+            task.when = self._test(ids, tuple(each for each in loops if each))
         if ids and self._is_so(0.3):
             task.depends_on = (self._random.choice(ids),)
         if ids and self._is_so(0.12, "rules"):
@@ -234,7 +238,7 @@ class Draw:
         task.tool = self._random.choice(self._tools)
         task.arguments = self._members(ids, loops)
         if self._is_so(0.06, "repeat"):
-            test = self._test(ids, has_own=True)
+            test = self._test(ids, loops, has_own=True)
             task.set_by, task.until = (test, None) if self._is_so(0.5) else (None, test)
         if self._is_so(0.1, "files"):
             task.reads = (self._random.choice(KEYS),)

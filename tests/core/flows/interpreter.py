@@ -112,7 +112,7 @@ class World:
         if not runs.get(rule, True) and not self.is_blunt:
             return End("skipped", None, by, by)
         if task.when is not None:
-            by |= self.read(task, task.when, None, ends)
+            by |= self.read(task, task.when, None, ends, items)
             if not self.happens(f"{name} when", 0.6, blunt=True):
                 return End("skipped", None, by, by)
         if task.for_each is None:
@@ -151,11 +151,11 @@ class World:
                 output = self.call(task, given, name)
                 if self.happens(f"{name} fails", 0.15, blunt=False):
                     return End("failed", None, decided, given | output.tools())
-                output, decided = self.again(task, ends, arguments, output, by, name)
+                output, decided = self.again(task, ends, items, arguments, output, by, name)
         except Absent as absent:
             return End("failed", None, decided, given | absent.tools)
         if task.select is not None:
-            refs = self.read(task, task.select, None, ends)
+            refs = self.read(task, task.select, None, ends, items)
             if self.happens(f"{name} select", 0.1, blunt=False):
                 return End("failed", None, decided, given | output.tools() | refs)
             output = self.selected(task.select, output, refs)
@@ -179,7 +179,14 @@ class World:
         return Value(members, tools)
 
     def again(
-        self, task: Drawn, ends: Scope, arguments: Value, output: Value, by: Tools, name: str
+        self,
+        task: Drawn,
+        ends: Scope,
+        items: Items,
+        arguments: Value,
+        output: Value,
+        by: Tools,
+        name: str,
     ) -> tuple[Value, Tools]:
         """Make the call again as its `repeat` says. Returns the output, and what decided how often
         it was made."""
@@ -188,10 +195,10 @@ class World:
         outputs = [output]
         for number in range(3):
             if task.until is not None:
-                by |= self.read(task, task.until, output, ends)
+                by |= self.read(task, task.until, output, ends, items)
             given = by | arguments.tools()
             if task.set_by is not None:
-                given |= self.read(task, task.set_by, output, ends)
+                given |= self.read(task, task.set_by, output, ends, items)
                 by = given
             if not self.happens(f"{name} again {number}", 0.5, blunt=True):
                 break
@@ -227,7 +234,7 @@ class World:
             return End("failed", None, decided, everything | absent.tools)
         own_tools = output.own | by
         if task.select is not None:
-            refs = self.read(task, task.select, None, ends)
+            refs = self.read(task, task.select, None, ends, items)
             output, own_tools = Value("s"), output.tools() | own_tools | refs
         if self.is_blunt:
             own_tools |= decided
@@ -258,11 +265,16 @@ class World:
             found = Value(found.data, found.own.union(*(one.tools() for one in items.values())))
         return found
 
-    def read(self, task: Drawn, test: Test, own: Value | None, ends: Scope) -> Tools:
+    def read(self, task: Drawn, test: Test, own: Value | None, ends: Scope, items: Items) -> Tools:
         """Return the tools of all that *test* of *task* is over: a path that leads nowhere is null
         there, and so is a task that failed."""
         tools = own.tools() if own is not None and test.has_own else NONE
         for ref in test.refs:
+            if isinstance(ref, Item):
+                tools |= items[ref.of].tools()
+                if self.is_blunt:  # with those of all loops around it
+                    tools = tools.union(*(item.tools() for item in items.values()))
+                continue
             if self.is_blunt and task.trigger_rule:
                 tools |= ends[ref.task].all
             try:
@@ -319,7 +331,7 @@ def references(value: Any) -> list[Ref]:
         case Text():
             return [ref for part in value.parts for ref in references(part)]
         case Test():
-            return list(value.refs)
+            return [ref for ref in value.refs if isinstance(ref, Ref)]
         case dict():
             return [ref for one in value.values() for ref in references(one)]
         case list():

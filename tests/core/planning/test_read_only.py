@@ -154,7 +154,7 @@ class Passing(World):
 
     def once(self, task: Drawn, ends: Any, items: Any, by: Tools, name: str) -> Any:
         if task.tool in OPEN:
-            found = NONE if task.set_by is None else self.read(task, task.set_by, None, ends)
+            found = NONE if task.set_by is None else self.read(task, task.set_by, None, ends, items)
             with suppress(Absent):
                 found |= self.value(task.arguments, ends, items).tools()
             assert not found, (name, task.document())

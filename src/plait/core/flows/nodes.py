@@ -45,6 +45,8 @@ class Node:
     """Those whose outputs go into its output alone, by `select`."""
     around: Node | None = None
     """The beginning of the group that it is in."""
+    reads_item = False
+    """Whether the item of a group around it decides it."""
     is_repeated = False
     """Whether its own answers decide whether it is called again, or with what."""
     tool: str | None = None
@@ -107,6 +109,7 @@ class Nodes:
                 self._read_items(task, node)
             if task.when is not None:
                 node.decided_by = [*node.decided_by, *self._named_in(task, task.when)]
+                node.reads_item |= _names_item(task.when)
             if task.inner is not None:
                 self._lay_group(task, task.inner, node)
                 continue
@@ -145,6 +148,7 @@ class Nodes:
         found = self._read(task, task.items)
         if is_one_reference(task.items):
             node.decided_by = [*node.decided_by, *found]
+            node.reads_item |= any(one.task[0] == "$" for one in task.items.references)
         else:
             node.given_by = found
 
@@ -212,6 +216,10 @@ class Nodes:
             is_output = is_strict and key.source is Source.OUTPUT
             found.append(self.by_id[id] if is_output else self.end(id))
         return found
+
+
+def _names_item(expression: Expression) -> bool:
+    return any(key.task is None for key in expression.references)
 
 
 def _decides(task: PlannedTask) -> bool:

@@ -133,6 +133,8 @@ class Spread:
             decided = given = 0
             if around is not None:
                 decided, given = around.decided, around.given
+                if node.reads_item:
+                    decided = given
             for one in node.decided_by:
                 decided |= one.output
             for one in node.waits_for:

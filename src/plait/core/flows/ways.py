@@ -144,7 +144,7 @@ def _into(node: Node, part: Part, spread: Spread) -> Iterator[Place]:
             for one in node.waits_for:
                 yield one, Part.DECIDED
             if around is not None:
-                yield around, Part.DECIDED
+                yield around, Part.GIVEN if node.reads_item else Part.DECIDED
         case Part.GIVEN:
             yield node, Part.DECIDED
             for one in node.given_by:
