@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.history import KeptRun
+from plait.core.history import KeptRun, Post
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.values.principal import Principal
 from plait.errors import HistoryLost
@@ -174,6 +174,29 @@ async def test_cancel_run_stops_a_run_of_another_process_or_says_that_it_cannot(
         "run_id": run,
         "counts": {"cancelled": 1, "success": 1},
     }
+
+
+class Stopped(MemoryHistory):
+    """The history of a process that takes no posts."""
+
+    async def posted(self) -> list[Post]:
+        await anyio.sleep_forever()
+        return []
+
+
+async def test_cancel_run_says_that_another_process_has_not_cancelled_a_run_yet(connect: Connect):
+    shelf = Shelf()
+    document = {"tasks": [sleep("a", 100)], "wait_s": 1}
+    async with (
+        connect(history=Stopped(shelf)) as other,
+        connect(history=MemoryHistory(shelf)) as client,
+    ):
+        run = structured(await other.call_tool("execute_dag", document))["run_id"]
+        answer = structured(await client.call_tool("cancel_run", {"run_id": run}))
+    assert answer["status"] == "running"
+    assert answer["hint"].startswith(
+        "It goes on in another process, which was asked to cancel it; then it ends once its tasks "
+    )
 
 
 class Damaged(MemoryHistory):

@@ -200,8 +200,11 @@ class Tools:
             "counts": counts,
         }
         if not result.record.is_done:
+            start = "It is cancelled, and"
+            if not self._gateway.engine.is_live(request.run_id):
+                start = "It goes on in another process, which was asked to cancel it; then it"
             document["hint"] = (
-                "It is cancelled, and ends once its tasks with trigger_rule always have ended, "
+                f"{start} ends once its tasks with trigger_rule always have ended, "
                 f"within {result.record.dag.cleanup_s:g} s: wait for it with get_run."
             )
         return answer(document)
