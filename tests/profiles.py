@@ -6,7 +6,7 @@ Every run tries other examples than the last. `pytest --hypothesis-profile=thoro
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 settings.register_profile(
@@ -28,3 +28,10 @@ each new checkout, by trying a million code points, for seconds."""
 def share_of_examples(share: float) -> settings:
     """The settings of a test whose examples cost so much that it tries only this share of them."""
     return settings(max_examples=max(1, round(settings().max_examples * share)))
+
+
+def drawn_by_seed(share: float = 1.0) -> settings:
+    """The settings of a test that draws all by itself, from a seed: a smaller seed is no simpler
+    example, so none is looked for."""
+    phases = [phase for phase in settings().phases if phase is not Phase.shrink]
+    return settings(share_of_examples(share), phases=phases)

@@ -20,6 +20,7 @@ from plait.errors import CallError, InvalidDag
 from plait.stores.in_memory import InMemoryRuns
 
 from ..clock import VirtualLoop
+from ..profiles import drawn_by_seed
 from .plans import ENCODERS, Draw, Leak, Way
 from .scenarios import PAGE, TO, call
 from .services import OTHER_SECRET, SECRET, SLOW_PAGE, Company, flows
@@ -135,6 +136,7 @@ def test_most_ways_lead_out_where_there_are_no_rules() -> None:
     assert out.total() >= 120
 
 
+@drawn_by_seed()
 @given(st.integers(0, 2**32), st.sampled_from(POLICIES))
 def test_no_way_leads_out_under_rules(seed: int, policy: FlowPolicy) -> None:
     for number in range(PLANS):

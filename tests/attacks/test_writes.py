@@ -17,6 +17,7 @@ from plait.errors import InvalidDag
 from plait.stores.in_memory import InMemoryRuns
 
 from ..clock import VirtualLoop
+from ..profiles import drawn_by_seed
 from ..upstream.conftest import LEGACY, MODERN
 from .plans import Draw
 from .services import ASK_FOR_WRITES, Company
@@ -61,6 +62,7 @@ def test_most_plans_change_something_where_nothing_is_asked_for() -> None:
     assert changing >= 75
 
 
+@drawn_by_seed()
 @given(st.integers(0, 2**32), st.sampled_from((LEGACY, MODERN)), st.sampled_from(ANSWERS))
 def test_no_plan_changes_anything_without_a_yes(seed: int, era: str, answer: Any) -> None:
     async def work() -> None:
