@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from plait.core.audit import ChainCheck, What
 from plait.core.results.result import RunResult
 from plait.engine.gateway import Gateway
 from plait.stores.history.memory import MemoryHistory, Shelf
@@ -181,12 +182,25 @@ def outcomes(result: RunResult) -> dict[str, dict[str, Any]]:
     }
 
 
+def each_effect_is_audited(story: Story) -> None:
+    """Check that the row of each call that may change something was there before the call was."""
+    check, audit = ChainCheck(), story.shelf.audit
+    rows = [check.add(number, line) for number, line in audit.lines.items()]
+    assert check.fault(audit.end) is None
+    sent = Counter(str(row["tool"]) for row in rows if row["what"] == What.SENT)
+    arrived = Counter(seen.tool for seen in story.log if seen.what == "arrived")
+    del arrived["s:read"]
+    assert not arrived - sent
+    assert not sent["s:read"]
+
+
 @given(st.randoms(use_true_random=False))
 async def test_at_whatever_instant_gateways_die_nothing_is_sent_twice_or_forgotten(random: Random):
     document = random_dag(random)
     story = Story(random)
     result = await story.play(document)
     note(f"{document}\n{story.log}\n{story.deaths}")
+    each_effect_is_audited(story)
     if result is None:
         assert all(seen.tool == "s:read" for seen in story.log)
         return

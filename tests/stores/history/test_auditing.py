@@ -7,9 +7,17 @@ import os
 import pytest
 
 from plait.core.audit import AuditRow, ChainCheck, What
-from plait.core.history import History, Limits, RunQuery
+from plait.core.history import (
+    CallKey,
+    Effect,
+    History,
+    Intent,
+    Limits,
+    Outcome,
+    RunQuery,
+)
 
-from .worlds import BEGAN, DAY, SqliteWorld, call, end
+from .worlds import BEGAN, DAY, SqliteWorld, admit, call, end
 
 
 async def fill(disk: SqliteWorld, count: int = 7) -> History:
@@ -107,4 +115,21 @@ async def test_many_rows_are_deleted_in_steps(disk: SqliteWorld):
     disk.now = BEGAN + 367 * DAY
     await history.trim(Limits())
     assert steps == 3
+    assert await fault(history) is None
+
+
+async def test_a_row_adds_no_commit_to_that_of_the_call_it_is_about(disk: SqliteWorld):
+    history = await disk.open()
+    log = disk.begin(history)
+    await log.committed()
+    before = history._writer.commits
+    history.audit(AuditRow(BEGAN, What.SENT, run=log.id, tool="git:push"))
+    admit(log, "a", Effect.WRITE)
+    log.put(Intent(CallKey("a"), 1, 0.1))
+    await log.secure()
+    assert history._writer.commits == before + 1
+    log.put(Outcome(CallKey("a"), 1, 0.2))
+    history.audit(AuditRow(BEGAN, What.ENDED, run=log.id, tool="git:push"))
+    await log.committed()
+    assert history._writer.commits == before + 2
     assert await fault(history) is None
