@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.flows.resources import Contents, overlap, shown, steps_of
+from plait.core.flows.resources import Contents, Places, overlap, shown, steps_of
 from plait.core.tools.claims import ResourceClaim
 
 from ..tables import table
@@ -31,6 +31,10 @@ def test_what_is_written_is_in_all_that_is_it_holds_it_or_is_in_it(
     contents.write(("other:",), 2)
     assert contents.read(read) & 5 == (5 if is_there else 0)
     assert overlap(written, read) is is_there is overlap(read, written)
+    places: Places[str] = Places()
+    places.add(written, "one")
+    places.add(("other:",), "other")
+    assert ("one" in places.find(read)) is is_there
 
 
 def test_files_of_other_machines_are_among_all_files() -> None:

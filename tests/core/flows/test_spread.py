@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from plait.core.flows.rules import FlowPolicy
 
 from ..steps import steps
@@ -34,5 +36,20 @@ def test_files_that_pass_data_on_against_the_order_end_in_few_passes() -> None:
     assert flows_of(*tasks).broken
     few, many = plan_of(*tasks[-60:]), plan_of(*tasks)
     policy = FlowPolicy(LABELS, (PRIVATE,))
+    growth = steps(lambda: flows_in(policy, many)) / steps(lambda: flows_in(policy, few))
+    assert growth < 8  # four times the tasks
+
+
+def test_many_readers_and_writers_of_one_folder_take_no_more_than_their_number() -> None:
+    def shared(count: int) -> list[Any]:
+        puts = [call(f"w{at}", "notes:put", path=f"/{at}") for at in range(count)]
+        gets = [call(f"r{at}", "notes:get", path="/") for at in range(count)]
+        texts = {f"t{at}": f"$OUTPUT[r{at}]" for at in range(count)}
+        last = call("w", "notes:put", path="/last", x="$OUTPUT[read]")
+        return [*puts, *gets, READ, last, post(texts)]
+
+    policy = FlowPolicy(LABELS, (PRIVATE,))
+    few, many = plan_of(*shared(500)), plan_of(*shared(2_000))
+    assert flows_in(policy, many).broken
     growth = steps(lambda: flows_in(policy, many)) / steps(lambda: flows_in(policy, few))
     assert growth < 8  # four times the tasks

@@ -7,8 +7,9 @@ there before: a copy does.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from ..tools.claims import ResourceClaim
 
@@ -17,6 +18,8 @@ Steps: TypeAlias = tuple[str, ...]
 Claims: TypeAlias = Mapping[str, Sequence[ResourceClaim]]
 """The resources that tasks access, by whole id: where they are not known yet, what contains all
 that they may be."""
+
+Item = TypeVar("Item")
 
 
 class Contents:
@@ -42,6 +45,27 @@ class Contents:
         for size in range(len(steps) + 1):
             bits |= self._here.get(steps[:size], 0)
         return bits
+
+
+class Places(Generic[Item]):
+    """Items, each at the resources that it was added to."""
+
+    __slots__ = ("_beneath", "_here")
+
+    def __init__(self) -> None:
+        self._here: defaultdict[Steps, list[Item]] = defaultdict(list)
+        self._beneath: defaultdict[Steps, list[Item]] = defaultdict(list)
+
+    def add(self, steps: Steps, item: Item) -> None:
+        self._here[steps].append(item)
+        for size in range(len(steps)):
+            self._beneath[steps[:size]].append(item)
+
+    def find(self, steps: Steps) -> Iterator[Item]:
+        """Yield the items at a resource, at all in it and at all around it; some maybe twice."""
+        yield from self._beneath.get(steps, ())
+        for size in range(len(steps) + 1):
+            yield from self._here.get(steps[:size], ())
 
 
 def steps_of(claims: Iterable[ResourceClaim]) -> Iterator[tuple[Steps, bool]]:

@@ -27,10 +27,10 @@ next item reads what the last one wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .nodes import Node, Nodes
-from .resources import Contents, Steps, overlap
+from .resources import Contents, Places, Steps, overlap
 
 MAX_PASSES = 20
 """Most passes in which resources are distinguished."""
@@ -49,19 +49,30 @@ class Spread:
         """After a second look: the writers of what each call may read, by its id."""
         self._is_coarse = False
         """Whether all resources count as one."""
+        self._places: Places[Node] = Places()
+        """The writers, at what they write."""
         for node in nodes.in_order:
-            if node.accesses and any(writes for _, writes in node.accesses):
+            written = [steps for steps, writes in node.accesses if writes]
+            if written:
                 self._writers.append(node)
+            for steps in written:
+                self._places.add(steps, node)
         self._has_resources = bool(self._writers or self.earlier)
         self._settle()
 
-    def sources(self, node: Node) -> list[Node]:
+    def sources(self, node: Node) -> Collection[Node]:
         """Return the calls that may have written what *node* reads."""
         if node.id in self._kept:
             return self._kept[node.id]
         if not node.accesses or self._is_coarse:
-            return self._writers if node.accesses else []
-        return [writer for writer in self._writers if _shares(node, writer)]
+            return self._writers if node.accesses else ()
+        return dict.fromkeys(
+            writer for steps, _ in node.accesses for writer in self._places.find(steps)
+        )
+
+    def reads_as_others(self, node: Node) -> bool:
+        """Return whether *node* reads what all calls with the same resources read."""
+        return node.id not in self._kept
 
     def look_again(self) -> bool:
         """Leave out the writers that come after the reader. Return whether there are any."""
@@ -71,8 +82,8 @@ class Spread:
         for node in self.nodes.in_order if self._writers else ():
             if not node.accesses or left < 0:
                 continue
-            writers = [writer for writer in self._writers if _shares(node, writer)]
-            left -= len(self._writers)
+            writers = self.sources(node)
+            left -= len(writers)
             kept = []
             for writer in writers:
                 left, is_after = self._comes_after(writer, node, left)
@@ -177,15 +188,6 @@ class Spread:
                 if overlap(steps, at):
                     bits |= written
         return bits
-
-
-def _shares(reader: Node, writer: Node) -> bool:
-    """Return whether *writer* writes a resource that *reader* accesses."""
-    return any(
-        writes and overlap(steps, at)
-        for at, writes in writer.accesses
-        for steps, _ in reader.accesses
-    )
 
 
 def _are_in_one_loop(one: Node, other: Node) -> bool:

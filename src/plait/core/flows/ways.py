@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple, TypeAlias
 
 from ..language.references import Reference
@@ -119,6 +119,8 @@ def way_to(sink: Node, mask: int, spread: Spread) -> tuple[Step, ...]:
     start = (sink, Part.GIVEN)
     before: dict[Place, Place | None] = {start: None}
     queue = deque([start])
+    read: set[object] = set()
+    """The resources whose writers have been looked at."""
     while queue:
         place = queue.popleft()
         node, part = place
@@ -127,15 +129,22 @@ def way_to(sink: Node, mask: int, spread: Spread) -> tuple[Step, ...]:
                 return _steps(place, before)
             if (resource := _earlier(node, mask, spread)) is not None:
                 return (Step(resource), *_steps(place, before))
-        for one in _into(node, part, spread):
+        sources = _into(node, part)
+        if part is Part.ANSWER and node.accesses:
+            key = node.accesses if spread.reads_as_others(node) else node.id
+            if key not in read:
+                read.add(key)
+                written = ((one, Part.ANSWER) for one in spread.sources(node))
+                sources = chain(sources, written)
+        for one in sources:
             if one not in before:
                 before[one] = place
                 queue.append(one) if one[0] is not node else queue.appendleft(one)
     raise AssertionError("a broken rule without a way")
 
 
-def _into(node: Node, part: Part, spread: Spread) -> Iterator[Place]:
-    """Yield the sets that are parts of one set of *node*."""
+def _into(node: Node, part: Part) -> Iterator[Place]:
+    """Yield the sets that are parts of one set of *node*, but for those of resources."""
     around = node.around
     match part:
         case Part.DECIDED:
@@ -153,8 +162,6 @@ def _into(node: Node, part: Part, spread: Spread) -> Iterator[Place]:
                 yield around, Part.GIVEN
         case Part.ANSWER:
             yield node, Part.GIVEN
-            for one in spread.sources(node):
-                yield one, Part.ANSWER
         case Part.OUTPUT:
             yield node, Part.ANSWER
             for one in node.kept_by:
