@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 from plait.app.gateway import Gateway
 from plait.app.pinned import accept, changed_tools
 from plait.config import Config
+from plait.config.models import AuditSettings
 from plait.core.results.result import RunResult
 
 from ..downstream.changing import ChangingServer, described
@@ -109,3 +111,19 @@ async def test_the_tools_of_the_bundled_server_are_not_pinned(tmp_path: Path):
         tasks = [{"id": "a", "tool": "w:read_file", "arguments": {"path": "x"}}]
         assert (await gateway.execute({"tasks": tasks})).status == "success"
     assert not (tmp_path / "state" / "pins").exists()
+
+
+async def test_the_audit_says_that_a_changed_tool_was_called_all_the_same(
+    changing: ChangingServer, config: Config, tmp_path: Path
+):
+    file = AuditSettings(file=tmp_path / "audit.jsonl")
+    policy = config.policy.model_copy(update={"pin": "warn"})
+    warns = config.model_copy(update={"policy": policy, "audit": file})
+    changing.put([LOOK])
+    await look(warns)
+    changing.put([EVIL])
+    for _ in range(2):
+        assert (await look(warns)).status == "success"
+    lines = map(json.loads, (tmp_path / "audit.jsonl").read_text().splitlines())
+    sent = [line.get("changed") for line in lines if line["what"] == "sent"]
+    assert sent == [None, True, True]

@@ -198,6 +198,11 @@ class Caller(Protocol):
         """Note that the answer came from the cache."""
         return
 
+    def tool_has_changed(self) -> None:
+        """Note that the tool is not described as when it was first used, and is called all the
+        same."""
+        return
+
 
 class NoClient(Caller):
     """The caller of requests without a client."""

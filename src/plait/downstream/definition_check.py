@@ -62,6 +62,7 @@ class DefinitionCheck:
         if hash is None or definition is None or pins.has(tool, hash):
             return
         if call.policy.pin is Pin.WARN and (tool, hash) in self._warned:
+            call.caller.tool_has_changed()
             return
         if await pins.settle(tool, hash, definition):
             return
@@ -70,5 +71,6 @@ class DefinitionCheck:
                 f"{call.tool.full_name} is not described as when it was first used",
                 hint=f"A person looks at it and accepts it with: plait servers accept {self._name}",
             )
+        call.caller.tool_has_changed()
         self._warned.add((tool, hash))
         log.warning("tool.changed", extra={"server": self._name, "tool": tool})

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from ..core.audit import AuditRow, AuditSink, Reply, What
 from ..core.history import Journal
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 DENIALS: Final = frozenset({PolicyDenied.code, FlowDenied.code, ToolChanged.code})
 """The codes of the errors with which rules and pins refuse a call."""
+Leaving: TypeAlias = Callable[[bool], None]
+"""Called before a call leaves, with whether its tool is not described as when it was first used."""
 MOST_KNOWN = 1_000
 """The most texts of which it is remembered how they read without secrets."""
 APPLY = "apply"
@@ -170,18 +172,18 @@ class Trail:
         for key in [key for key in self._questions if key.run == run_id]:
             del self._questions[key]
 
-    def leaving(self, call: Call, party: Party | None = None) -> Callable[[], None] | None:
+    def leaving(self, call: Call, party: Party | None = None) -> Leaving | None:
         """Return what to do when *call* leaves, by name for *party* or else of its run; None if it
         is in no row."""
         if not _is_audited(call.tool, call.policy):
             return None
         if party is not None:
-            return partial(self._leave, call, party)
+            return partial(self._leave, call, party, None)
         if (run := self._runs.get(call.key.run)) is None:  # it has ended
             return None
         return partial(self._leave, call, Party.of_run(run), place_of(run, call.key))
 
-    def _leave(self, call: Call, party: Party, place: str | None = None) -> None:
+    def _leave(self, call: Call, party: Party, place: str | None, is_changed: bool) -> None:
         if call.key not in self._sent:  # else it is sent once more, with the input of its client
             row = self._put(
                 party,
@@ -192,6 +194,7 @@ class Trail:
                 why=call.policy.decision.why,
                 attempt=call.attempt if call.attempt > 1 else None,
                 approved=True if call.is_approved else None,
+                changed=True if is_changed else None,
             )
             self._sent[call.key] = party, row
 

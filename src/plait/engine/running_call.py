@@ -20,6 +20,7 @@ from ..core.scheduling.events import Event, Key, Notice, Paused, Progressed, Res
 from ..core.values.principal import Principal
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallTimeout, InternalError
+from .auditing import Leaving
 from .writing import Writing
 
 log = logging.getLogger(__name__)
@@ -30,11 +31,13 @@ LONGEST_QUESTION_S = 900.0
 
 class RunningCall(Caller):
     """The caller of the call of *key*, made for *caller* in *scope*. Events go to *feed*, notices
-    to *notify*; *leaving* is called before the call is sent."""
+    to *notify*; *leaving* is called before the call is sent,
+    with whether its tool has changed."""
 
     __slots__ = (
         "_caller",
         "_feed",
+        "_is_changed",
         "_key",
         "_left_s",
         "_notify",
@@ -59,9 +62,10 @@ class RunningCall(Caller):
         notify: Callable[[Notice], None],
         writing: Writing | None = None,
         round: int = 0,
-        leaving: Callable[[], None] | None = None,
+        leaving: Leaving | None = None,
     ) -> None:
         self.leaving = leaving
+        self._is_changed = False
         self._round = round
         self._key = key
         self._writing = writing
@@ -159,7 +163,7 @@ class RunningCall(Caller):
 
     async def leave(self) -> None:
         if self.leaving is not None:
-            self.leaving()
+            self.leaving(self._is_changed)
         writing = self._writing
         if writing is not None:
             now = asyncio.get_running_loop().time()
@@ -168,6 +172,9 @@ class RunningCall(Caller):
 
     def answered_from_cache(self) -> None:
         self.was_cached = True
+
+    def tool_has_changed(self) -> None:
+        self._is_changed = True
 
     def _stop_clock(self) -> bool:
         """Pause the timeout; returns whether it was running."""
