@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from plait.stores.history import opening, store, writer
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
-from .sharing import sharing
+from .sharing import Opened, sharing
 
 if TYPE_CHECKING:
     from .past import Past
@@ -69,7 +69,7 @@ class Plait:
         self._servers = servers
         self.is_shared = is_shared
         self.policy = Policy()
-        self.opened: Callable[[Config], Gateway] = self._in_memory
+        self.opened: Opened = self._in_memory
         """Opens the gateway, in this process or in the shared one."""
 
     def __call__(self, *words: str, input: str | bytes | None = None, **environ: str) -> Result:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -26,13 +26,15 @@ from plait.upstream.transports.frame_stream import FrameStream
 from plait.upstream.transports.served import Greeting, Hello, Served
 from plait.upstream.transports.socket import Link
 
+Opened: TypeAlias = Callable[[Config], AbstractAsyncContextManager[Gateway]]
+
 
 class ThreadGateway:
     """The gateway. *opened* opens what carries out the commands of one person."""
 
     instance = "thread"
 
-    def __init__(self, opened: Callable[[Config], Gateway]) -> None:
+    def __init__(self, opened: Opened) -> None:
         self.opened = opened
         self.hellos: list[Hello] = []
         self.links: set[Link] = set()
@@ -91,7 +93,7 @@ class ThreadGateway:
 
 
 @contextmanager
-def sharing(state: Path, opened: Callable[[Config], Gateway]) -> Iterator[ThreadGateway]:
+def sharing(state: Path, opened: Opened) -> Iterator[ThreadGateway]:
     """Serve in a thread, where clients with this *state* folder find it."""
     gateway, ready, ended = ThreadGateway(opened), threading.Event(), threading.Event()
     with tempfile.TemporaryDirectory(prefix="pc", dir="/tmp") as folder:  # short, for a socket
@@ -109,3 +111,27 @@ def sharing(state: Path, opened: Callable[[Config], Gateway]) -> Iterator[Thread
             log.disabled = False
             ended.set()
             thread.join()
+
+
+class Lasting:
+    """Opens one gateway, which stays open from command to command as that of a desk does. It closes
+    when the loop ends."""
+
+    def __init__(self, opened: Callable[[Config], Gateway]) -> None:
+        self._opened = opened
+        self._gateway: Gateway | None = None
+        self._holding: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def __call__(self, config: Config) -> AsyncIterator[Gateway]:
+        if self._gateway is None:
+            self._gateway = self._opened(config)
+            is_open = anyio.Event()
+            self._holding = asyncio.create_task(self._hold(self._gateway, is_open))
+            await is_open.wait()
+        yield self._gateway
+
+    async def _hold(self, gateway: Gateway, is_open: anyio.Event) -> None:
+        async with gateway:
+            is_open.set()
+            await anyio.sleep_forever()

@@ -10,7 +10,8 @@ from plait import __version__
 
 from .conftest import Plait, task
 
-COMMANDS = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history", "resume")
+LOOKING = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history")
+COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny")
 WITHOUT_SETTINGS = ("ps", "stop", "restart", "trust", "completion")
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 from pathlib import Path
 
+import anyio
 import pytest
 
 from plait.cli.console import Console
 from plait.cli.exits import Exit, Misused
 from plait.cli.invocation import Invocation
 from plait.core.values.problems import Problem
+from plait.door import terminal
 from plait.errors import ConfigError, InvalidDag
 from plait.redaction import Secrets
 
@@ -70,3 +74,29 @@ def test_files_are_written_here(tmp_path: Path):
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"a", b"b"]
     with pytest.raises(Misused, match="Is a directory"):
         invocation.save([(tmp_path, b"")])
+
+
+async def test_without_a_terminal_no_line_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(terminal, "PATH", str(tmp_path / "tty"))
+    invocation, _, _ = typed()
+    assert await invocation.read_line(lambda: pytest.fail("it is asked for")) is None
+
+
+async def test_a_line_is_read_after_its_question_and_waiting_for_it_can_be_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    person, theirs = pty.openpty()
+    monkeypatch.setattr(terminal, "PATH", os.ttyname(theirs))
+    invocation, _, _ = typed()
+    assert await invocation.read_line(lambda: write(person, b"Yes \n")) == "Yes"
+    assert await invocation.read_line(lambda: write(person, b"\n")) == ""
+    assert await invocation.read_line(lambda: write(person, b"\x04")) is None
+    with anyio.move_on_after(0.1) as scope:
+        await invocation.read_line(lambda: None)
+    assert scope.cancelled_caught
+    for end in (person, theirs):
+        os.close(end)
+
+
+def write(end: int, text: bytes) -> None:
+    os.write(end, text)

@@ -10,7 +10,9 @@ import pytest
 from plait.cli.documents import Changes, Source
 from plait.cli.orders import (
     AnyCommand,
+    Approve,
     Call,
+    Deny,
     Explain,
     Plan,
     Run,
@@ -43,7 +45,7 @@ def read(command: str, **more: object) -> AnyCommand:
 @pytest.mark.parametrize(
     "command",
     [
-        Run(SOURCE, Changes(True, 2, 1.5, ("a.b=c",), "power", "r_1"), True),
+        Run(SOURCE, Changes(True, 2, 1.5, ("a.b=c",), "power", "r_1", True), True, True),
         Run(SOURCE, Changes()),
         Plan(SOURCE),
         Explain(SOURCE),
@@ -51,6 +53,8 @@ def read(command: str, **more: object) -> AnyCommand:
         Tools(),
         Call("s:t", ("a=\u00e9", "{}"), Path("out.png")),
         Call("s:t"),
+        Approve("r_1", True),
+        Deny("r_1"),
         Servers(),
     ],
 )

@@ -23,7 +23,7 @@ from plait.core.values.strict import loads
 from ..warm import warm
 from .blocks import BLOCKS, PAGES, ROOT, Block, blocks_in, blocks_of
 
-LANGUAGES = {"json", "toml", "python", "sh", "mermaid"}
+LANGUAGES = {"json", "toml", "python", "sh", "mermaid", "text"}
 """A block is in one of these, as it is spelled here, so that the tests of its language find it."""
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 

@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from plait.cli.approval_screen import Shown, approval_screen
+from plait.cli.approving import choices
+from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from tests.fakes import FakeServers, tool
 
+from ..cli.records import shown
 from .blocks import ROOT, blocks_in
 
 [JOB] = [block.text for block in blocks_in("json") if block.page == ROOT / "README.md"]
@@ -37,11 +42,21 @@ def servers() -> FakeServers:
     listed = {"repo": STRING, "label": STRING, "cursor": STRING}
     made.add(tool("github:list_issues", listed, ["repo"], readOnlyHint=True), bugs)
     made.add(
-        tool("github:add_comment", {"number": NUMBER, "text": STRING}, ["number", "text"]),
+        tool(
+            "github:add_comment",
+            {"number": NUMBER, "text": STRING},
+            ["number", "text"],
+            readOnlyHint=False,
+        ),
         lambda number, text: {},
     )
     made.add(
-        tool("github:add_label", {"number": NUMBER, "label": STRING}, ["number", "label"]),
+        tool(
+            "github:add_label",
+            {"number": NUMBER, "label": STRING},
+            ["number", "label"],
+            readOnlyHint=False,
+        ),
         lambda number, label: {},
     )
     made.add(
@@ -49,7 +64,12 @@ def servers() -> FakeServers:
         lambda: {"name": "margaret", "channel": "ops"},
     )
     made.add(
-        tool("slack:post_message", {"channel": STRING, "text": STRING}, ["channel", "text"]),
+        tool(
+            "slack:post_message",
+            {"channel": STRING, "text": STRING},
+            ["channel", "text"],
+            openWorldHint=True,
+        ),
         lambda channel, text: {"channel": channel, "text": text},
     )
     return made
@@ -69,14 +89,30 @@ async def test_the_job_of_the_readme_is_done_in_one_call(servers: FakeServers):
     assert [name for name, _ in servers.calls].count("github:add_comment") == len(asked)
 
 
+async def test_the_job_of_the_readme_waits_for_a_yes_as_its_screen_shows(servers: FakeServers):
+    [screen] = [block.text for block in blocks_in("text") if block.page == ROOT / "README.md"]
+    policy = Policy(tables=(Rules(ask=("write",)),))
+    async with Gateway(servers, servers, InMemoryRuns(), policy=policy) as gateway:
+        result = await gateway.execute(json.loads(JOB))
+        approval = gateway.approval(result.run_id)
+        assert approval is not None
+        lines = shown(approval_screen(approval, Shown(80)))
+    assert screen.splitlines()[: len(lines)] == lines
+    assert screen.splitlines()[len(lines) :] == [choices([*approval.calls], [])]
+    assert {name for name, _ in servers.calls} == {
+        "github:list_issues",
+        "pager:who_is_on_call",
+    }
+
+
 async def test_the_job_of_the_readme_is_explained_as_the_page_on_the_command_line_says(
     servers: FakeServers,
 ):
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    shown = "".join(re.findall(r"^> ?(.*\n)", page, re.MULTILINE))
+    said = "".join(re.findall(r"^> ?(.*\n)", page, re.MULTILINE))
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         planned = await gateway.plan(json.loads(JOB))
     sentences = planned["explanation"]
     assert isinstance(sentences, list)
-    assert shown.split() == " ".join(map(str, sentences)).split()
+    assert said.split() == " ".join(map(str, sentences)).split()
     assert servers.calls == []

@@ -24,6 +24,8 @@ class Gateway:
         self.values: dict[str, str] = {}
         self.order = b""
         self.signals: list[bytes] = []
+        self.lines: list[bytes] = []
+        """What the person typed at questions."""
         self._answers = answers
         self._sock = sock
         self._cut = Frames()
@@ -43,6 +45,8 @@ class Gateway:
                 if kind == "interrupted":  # a signal has to come
                     os.kill(os.getpid(), int(payload))
                     self.signals.append(self._next(frames.INTERRUPT))
+                elif kind == "answered":
+                    self.lines.append(self._next(frames.ANSWER))
                 else:
                     self._conn.sendall(frame(kind.encode(), payload.encode()))
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from plait import __version__
 from plait.cli.orders import StreamForm, read_order
-from plait.door import commands
+from plait.door import commands, terminal
 from plait.door.commands import Lost, Misused, carry_out, order
 from plait.door.place import Place
+from plait.door.terminal import Terminal
 
 from .person import gateway
 
@@ -87,6 +90,49 @@ def test_a_gateway_that_dies_later_is_reported_with_what_is_known(
     with gateway(*answers), pytest.raises(Lost) as lost:
         carry_out("call", b"{}")
     assert (lost.value.is_taken, lost.value.has_shown, lost.value.signal) == (taken, shown, 0)
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A person who types `y` once a line is waited for."""
+    person, theirs = pty.openpty()
+    monkeypatch.setattr(terminal, "PATH", os.ttyname(theirs))
+
+    def read(self: Terminal, other: int) -> bytes | None:
+        os.write(person, b"y\n")
+        return original(self, other)
+
+    original = Terminal.read
+    monkeypatch.setattr(Terminal, "read", read)
+    yield
+    for end in (person, theirs):
+        os.close(end)
+
+
+@pytest.mark.usefixtures("answering")
+def test_a_question_is_answered_at_the_terminal():
+    with gateway(("?", ""), ("answered", ""), ("z", "0")) as serving:
+        assert carry_out("run", b"{}") == 0
+    assert serving.lines == [b"y\n"]
+
+
+def test_a_withdrawn_question_is_not_answered_any_more(monkeypatch: pytest.MonkeyPatch):
+    person, theirs = pty.openpty()
+    monkeypatch.setattr(terminal, "PATH", os.ttyname(theirs))
+    with gateway(("?", ""), (".", ""), ("t", ""), ("z", "0")) as serving:
+        assert carry_out("run", b"{}") == 0
+    assert serving.lines == []
+    for end in (person, theirs):
+        os.close(end)
+
+
+def test_without_a_terminal_a_question_has_an_empty_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(terminal, "PATH", str(tmp_path / "tty"))
+    with gateway(("?", ""), ("answered", ""), ("z", "6")) as serving:
+        assert carry_out("run", b"{}") == 6
+    assert serving.lines == [b""]
 
 
 def test_a_wrong_command_line_and_files_are_passed_on():

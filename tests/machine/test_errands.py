@@ -19,6 +19,9 @@ import pytest
 from plait.cli.console import Stream
 from plait.cli.orders import Order, read_order
 from plait.config import Config
+from plait.core.results.record import RunStatus
+from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Rules
 from plait.door import frames
 from plait.door.frames import Frames, frame
 from plait.engine.gateway import Gateway
@@ -45,13 +48,17 @@ class Person:
         self._sock = sock
         self._cut = Frames()
         self._unread: list[tuple[bytes, int, bytes]] = []
+        self.asked = 0
+        """The number of the last question."""
 
     async def next(self) -> tuple[bytes, bytes]:
         while not self._unread:
             data = await asyncio.get_running_loop().sock_recv(self._sock, 2**16)
             assert data, "the connection ended"
             self._unread = self._cut.feed(data)
-        kind, _, payload = self._unread.pop(0)
+        kind, number, payload = self._unread.pop(0)
+        if kind == frames.QUESTION:
+            self.asked = number
         return kind, payload
 
     async def rest(self) -> dict[bytes, bytes]:
@@ -61,6 +68,17 @@ class Person:
             kind, payload = await self.next()
             found[kind] = found.get(kind, b"") + payload
         return found
+
+    async def question(self) -> int:
+        """Return the number of the next question, once it is shown."""
+        asked = self.asked
+        while self.asked == asked:
+            await self.next()
+        return self.asked
+
+    async def answer(self, number: int, line: bytes) -> None:
+        data = frame(frames.ANSWER, line, number)
+        await asyncio.get_running_loop().sock_sendall(self._sock, data)
 
     async def interrupt(self, number: int = signal.SIGINT) -> None:
         data = frame(frames.INTERRUPT, str(int(number)).encode())
@@ -82,10 +100,10 @@ def servers() -> FakeServers:
     return made
 
 
-def call(name: str, **more: Any) -> Order:
+def call(name: str, *words: str, **more: Any) -> Order:
     form = {"encoding": "utf-8", "is_terminal": False}
     order = {
-        "command": {"name": "call", "tool": name, "words": []},
+        "command": {"name": "call", "tool": name, "words": words},
         "as_json": False,
         "debug": False,
         "out": form,
@@ -97,13 +115,15 @@ def call(name: str, **more: Any) -> Order:
 
 
 @asynccontextmanager
-async def carried_out(servers: FakeServers, order: Order) -> AsyncIterator[tuple[Person, Errand]]:
+async def carried_out(
+    servers: FakeServers, order: Order, policy: Policy | None = None
+) -> AsyncIterator[tuple[Person, Errand]]:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     ours.setblocking(False)
     stream = FrameStream()
     await asyncio.get_running_loop().create_unix_connection(lambda: stream, sock=theirs)
     with anyio.fail_after(30):
-        async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), policy=policy) as gateway:
             desk: Any = FakeDesk(gateway)
             errand = Errand(desk, order, stream, "d1")
             async with anyio.create_task_group() as tasks:
@@ -153,6 +173,51 @@ async def test_a_person_who_goes_away_cancels_the_call(servers: FakeServers):
         await person.next()
         person.leave()
     assert servers.aborted == ["s:hang"]
+
+
+ASKING = Policy(tables=(Rules(ask=("write",)),))
+TERMINAL = {"encoding": "utf-8", "is_terminal": True}
+
+
+async def test_a_person_is_asked_at_their_end_and_each_answer_is_for_its_question(
+    servers: FakeServers,
+):
+    sent: list[Any] = []
+    servers.add(tool("s:write", {}, closed=False), lambda **given: sent.append(given))
+    order = call("s:write", "n=1", err=TERMINAL)
+    async with carried_out(servers, order, ASKING) as (person, _):
+        number = await person.question()
+        await person.answer(number - 1, b"y\n")  # for one that was withdrawn
+        await person.answer(number, b"yes?\n")
+        number = await person.question()
+        assert sent == []
+        await person.answer(number, b"y\n")
+        assert (await person.rest())[frames.EXIT] == b"0"
+    assert sent == [{"n": 1}]
+
+
+async def test_a_question_that_is_answered_elsewhere_is_withdrawn_there(servers: FakeServers):
+    servers.add(tool("s:write", {}, closed=False), lambda **given: given)
+    async with carried_out(servers, call("s:write", err=TERMINAL), ASKING) as (person, errand):
+        await person.question()
+        gateway = errand._desk.gateway
+        [run_id] = gateway.runs()
+        approval = gateway.approval(run_id)
+        assert approval is not None
+        await gateway.approve(run_id, approval.digest)
+        shown = await person.rest()
+    assert (shown[frames.WITHDRAWN], shown[frames.EXIT]) == (b"", b"0")
+
+
+async def test_a_person_who_goes_away_leaves_the_run_waiting(servers: FakeServers):
+    servers.add(tool("s:write", {}, closed=False), lambda **given: given)
+    async with carried_out(servers, call("s:write", err=TERMINAL), ASKING) as (person, errand):
+        await person.question()
+        person.leave()
+        await errand._ended.wait()
+        gateway = errand._desk.gateway
+        [run_id] = gateway.runs()
+        assert gateway.record(run_id).status is RunStatus.WAITING
 
 
 async def test_a_gateway_that_ends_lets_a_call_end_and_then_cancels_it(

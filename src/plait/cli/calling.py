@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +11,17 @@ from typing import Any
 
 import anyio
 
+from ..core.results.progress import Progress
+from ..core.results.record import RunStatus
 from ..core.results.result import RunResult
 from ..core.tools.catalog import Tool
 from ..core.values.strict import Json, JsonObject, NotStrict, loads
 from ..engine.gateway import Gateway
 from ..errors import InvalidDag
+from .approving import Asking
 from .binary import binaries, files_of, without_binary
 from .documents import STDIN, literal, read_input
-from .exits import Misused, exit_of
+from .exits import Misused
 from .invocation import Invocation
 from .live import row, showing, starting_rows
 from .report import abandoned, errors_report, notes_report
@@ -37,8 +39,15 @@ async def call_tool(
     servers = {name.partition(":")[0]} & gateway.catalog().servers.keys()
     run_id: str | None = None
     latest: str | None = None
+    asking = Asking(gateway, invocation)
+
+    def take(progress: Progress) -> None:
+        nonlocal latest
+        latest = progress.latest
 
     def rows(seconds: float) -> list[Line]:
+        if asking.is_open:
+            return []
         starting = starting_rows(gateway, seconds, servers or None)
         if starting or run_id is None:
             return starting
@@ -60,18 +69,18 @@ async def call_tool(
             invocation.last_words = lambda: _show(
                 invocation, abandoned(gateway.result(submitted.run_id)), name, to
             )
-            async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
-                async for progress in news:
-                    latest = progress.latest
+            result = await asking.ended(run_id, take)
     except anyio.get_cancelled_exc_class():
-        if run_id is not None:
+        if run_id is not None and not asking.is_left(run_id):
             with anyio.CancelScope(shield=True):  # bounded by the gateway
                 stopped = abandoned(await gateway.cancel(run_id))
                 await invocation.work(partial(_show, invocation, stopped, name, to))
         raise
-    result = gateway.result(run_id)
-    await invocation.work(partial(_show, invocation, result, name, to))
-    return exit_of(result)
+    if result.status is RunStatus.WAITING and not invocation.as_json:
+        await invocation.work(partial(asking.show, result, is_whole=False))
+    else:
+        await invocation.work(partial(_show, invocation, result, name, to))
+    return asking.exit_of(result)
 
 
 def _show(invocation: Invocation, result: RunResult, name: str, to: Path | None) -> None:

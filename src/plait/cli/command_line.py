@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 EXITS = """\
 Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wrong; 3 the DAG was \
-refused, and nothing
-ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed \
-out; 130 it was
-interrupted; 143 it was ended by SIGTERM."""
+refused or denied, and
+nothing was changed; 4 the configuration is wrong; 5 a server that was needed cannot be reached; \
+6 it waits for a person; 124 the
+run timed out; 130 it was interrupted; 143 it was ended by SIGTERM."""
 
 
 def session_of(

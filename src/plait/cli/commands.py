@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .approval_commands import apply, approve, deny
 from .command_line import EXITS, end, perform, session_of
 from .history_commands import history, resume
 from .instead import Commands
@@ -152,6 +153,14 @@ def run(
             "--resume", metavar="RUN", help="Go on from this run: only what changed is run again."
         ),
     ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Only read, and show what would be changed: plait apply."),
+    ] = False,
+    approve: Annotated[
+        bool,
+        typer.Option("--approve", help='Say yes to all of it, if [policy] approve names "flag".'),
+    ] = False,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     isolated: IsolatedOption = False,
@@ -174,8 +183,11 @@ def run(
 
             resume_from = whole_id(earlier, "--resume")
         survives = None if durable is None else durable.value
-        changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()), survives, resume_from)
-        return Run(read_source(dag), changes, is_whole=detail is Detail.FULL)
+        changes = Changes(
+            fail_fast, jobs, timeout, tuple(settings or ()), survives, resume_from, preview
+        )
+        is_whole = detail is Detail.FULL
+        return Run(read_source(dag), changes, is_whole=is_whole, says_yes=approve)
 
     perform(session, command)
 
@@ -334,7 +346,8 @@ def servers(
 
 
 program.add_typer(history, name="history")
-program.command(epilog=EXITS)(resume)
+for _command in (resume, apply, approve, deny):
+    program.command(epilog=EXITS)(_command)
 
 
 @program.command()

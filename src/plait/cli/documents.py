@@ -56,6 +56,7 @@ class Changes:
     arguments: tuple[str, ...] = ()
     durable: str | None = None
     resume_from: str | None = None
+    preview: bool = False
 
     @property
     def options(self) -> JsonObject:
@@ -66,6 +67,7 @@ class Changes:
             "timeout_s": self.timeout_s,
             "durable": self.durable,
             "resume_from": self.resume_from,
+            "preview": self.preview or None,
         }
         return {name: value for name, value in given.items() if value is not None}
 

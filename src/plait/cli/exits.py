@@ -16,6 +16,7 @@ class Exit(IntEnum):
     REFUSED = 3  # nothing ran
     CONFIG = 4
     UNREACHABLE = 5
+    WAITING = 6  # for a person
     TIMED_OUT = 124
     INTERRUPTED = 130
     TERMINATED = 143
@@ -33,6 +34,8 @@ def exit_of(result: RunResult) -> Exit:
     """Return the exit code for the result of a run."""
     if result.status == "timeout":
         return Exit.TIMED_OUT
+    if result.status == "waiting":
+        return Exit.WAITING
     if any(error.code == "server_unavailable" for error in result.errors):
         return Exit.UNREACHABLE
     return Exit.SUCCESS if result.status == "success" else Exit.TASK_FAILED

@@ -23,7 +23,18 @@ INSTEAD = {
     "exec": "plait run DAG runs a DAG, plait call TOOL one tool",
 }
 """The commands that people of other programs look for."""
-LAST = ("history", "resume", "ps", "stop", "restart", "trust", "completion")
+LAST = (
+    "history",
+    "resume",
+    "apply",
+    "approve",
+    "deny",
+    "ps",
+    "stop",
+    "restart",
+    "trust",
+    "completion",
+)
 """The commands that are listed after those that run something."""
 
 

@@ -3,10 +3,13 @@ command is carried out."""
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from anyio import to_thread
 
 from ..core.ports import NO_CLIENT, Caller
 from ..core.values.strict import loads
@@ -50,6 +53,9 @@ class Invocation:
         """The values that are kept out of messages. Reading the settings fills it."""
         self.document: str | None = None
         """The name of the file that a command reads, for messages."""
+        self.has_left = False
+        """Whether the command ends because the person or the gateway has gone, not because it was
+        stopped."""
         self.last_words: Callable[[], object] = lambda: None
         """Shows what there is of a result before the program ends at once. A command sets it."""
 
@@ -59,6 +65,30 @@ class Invocation:
     async def work(self, do: Callable[[], Result]) -> Result:
         """Do what keeps a processor busy: read a large document, or show a large result."""
         return do()
+
+    async def read_line(self, ask: Callable[[], None]) -> str | None:
+        """Read a line at the person's terminal, after *ask* has shown what for; None without one,
+        and once it is closed. What was typed before does not count."""
+        from ..door.terminal import Terminal
+
+        try:
+            terminal = Terminal()
+        except OSError:
+            return None
+        ask()
+        waked, waking = os.pipe()
+
+        def read() -> bytes:
+            try:
+                return terminal.read(waked) or b""
+            finally:
+                terminal.close()
+                os.close(waked)
+
+        try:
+            return line_of(await to_thread.run_sync(read, abandon_on_cancel=True))
+        finally:  # the thread ends, also if it still waits
+            os.close(waking)
 
     def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
         """Write *files* where the person is. Raises `Misused`."""
@@ -91,3 +121,8 @@ class Invocation:
         if self.debug:
             text = self.secrets.redact("".join(traceback.format_exception(error)))
             self.console.err.lines((Verbatim(line),) for line in text.splitlines())
+
+
+def line_of(data: bytes) -> str | None:
+    """Return the line that *data* is, without its end; None if it is empty."""
+    return data.decode(errors="replace").strip() if data else None

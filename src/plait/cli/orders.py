@@ -26,12 +26,20 @@ class Run:
     source: Source
     changes: Changes
     is_whole: bool = False
+    says_yes: bool = False
     name: Literal["run"] = "run"
 
     async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .running import run_dag
 
-        return await run_dag(gateway, invocation, self.source, self.changes, is_whole=self.is_whole)
+        return await run_dag(
+            gateway,
+            invocation,
+            self.source,
+            self.changes,
+            is_whole=self.is_whole,
+            says_yes=self.says_yes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,34 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Approve:
+    """`plait approve`"""
+
+    run: str
+    is_whole: bool = False
+    name: Literal["approve"] = "approve"
+
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
+        from .approving import approve_run
+
+        return await approve_run(gateway, invocation, self.run, is_whole=self.is_whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """`plait deny`"""
+
+    run: str
+    is_whole: bool = False
+    name: Literal["deny"] = "deny"
+
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
+        from .approving import deny_run
+
+        return await deny_run(gateway, invocation, self.run, is_whole=self.is_whole)
+
+
+@dataclass(frozen=True, slots=True)
 class Servers:
     """`plait servers`"""
 
@@ -101,7 +137,7 @@ class Servers:
         return await list_servers(gateway, invocation, config)
 
 
-AnyCommand: TypeAlias = Run | Plan | Explain | Tools | Call | Servers
+AnyCommand: TypeAlias = Run | Plan | Explain | Tools | Call | Approve | Deny | Servers
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,12 @@ MARKS = {
     "cancelled": Styled("✗", Look.YELLOW),
     "running": Styled("●", Look.BLUE),
 }
-_STATUS_LOOKS = {"success": Look.GREEN, "partial": Look.YELLOW, "cancelled": Look.YELLOW}
+_STATUS_LOOKS = {
+    "success": Look.GREEN,
+    "partial": Look.YELLOW,
+    "waiting": Look.YELLOW,
+    "cancelled": Look.YELLOW,
+}
 _COUNT_WORDS = {"success": "succeeded", "timeout": "timed out"}
 
 
@@ -156,7 +161,13 @@ def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Lin
 
 def _heading(result: RunResult) -> Line:
     look = _STATUS_LOOKS.get(result.status, Look.RED)
-    mark = "●" if result.status == "success" else "◐" if result.status == "partial" else "✗"
+    mark = (
+        "●"
+        if result.status == "success"
+        else "◐"
+        if result.status in {"partial", "waiting"}
+        else "✗"
+    )
     name = (f"  {result.name}",) if result.name else ()
     return (Styled(f"{mark} {result.status}", look), *name)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -12,15 +11,17 @@ import anyio
 from ..core.results.progress import Progress
 from ..core.results.result import RunResult, TaskResult
 from ..core.scheduling.events import Status
+from ..core.tools.approving import FLAG
 from ..engine.engine import STOP_S
 from ..engine.gateway import Gateway
+from .approving import Asking, show_result
 from .console import Stream
 from .documents import Changes, Source, read_document
-from .exits import exit_of
+from .exits import Misused
 from .invocation import Invocation
 from .live import run_rows, showing, starting_rows, starting_servers
 from .looking import show_plan
-from .report import AT_ONCE, Startup, abandoned, run_report, settled_line
+from .report import AT_ONCE, Startup, abandoned, settled_line
 from .style import Line
 
 MAX_TASK_LINES = 200
@@ -29,9 +30,21 @@ COUNT_LINES = 20
 
 
 async def run_dag(
-    gateway: Gateway, invocation: Invocation, source: Source, changes: Changes, *, is_whole: bool
+    gateway: Gateway,
+    invocation: Invocation,
+    source: Source,
+    changes: Changes,
+    *,
+    is_whole: bool,
+    says_yes: bool = False,
 ) -> int:
-    """Run the DAG in *source* to its end, or only plan it if it is a dry run."""
+    """Run the DAG in *source* to its end, or only plan it if it is a dry run. A person at the
+    terminal is asked for its calls, unless the command *says_yes* to them. Raises `Misused` if that
+    does not count."""
+    if says_yes and FLAG not in gateway.approving.ways:
+        text = 'it counts only where the settings say so: [policy] approve = ["flag", …].'
+        raise Misused(text, hint="--approve")
+    asking = Asking(gateway, invocation, says_yes=says_yes)
     invocation.document = source.name
     document = await invocation.work(partial(read_document, source, changes))
     if document.is_dry_run:
@@ -43,23 +56,19 @@ async def run_dag(
     startup = AT_ONCE
     run_id: str | None = None
     cleanup_s = 0.0
-    latest: str | None = None
 
     def rows(run_id: str, seconds: float) -> list[Line]:
-        running = run_rows(gateway.record(run_id), latest, starting_servers(gateway, needed))
+        if asking.is_open:
+            return []
+        starting = starting_servers(gateway, needed)
+        running = run_rows(gateway.record(run_id), progressing.latest, starting)
         return [*starting_rows(gateway, seconds, needed), *running]
 
-    def report(progress: Progress) -> None:
-        nonlocal latest
-        latest = progress.latest
+    progressing = _Progressing(gateway, None if invocation.as_json else err)
 
     def show(result: RunResult) -> None:
         noted = replace(result, notes=(*document.notes, *result.notes))
-        out = invocation.console.out
-        if invocation.as_json:
-            out.json(noted.document("full"))
-        else:
-            out.lines(run_report(noted, out.width, is_whole=is_whole, startup=startup))
+        show_result(invocation, asking, noted, is_whole=is_whole, startup=startup)
 
     try:
         async with showing(err, partial(starting_rows, gateway)):
@@ -73,35 +82,36 @@ async def run_dag(
         startup = Startup(prepared_ms, started) if started else AT_ONCE
         # All servers start at once, also those of later layers.
         async with showing(err, partial(rows, run_id), partial(gateway.settled, needed)):
-            result = await _ended(gateway, run_id, None if invocation.as_json else err, report)
+            result = await asking.ended(run_id, progressing.take)
     except anyio.get_cancelled_exc_class():
-        if run_id is not None:
+        if run_id is not None and not asking.is_left(run_id):
             with anyio.CancelScope(shield=True):  # bounded by the gateway
                 stopped = await gateway.cancel(run_id, seconds=STOP_S + cleanup_s)
                 await invocation.work(partial(show, abandoned(stopped)))
         raise
     await invocation.work(partial(show, result))
-    return exit_of(result)
+    return asking.exit_of(result)
 
 
-async def _ended(
-    gateway: Gateway, run_id: str, err: Stream | None, report: Callable[[Progress], None]
-) -> RunResult:
-    """Wait for the end of the run and return its result. *report* gets its progress; *err* shows
-    its finished tasks."""
-    shown: set[str] = set()
-    next_count = 0.0
-    async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
-        async for progress in news:
-            report(progress)
-            if err is None:
-                continue
-            if progress.total <= MAX_TASK_LINES:
-                _show_settled(gateway.result(run_id), shown, err)
-            elif progress.settled >= next_count or progress.finished:
-                err.line(str(progress))
-                next_count = progress.settled + progress.total / COUNT_LINES
-    return await gateway.wait(run_id)  # also for the end of one that another gateway goes on with
+class _Progressing:
+    """Shows the tasks of a run as they finish on *err*, if it is given."""
+
+    def __init__(self, gateway: Gateway, err: Stream | None) -> None:
+        self._gateway, self._err = gateway, err
+        self.latest: str | None = None
+        """The latest progress of a call."""
+        self._shown: set[str] = set()
+        self._next_count = 0.0
+
+    def take(self, progress: Progress) -> None:
+        self.latest = progress.latest
+        if self._err is None:
+            return
+        if progress.total <= MAX_TASK_LINES:
+            _show_settled(self._gateway.result(progress.run_id), self._shown, self._err)
+        elif progress.settled >= self._next_count or progress.finished:
+            self._err.line(str(progress))
+            self._next_count = progress.settled + progress.total / COUNT_LINES
 
 
 def _show_settled(result: RunResult, shown: set[str], err: Stream) -> None:

@@ -83,7 +83,7 @@ class PolicySettings(Section):
 
     later: Literal["ask", "cover"] = "ask"
     """Whether calls that need a result of an approved one are asked for again, or covered."""
-    approve: tuple[Literal["elicitation", "terminal", "dashboard"], ...] = (
+    approve: tuple[Literal["elicitation", "terminal", "dashboard", "flag"], ...] = (
         "elicitation",
         "terminal",
         "dashboard",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
+    from .terminal import Terminal
+
     Save = Callable[[str, bytes], None]
 
 GREETING_S = 10.0
@@ -142,6 +144,9 @@ class _Conversation:
         self._is_taken = False
         self._has_shown = False
         self._signals: list[int] = []
+        self._terminal: Terminal | None = None
+        """Open while the gateway waits for a line, which is the answer to this question."""
+        self._question = 0
 
     def hold(self, hello: bytes, order: bytes) -> int:
         frames_read = Frames()
@@ -149,18 +154,21 @@ class _Conversation:
         before = [(number, _signal.getsignal(number)) for number in _SIGNALS]
         try:
             self._sock.sendall(hello)
-            while data := self._sock.recv(READ_BYTES):
-                for kind, _, payload in frames_read.feed(data):
-                    if kind == frames.NAMES:
+            while data := self._read():
+                for kind, number, payload in frames_read.feed(data):
+                    if kind == frames.QUESTION:
+                        self._open_terminal(number)
+                    elif kind == frames.NAMES:
                         self._sock.settimeout(None)
-                        for number in _SIGNALS:
-                            _signal.signal(number, self._interrupt)
+                        for signal in _SIGNALS:
+                            _signal.signal(signal, self._interrupt)
                         self._sock.sendall(values(payload) + frame(frames.COMMAND, order))
                     elif (code := self._take(kind, payload)) is not None:
                         return code
         except OSError:  # it died, or does not answer
             pass
         finally:
+            self._close_terminal()
             _signal.alarm(0)
             for number, handler in before:
                 _signal.signal(number, handler)
@@ -168,6 +176,30 @@ class _Conversation:
             signal = self._signals[-1] if self._signals else 0
             raise Lost(is_taken=self._is_taken, has_shown=self._has_shown, signal=signal)
         raise _Unserved
+
+    def _read(self) -> bytes:
+        """Return what comes next from the gateway. Meanwhile it is sent the line that it waits
+        for."""
+        if self._terminal is not None:
+            line = self._terminal.read(self._sock.fileno())
+            if line is not None:
+                self._close_terminal()
+                self._sock.sendall(frame(frames.ANSWER, line, self._question))
+        return self._sock.recv(READ_BYTES)
+
+    def _open_terminal(self, question: int) -> None:
+        from .terminal import Terminal
+
+        self._question = question
+        try:
+            self._terminal = Terminal()
+        except OSError:
+            self._sock.sendall(frame(frames.ANSWER, number=question))
+
+    def _close_terminal(self) -> None:
+        if self._terminal is not None:
+            self._terminal.close()
+            self._terminal = None
 
     def _take(self, kind: bytes, payload: bytes) -> int | None:
         """Take a frame. Return the exit code, if it is the last one."""
@@ -178,6 +210,8 @@ class _Conversation:
             _write(sys.stderr, payload)
         elif kind == frames.TAKEN:
             self._is_taken = True
+        elif kind == frames.WITHDRAWN:
+            self._close_terminal()
         elif kind == frames.FILE and self._save is not None:
             path, _, content = payload.partition(b"\0")
             self._save(os.fsdecode(path), content)

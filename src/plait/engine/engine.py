@@ -75,7 +75,8 @@ class _LiveRun:
         """Make the record of the run as it is now."""
         if self._record is None or not self._record.is_done:
             self._record = record_of(self.run, anyio.current_time(), self._record)
-            if (approval := self._approvals.of(self.run.id)) is not None:
+            approval = None if self._record.is_done else self._approvals.of(self.run.id)
+            if approval is not None:
                 self._record = replace(self._record, approval=approval.document())
         if self.is_lost:
             self._record = replace(self._record, history_lost=True)

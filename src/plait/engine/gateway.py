@@ -401,6 +401,11 @@ class Gateway:
         self.engine.submit(run, caller, writing, prepared.flows)
         return Submitted(run.id, plan.dag, plan.notes)
 
+    @property
+    def approving(self) -> Approving:
+        """How a person is asked, as the settings say."""
+        return self._limits.approving
+
     def approval(self, run_id: str, principal: Principal = USER) -> Approval | None:
         """Return the open question of a run of this process; None if there is none."""
         return self.engine.approval(run_id, principal)

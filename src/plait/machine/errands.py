@@ -20,7 +20,7 @@ from anyio import to_thread
 from ..app.serving import DRAIN_S
 from ..cli.console import Console
 from ..cli.exits import Misused
-from ..cli.invocation import Invocation
+from ..cli.invocation import Invocation, line_of
 from ..cli.orders import Order, StreamForm
 from ..cli.performing import Performance
 from ..core.ports import NoClient
@@ -79,17 +79,21 @@ class Errand:
         with anyio.move_on_after(DRAIN_S):
             await self._ended.wait()
         if not self._ended.is_set():
+            self._invocation.has_left = True
             self._performance.cancel("The shared gateway is asked to end: stopping.")
             with anyio.move_on_after(LAST_S):
                 await self._ended.wait()
 
     async def _follow(self) -> None:
         await self._stream.run(self._take)
+        self._invocation.has_left = True
         self._performance.cancel("The person has gone.")
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == frames.INTERRUPT:
             self._performance.interrupt(int(frame.payload))
+        elif frame.kind == frames.ANSWER:
+            self._invocation.answered(frame.number, frame.payload)
 
 
 class _Person(NoClient):
@@ -116,6 +120,8 @@ class _Remote(Invocation):
         self.caller = _Person(connection)
         self._stream = stream
         self._has_ended = False
+        self._answer = _Answer(0)
+        """The line of the person that is waited for, or was."""
         self._home = threading.get_ident()
         self._unsent: deque[tuple[bytes, bytes]] = deque()
         """Frames that threads have written."""
@@ -130,6 +136,23 @@ class _Remote(Invocation):
             self._put(*self._unsent.popleft())
             await self._stream.wait_room()
         return result
+
+    async def read_line(self, ask: Callable[[], None]) -> str | None:
+        self._answer = answer = _Answer(self._answer.number + 1)
+        self._stream.put(frames.QUESTION, number=answer.number)
+        ask()
+        try:
+            await answer.given.wait()
+        except anyio.get_cancelled_exc_class():
+            self._put(frames.WITHDRAWN, b"")
+            raise
+        return line_of(answer.line)
+
+    def answered(self, number: int, line: bytes) -> None:
+        """Take a line of the person: not one for a question that was withdrawn."""
+        if number == self._answer.number:
+            self._answer.line = line
+            self._answer.given.set()
 
     def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
         for path, content in files:
@@ -151,6 +174,15 @@ class _Remote(Invocation):
             self._unsent.append((kind, payload))
         elif not self._has_ended:
             self._stream.put(kind, payload)
+
+
+class _Answer:
+    """The line for the question *number*, once it is `given`."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.line = b""
+        self.given = anyio.Event()
 
 
 class _Pen:

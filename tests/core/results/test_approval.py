@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from plait.core.results.approval import Approval, approval_of
+from plait.core.results.record import RunStatus
 from plait.core.tools.rules import Rules
 
+from ...cli.records import ended
 from ..scheduling.test_holding import Asked, read, write
 
 
@@ -98,3 +101,23 @@ def test_a_preview_says_how_it_goes_on():
     preview = asked_in(write("w"), rules=Rules(), preview=True)
     assert (preview.is_preview, '"apply": "r"' in preview.how) == (True, True)
     assert "plait approve r" in asked_in(write("w")).how
+
+
+def test_a_question_of_another_process_is_read_from_its_document():
+    asked = asked_in(
+        read("a"),
+        write("w", arguments={"path": "$OUTPUT[a].id"}),
+        {"id": "s", "tool": "s:send", "arguments": {"to": 1}},
+        write("later", arguments={"path": "${OUTPUT[w].id}"}),
+        rules=Rules(ask=("write",), ask_each=("s:send",)),
+        name="n",
+    )
+    for approval in (asked, asked_in(write("w"), rules=Rules(), preview=True)):
+        given = ended(RunStatus.WAITING, name=approval.name).record
+        found = Approval.from_document(replace(given, id="r"), approval.document(), 3)
+        assert found.document() == approval.document()
+        assert (found.name, found.changed) == (approval.name, 3)
+        assert found.is_preview is approval.is_preview
+        assert [call.is_single for call in found.calls] == [
+            call.is_single for call in approval.calls
+        ]

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..planning.plan import Plan, PlannedTask
 from ..scheduling.events import Ask, HeldCall, Key
@@ -20,6 +20,12 @@ from ..scheduling.run import Run
 from ..tools.catalog import Tool, digest_of
 from ..tools.rules import Answer
 from ..values.strict import Json, JsonObject, present
+
+if TYPE_CHECKING:
+    from .record import RunRecord
+
+
+APPLY = "plait apply"
 
 
 class AskedCall(NamedTuple):
@@ -42,6 +48,7 @@ class AskedCall(NamedTuple):
             "tool": self.tool.full_name,
             "arguments": self.arguments,
             "why": self.why,
+            **present(by_itself=self.is_single or None),
             **_traits(self.tool),
         }
 
@@ -103,12 +110,51 @@ class Approval:
             "how": self.how,
         }
 
+    @classmethod
+    def from_document(cls, record: RunRecord, question: JsonObject, changed: int) -> Approval:
+        """Read the *question* of a run of another process, as far as a document says it: whether a
+        task that comes later may be covered is unknown. *changed* is as the attribute."""
+        calls = [
+            AskedCall(
+                Key(record.id, str(call["task"])),
+                str(call["task"]),
+                _named_tool(call),
+                cast("JsonObject", call["arguments"]),
+                str(call["why"]),
+                call.get("by_itself") is True,
+            )
+            for call in cast("list[JsonObject]", question["calls"])
+        ]
+        later = [
+            LaterTask(
+                str(task["task"]),
+                _named_tool(task),
+                task["arguments"],
+                str(task["why"]),
+                may_be_covered=False,
+            )
+            for task in cast("list[JsonObject]", question["later"])
+        ]
+        return cls(
+            record.id,
+            record.dag.name,
+            Key(record.id, ""),
+            tuple(calls),
+            tuple(later),
+            cast("int", question["reads"]),
+            sum(task.is_well for task in record.tasks.values()),
+            changed,
+            tuple(cast("list[JsonObject]", question["conflicts"])),
+            APPLY in str(question["how"]),
+            str(question["digest"]),
+        )
+
     @property
     def how(self) -> str:
         if self.is_preview:
             return (
                 f'It goes on as shown with {{"tasks": [], "apply": "{self.run_id}"}}, or in a '
-                f"terminal: plait apply {self.run_id}"
+                f"terminal: {APPLY} {self.run_id}"
             )
         return (
             "A person says yes in your client, if it asks one while get_run waits, or in a "
@@ -224,3 +270,14 @@ def _traits(tool: Tool) -> JsonObject:
         destructive=traits.destructive or None,
         open_world=traits.open_world or None,
     )
+
+
+def _named_tool(call: JsonObject) -> Tool:
+    """Return the tool of a call in the document of a question, with what that says of it."""
+    server, _, name = str(call["tool"]).partition(":")
+    hints: JsonObject = present(
+        readOnlyHint=call.get("read_only"),
+        destructiveHint=call.get("destructive"),
+        openWorldHint=call.get("open_world"),
+    )
+    return Tool(server, name, {"annotations": hints})

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TERMINAL = "terminal"
+FLAG = "flag"
+"""`plait run --approve`, with which a script says yes to whatever it starts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Approving:

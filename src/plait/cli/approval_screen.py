@@ -1,0 +1,459 @@
+"""The question that a person is asked before calls are sent, as a screen for a terminal.
+
+Calls stand under their tool: `+` for one that adds or sends, `~` for one that its server calls
+destructive, `<` for a read that is asked for. Many calls of one tool are a table of the arguments
+in which they differ; what is the same in all of them is said once.
+
+Names and values are foreign. They are written as JSON with all control characters escaped, or line
+by line behind a bar, so that none can steer the terminal or pass for a part of the screen. Every
+line fits into the width, and no more of a value is looked at than is shown: `is_whole` shows all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..core.language.references import OUTPUT, BadReference, Reference, parse, written_step
+from ..core.values.printable import printable
+from ..core.values.strict import Json
+from .style import Line, Look, Styled, counted, fold, pretty
+
+if TYPE_CHECKING:
+    from ..core.results.approval import Approval, AskedCall, LaterTask
+    from ..core.tools.catalog import Tool
+
+MOST_ROWS = 12
+"""Most calls of one tool that are shown unless all is; so for the following."""
+MOST_LATER = 8
+MOST_CONFLICTS = 5
+MOST_LINES = 8
+"""Most lines of one value."""
+MOST_CHARS = 240
+"""Most characters of one value."""
+MOST_NESTED_CHARS = 4_000
+"""Most characters of a value that is laid out over lines."""
+MOST_PAGES = 6
+"""Most calls with a text of several lines that are shown below one another, not as a table."""
+LONGEST_NAME = 20
+LONGEST_TITLE = 60
+LEAST_CELL = 16
+"""Least characters of a cell that is cut: in a narrower one, calls stand below one another."""
+LEAST_ROOM = 16
+INDENT = 4
+
+_MARKS = {
+    "+": Styled("+", Look.GREEN),
+    "~": Styled("~", Look.RED),
+    "<": Styled("<", Look.BLUE),
+}
+
+
+class Shown(NamedTuple):
+    """How a question is shown, and what is known besides it."""
+
+    width: int
+    is_whole: bool = False
+    """Whether nothing is folded."""
+    covers_later: bool = False
+    """Whether a yes is also one to the calls that come later."""
+    more: str = "d shows all"
+    """How to see what is folded."""
+
+    def within(self, indent: int) -> int:
+        return max(LEAST_ROOM, self.width - indent)
+
+
+def approval_screen(approval: Approval, shown: Shown) -> Iterator[Line]:
+    """Show the whole question."""
+    for line in _screen(approval, shown):
+        yield from fold(line, shown.width)
+
+
+def _screen(approval: Approval, shown: Shown) -> Iterator[Line]:
+    yield from _title(approval, shown)
+    for calls in _by_tool(approval.calls):
+        yield ()
+        yield from _calls(calls, shown)
+    yield from _later(approval.later, shown)
+    yield ()
+    yield from _totals(approval, shown)
+    yield from _conflicts(approval, shown)
+    yield from _reasons(approval, shown)
+
+
+def call_screen(call: AskedCall, number: int, count: int, shown: Shown) -> Iterator[Line]:
+    """Show one of *count* calls that are answered one by one, with all of its values."""
+    yield ()
+    place = f"  {printable(call.place)}  {number:,} of {count:,}"
+    yield from _heading(call.tool, place, (), shown)
+    yield from _arguments(call.arguments, shown._replace(is_whole=True), INDENT)
+    yield from _wrapped(f"why  {_reason(call.why)}", shown, Look.DIM)
+
+
+def _title(approval: Approval, shown: Shown) -> Iterator[Line]:
+    parts = []
+    if approval.done:
+        parts.append(f"✓ {counted(approval.done, 'task')} done.")
+    if approval.changed:
+        parts.append(f"{counted(approval.changed, 'task')} changed something so far.")
+    else:
+        parts.append("Nothing has been changed yet.")
+    name = approval.name or "This run"
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() and approval.name:
+        name = json.dumps(name, ensure_ascii=False)
+    name = _cut(printable(name), LONGEST_TITLE)
+    these = "this call" if len(approval.calls) == 1 else "these calls"
+    parts.append(f"{name} {'would' if approval.is_preview else 'wants to'} make {these}:")
+    yield from _wrapped(" ".join(parts), shown, Look.BOLD)
+
+
+def _by_tool(calls: Sequence[AskedCall]) -> Iterator[list[AskedCall]]:
+    """Yield the calls of each tool, those of a server together."""
+    servers: dict[str, dict[str, list[AskedCall]]] = {}
+    for call in calls:
+        tools = servers.setdefault(call.tool.server, {})
+        tools.setdefault(call.tool.full_name, []).append(call)
+    for tools in servers.values():
+        yield from tools.values()
+
+
+def _calls(calls: list[AskedCall], shown: Shown) -> Iterator[Line]:
+    """Show the calls of one tool."""
+    first = calls[0]
+    facts = ["each by itself"] if first.is_single else []
+    if len(calls) == 1:
+        yield from _heading(first.tool, f"  {printable(first.place)}", facts, shown)
+        yield from _arguments(first.arguments, shown, INDENT)
+        return
+    yield from _heading(first.tool, "", [counted(len(calls), "call"), *facts], shown)
+    names = list(dict.fromkeys(name for call in calls for name in call.arguments))
+    same = [name for name in names if _is_same(name, calls)]
+    if same:
+        yield (" " * INDENT, Styled("the same in each:", Look.DIM))
+        yield from _arguments({name: first.arguments[name] for name in same}, shown, INDENT)
+    differing = [name for name in names if name not in same]
+    rows = calls if shown.is_whole else calls[:MOST_ROWS]
+    yield from _rows(rows, differing, shown)
+    if left := len(calls) - len(rows):
+        text = f"… {counted(left, 'more call')}: {shown.more}"
+        yield from _wrapped(text, shown, Look.DIM, indent=INDENT)
+
+
+def _is_same(name: str, calls: Sequence[AskedCall]) -> bool:
+    """Whether all *calls* have the same value of an argument, also as JSON: `1` is not `true`."""
+    first = calls[0].arguments
+    if any(name not in call.arguments for call in calls):
+        return False
+    if any(call.arguments[name] != first[name] for call in calls):
+        return False
+    written = {json.dumps(call.arguments[name], sort_keys=True) for call in calls}
+    return len(written) == 1
+
+
+def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Iterator[Line]:
+    """Show *calls* as a table of the arguments *names*, or one below the other where that does not
+    fit."""
+    most = None if shown.is_whole else MOST_CHARS
+    header = ["", *(printable(name) for name in names)]
+    table = [
+        [
+            printable(call.place),
+            *(
+                _text(call.arguments[name], most) if name in call.arguments else ""
+                for name in names
+            ),
+        ]
+        for call in calls
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *table, strict=True)]
+    room = shown.width - INDENT - 2 * (len(widths) - 1)
+    has_pages = len(calls) <= MOST_PAGES and any(
+        isinstance(call.arguments.get(name), str) and "\n" in str(call.arguments[name])
+        for call in calls
+        for name in names
+    )
+    is_cut = sum(widths) > room and (shown.is_whole or has_pages)
+    widths = [] if is_cut else _fitted(widths, room)
+    if not widths:
+        for call in calls:
+            yield (
+                " " * INDENT,
+                Styled(_cut(printable(call.place), shown.within(INDENT)), Look.DIM),
+            )
+            own = {name: call.arguments[name] for name in names if name in call.arguments}
+            yield from _arguments(own, shown, INDENT + 2)
+        return
+    if names:
+        yield (" " * INDENT, Styled(_row(header, widths), Look.DIM))
+    for row in table:
+        place, *cells = row
+        rest = _row(cells, widths[1:])
+        place = _cut(place, widths[0]).ljust(widths[0])
+        yield (" " * INDENT, Styled(place, Look.DIM), f"  {rest}".rstrip())
+
+
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """Narrow the widest of *widths* until they fit into *room*; empty if they do not."""
+    while sum(widths) > room:
+        widest = max(widths)
+        if widest <= LEAST_CELL:
+            return []
+        widths[widths.index(widest)] = widest - 1
+    return widths
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (_cut(cell, width).ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iterator[Line]:
+    """Show the name of *tool*, what it is for, and at the right what is known of its effects."""
+    traits = tool.traits
+    effects = [name for name, has in _effects(tool) if has]
+    mark = _MARKS["<" if traits.read_only else "~" if traits.destructive else "+"]
+    name = printable(tool.full_name)
+    said = ", ".join([*facts, *effects])
+    look = Look.RED if traits.destructive else Look.YELLOW if effects else Look.DIM
+    gap = shown.width - 2 - len(name) - len(place) - len(said)
+    named: Line = (
+        mark,
+        " ",
+        Styled(name, Look.BOLD),
+        *([Styled(place, Look.DIM)] if place else []),
+    )
+    if said and gap >= 2:
+        yield (*named, " " * gap, Styled(said, look))
+        return
+    if 2 + len(name) + len(place) <= shown.width:
+        yield named
+    else:
+        for number, part in enumerate(_chunks(name, shown.within(INDENT))):
+            yield (mark if not number else "   ", " ", Styled(part, Look.BOLD))
+        if place:
+            yield from _wrapped(place.strip(), shown, Look.DIM, indent=2)
+    if said:
+        yield from _wrapped(said, shown, look, indent=2)
+
+
+def _effects(tool: Tool) -> Iterator[tuple[str, bool]]:
+    traits = tool.traits
+    yield "only reads", traits.read_only
+    yield "destructive", traits.destructive
+    yield "open world", traits.open_world
+    yield "unannotated", not traits.annotated
+
+
+def _arguments(arguments: Mapping[str, Json], shown: Shown, indent: int) -> Iterator[Line]:
+    """Show each argument: its name, and its value next to it or, where that is narrow, below."""
+    names = {name: printable(name) for name in arguments}
+    longest = min(LONGEST_NAME, max(map(len, names.values()), default=0))
+    beside = indent + longest + 2
+    is_beside = shown.width - beside >= LEAST_ROOM
+    at = beside if is_beside else indent + 2
+    for name, value in arguments.items():
+        label = names[name]
+        lines = _value(value, shown.within(at), is_whole=shown.is_whole)
+        if is_beside and len(label) <= longest:
+            yield (" " * indent, Styled(label.ljust(longest), Look.DIM), "  ", *next(lines, ()))
+        else:
+            for part in _chunks(label, shown.within(indent)):
+                yield (" " * indent, Styled(part, Look.DIM))
+        for line in lines:
+            yield (" " * at, *line)
+
+
+def _value(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
+    """Show *value* in lines of at most *room*: a text of several lines as these, behind a bar."""
+    if isinstance(value, _Origin):
+        yield from ((Styled(part, Look.BLUE),) for part in _words(value, room))
+        return
+    if isinstance(value, str) and "\n" in value.rstrip("\n"):
+        yield from _lines_of(value, room, is_whole=is_whole)
+        return
+    if isinstance(value, dict | list) and value:
+        yield from _nested(value, room, is_whole=is_whole)
+        return
+    for part in _chunks(_text(value, None if is_whole else MOST_CHARS), room):
+        yield (part,)
+
+
+def _lines_of(text: str, room: int, *, is_whole: bool) -> Iterator[Line]:
+    count = text.count("\n") + (not text.endswith("\n"))
+    end = "" if text.endswith("\n") else ", no line break at the end"
+    yield from (
+        (Styled(part, Look.DIM),)
+        for part in _words(f"{count:,} lines, {len(text):,} characters{end}", room)
+    )
+    start, left = 0, count if is_whole else min(count, MOST_LINES)
+    for _ in range(left):
+        end_at = text.find("\n", start)
+        end_at = len(text) if end_at < 0 else end_at
+        line = text[start:end_at] if is_whole else text[start : min(end_at, start + MOST_CHARS + 1)]
+        written = printable(line, "\t").expandtabs(4)
+        if not is_whole and len(line) > MOST_CHARS:
+            written = f"{written[:MOST_CHARS]}… ({end_at - start:,} characters)"
+        for part in _chunks(written, room - 2):
+            yield (Styled("│ ", Look.DIM), part)
+        start = end_at + 1
+    if count > left:
+        yield (Styled(f"… {counted(count - left, 'more line')}", Look.DIM),)
+
+
+def _nested(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) <= room or (len(text) > MOST_NESTED_CHARS and not is_whole):
+        for part in _chunks(_text(value, None if is_whole else MOST_CHARS, text), room):
+            yield (part,)
+        return
+    lines = pretty(value, room)
+    for line in lines if is_whole else islice(lines, MOST_LINES):
+        for part in _chunks(printable(line), room):
+            yield (part,)
+    if left := sum(1 for _ in lines):
+        yield (Styled(f"… {counted(left, 'more line')} ({len(text):,} characters)", Look.DIM),)
+
+
+def _text(value: Json, most: int | None, text: str | None = None) -> str:
+    """Write *value* as JSON on one line of about *most* characters: what is left out is counted."""
+    if isinstance(value, str) and most is not None and len(value) > most:
+        text, whole = json.dumps(value[: most + 1], ensure_ascii=False)[:-1], len(value)
+    else:
+        text = json.dumps(value, ensure_ascii=False) if text is None else text
+        whole = len(text)
+    if most is None or whole <= most:
+        return printable(text)
+    return f"{printable(text[:most])}… ({whole:,} characters)"
+
+
+def _later(tasks: Sequence[LaterTask], shown: Shown) -> Iterator[Line]:
+    """Show the tasks whose values are not known yet: a yes covers them, or they are asked for
+    again."""
+    covered = [task for task in tasks if shown.covers_later and task.may_be_covered]
+    again = [task for task in tasks if not (shown.covers_later and task.may_be_covered)]
+    for title, some in (
+        ("later, covered by this yes:", covered),
+        ("later, asked again with its values:", again),
+    ):
+        if not some:
+            continue
+        yield ()
+        yield from _wrapped(title, shown, Look.DIM, indent=2)
+        listed = some if shown.is_whole else some[:MOST_LATER]
+        for task in listed:
+            yield from _heading(task.tool, f"  {printable(task.task)}", (), shown)
+            yield from _arguments(_with_origins(task.arguments), shown, INDENT)
+        if left := len(some) - len(listed):
+            text = f"… {counted(left, 'more task')}: {shown.more}"
+            yield from _wrapped(text, shown, Look.DIM, indent=INDENT)
+
+
+class _Origin(str):
+    """Where an argument comes from that is not known yet."""
+
+    __slots__ = ()
+
+
+def _with_origins(arguments: Json) -> Mapping[str, Json]:
+    """Replace the references in *arguments*, as they are written in a document, by their
+    origins."""
+    if not isinstance(arguments, dict):
+        arguments = {} if arguments is None else {"arguments": arguments}
+    return {name: _origin(value) or value for name, value in arguments.items()}
+
+
+def _origin(value: Json) -> _Origin | None:
+    """Return the origin of *value*, `← task → path`; None if it is not one reference."""
+    if not isinstance(value, str):
+        return None
+    try:
+        pieces = parse(value, items=True)
+    except BadReference:
+        return None
+    if len(pieces) != 1 or not isinstance(reference := pieces[0], Reference):
+        return None
+    if reference.about != OUTPUT or reference.is_guarded or reference.makes_a_value:
+        return _Origin(f"← {printable(value)}")
+    path = "".join(map(written_step, reference.path)).removeprefix(".")
+    return _Origin(" → ".join(filter(None, [f"← {reference.task}", printable(path)])))
+
+
+def _totals(approval: Approval, shown: Shown) -> Iterator[Line]:
+    """Count the calls, by server and by effect."""
+    servers: dict[str, int] = {}
+    destructive = open_world = 0
+    for call in approval.calls:
+        servers[call.tool.server] = servers.get(call.tool.server, 0) + 1
+        destructive += call.tool.traits.destructive
+        open_world += call.tool.traits.open_world
+    by_server = ", ".join(f"{number:,} to {printable(name)}" for name, number in servers.items())
+    facts = [f"{counted(len(approval.calls), 'call')}: {by_server}"]
+    facts += [f"{destructive:,} destructive"] if destructive else []
+    facts += [f"{open_world:,} open world"] if open_world else []
+    if approval.reads:
+        facts.append(
+            f"then {counted(approval.reads, 'task')} that only read{'s' * (approval.reads == 1)}"
+        )
+    yield from _wrapped(" · ".join(facts), shown)
+
+
+def _conflicts(approval: Approval, shown: Shown) -> Iterator[Line]:
+    most = len(approval.conflicts) if shown.is_whole else MOST_CONFLICTS
+    for conflict in approval.conflicts[:most]:
+        one, other = (printable(str(conflict.get(name, ""))) for name in ("id", "waits_for"))
+        both = printable(str(conflict.get("resource", "")))
+        yield from _wrapped(f"order  {one} after {other}: both use {both}", shown, Look.DIM)
+    if left := len(approval.conflicts) - min(most, len(approval.conflicts)):
+        yield from _wrapped(f"order  … {left:,} more: {shown.more}", shown, Look.DIM)
+
+
+def _reasons(approval: Approval, shown: Shown) -> Iterator[Line]:
+    """Show each reason once, with its tools if there are several."""
+    reasons: dict[str, dict[str, None]] = {}
+    asked: list[AskedCall | LaterTask] = [*approval.calls, *approval.later]
+    for one in asked:
+        reasons.setdefault(one.why, {})[one.tool.full_name] = None
+    for why, tools in reasons.items():
+        named = f" ({printable(', '.join(tools))})" if len(reasons) > 1 else ""
+        yield from _wrapped(f"why  {_reason(why)}{named}", shown, Look.DIM)
+
+
+def _reason(why: str) -> str:
+    return printable(why).removeprefix("asked because ")
+
+
+def _wrapped(
+    text: str, shown: Shown, look: Look | None = None, *, indent: int = 0
+) -> Iterator[Line]:
+    """Break *text* between words; what follows the first line is indented."""
+    for number, part in enumerate(_words(text, shown.within(indent + 2))):
+        lead = " " * (indent if not number else indent + 2)
+        yield (lead, part if look is None else Styled(part, look))
+
+
+def _words(text: str, room: int) -> Iterator[str]:
+    while len(text) > room:
+        end = text.rfind(" ", 1, room + 1)
+        end = room if end <= 0 else end
+        yield text[:end]
+        text = text[end:].lstrip(" ")
+    yield text
+
+
+def _chunks(text: str, room: int) -> Iterator[str]:
+    """Break *text* in pieces of at most *room*, behind a blank if there is one near; nothing of it
+    is left out."""
+    start = 0
+    while len(text) - start > room:
+        blank = text.rfind(" ", start + room * 2 // 3, start + room)
+        end = start + room if blank < 0 else blank + 1
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
