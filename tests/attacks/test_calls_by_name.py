@@ -48,11 +48,16 @@ def services() -> tuple[FakeServers, FakeDownstream]:
     return servers, downstream
 
 
-async def pay(peer: RawClient, amount: int, **more: Any) -> Any:
+async def pay_params(peer: RawClient, amount: int) -> JsonObject:
+    """The params of a call that pays."""
     listed = await peer.request("tools/list")
     [name] = [one["name"] for one in listed["tools"] if one["name"].endswith("pay")]
+    return {"name": name, "arguments": {"x": amount}}
+
+
+async def pay(peer: RawClient, amount: int, **more: Any) -> Any:
     meta = more.pop("_meta", None)
-    params = {"name": name, "arguments": {"x": amount}, **more}
+    params = {**await pay_params(peer, amount), **more}
     return await peer.asking("tools/call", params, meta=meta)
 
 
@@ -99,17 +104,30 @@ async def test_a_yes_is_for_one_call_also_where_its_server_asks_in_between() -> 
         return DONE if "inputResponses" in request.params else asks
 
     downstream.on("bank", "tools/call", answer)
-    said = [ACCEPT, {"action": "accept", "content": {"name": "ada"}}, DECLINE, DECLINE, DECLINE]
     policy = Policy(tables=(ASK_FOR_WRITES,))
     async with (
         relaying_server(downstream, servers, policy=policy, principal_of=always_user) as server,
-        joined(server, MODERN, None, {ASK: lambda _: said.pop(0)}) as peer,
+        joined(server, MODERN, None, {ASK: DECLINE}) as peer,
     ):
-        await pay(peer, 1)
-        assert paid(downstream) == [1, 1]
-        for state in (None, "server:bank:the bank's own", "the bank's own"):
+        params = await pay_params(peer, 1)
+
+        async def send(asked: Any = None, answer: Any = None) -> Any:
+            """Send the call, or send it again with an answer to what was *asked*."""
+            if asked is None:
+                return await peer.request("tools/call", params)
+            answers = dict.fromkeys(asked["inputRequests"], answer)
+            more = {"inputResponses": answers, "requestState": asked["requestState"]}
+            return await peer.request("tools/call", {**params, **more})
+
+        of_person = await send()
+        of_server = await send(of_person, ACCEPT)
+        assert paid(downstream) == [1]
+        done = await send(of_server, {"action": "accept", "content": {"name": "ada"}})
+        assert (done["content"], paid(downstream)) == (DONE["content"], [1, 1])
+        for state in (of_server, of_person):
             try:
-                await pay(peer, 1, **({} if state is None else {"requestState": state}))
+                again = await send(state, ACCEPT)
             except RpcError:
                 continue
+            assert again["resultType"] == "input_required"  # a person is asked anew
     assert paid(downstream) == [1, 1]

@@ -56,6 +56,10 @@ class People:
         yes = {place for place in places if self.random.random() < 0.7}
         self.said[n, shown["digest"]].append({f"{n}/{place}" for place in yes})
         await anyio.sleep(self.random.random())
+        others = [digest for _, digest in self.said if digest != shown["digest"]]
+        for digest in (*self.random.choices(others, k=min(2, len(others))), "0" * 64):
+            with pytest.raises(StaleApproval):  # a yes to another question of it, or of another run
+                await gateway.approve(run_id, digest)
         try:
             await gateway.approve(run_id, shown["digest"], yes)
         except StaleApproval:

@@ -48,9 +48,10 @@ def test_it_names_what_is_asked_for_and_what_comes_later_and_counts_the_reads():
     assert len(approval.digest) == 64
 
 
-def test_a_digest_is_about_each_value_and_the_moment():
-    one = [write("w", arguments={"path": "x"})]
-    other = [write("w", arguments={"path": "y"})]
+def test_a_digest_is_about_each_value_as_a_whole_and_the_moment():
+    long = "x" * 10**6
+    one = [write("w", arguments={"path": f"{long}x"})]
+    other = [write("w", arguments={"path": f"{long}y"})]
     digests = {
         asked_in(*one).digest,
         asked_in(*one, nonce="m").digest,
