@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, cast
 import anyio
 
 from ..core.flows.knowledge import Owner
-from ..core.flows.rules import FlowPolicy, Then
+from ..core.flows.rules import FlowPolicy
 from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
@@ -22,8 +22,6 @@ from ..core.results.approval import Approval
 from ..core.results.progress import Progress
 from ..core.results.record import RunRecord, RunStatus
 from ..core.results.result import RunResult
-from ..core.scheduling.direct_calls import CallRequests
-from ..core.scheduling.events import CallRequested
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
@@ -36,15 +34,16 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
-from ..errors import FlowDenied, HistoryLost, InvalidDag, PolicyDenied
+from ..errors import HistoryLost, InvalidDag
 from .approvals import PYTHON
 from .auditing import Party
+from .calls_by_name import CallsByName
 from .checking import Checking
 from .consent import Consent
 from .engine import STOP_S, Engine
-from .flows import AVOID, CallFlows, claims_of
+from .flows import CallFlows
 from .lookups import AS_WRITTEN
-from .preparing import MAX_LOGGED, Preparing
+from .preparing import Preparing
 from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
@@ -144,8 +143,7 @@ class Gateway:
         self.learned = self.engine.learned
         self._consent = Consent(self.engine, self.catalog, self._submitted, self.wait)
         self._checking = self._checking_now()
-        self._call_requests = self._requests_now()
-        self._call_flows = self._call_flows_now()
+        self._by_name = self._calls_by_name_now()
         self._index: tuple[Catalog, SearchIndex] | None = None
 
     def __repr__(self) -> str:
@@ -176,10 +174,9 @@ class Gateway:
         """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._flows = flows
-        self._call_flows = self._call_flows_now()
         self._checking = self._checking_now()
         self._forget_index()
-        self._call_requests = self._requests_now()
+        self._by_name = self._calls_by_name_now()
         if not self._is_sharing:
             self.engine.lookups.resolver = resolver or AS_WRITTEN
         self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self.desk)
@@ -191,54 +188,7 @@ class Gateway:
         the tool; they are sent unchanged. Returns the server's result unchanged, unknown members
         included. Raises `CallError`.
         """
-        request = self._request(f"{server}:{tool}", params, caller)
-        if self._call_flows is None:
-            return await self._call(request, params, caller)
-        owner, name = self._owner(caller.principal), request.tool.full_name
-        claims = await claims_of(request, self.engine.lookups)
-        broken = self._call_flows.broken(owner, caller.connection, name)
-        if broken is not None and self._policy.observes:
-            log.warning("flow.observed", extra={"why": broken.message[:MAX_LOGGED]})
-            broken = None
-        if broken is not None:
-            if broken.then is Then.DENY:
-                error = FlowDenied(broken.message, hint=AVOID)
-                self.engine.trail.refused(request, error, Party.of(caller, self.desk))
-                raise error
-            request = request._replace(policy=broken.asked(request.policy))
-        self._call_flows.send(owner, name, claims)
-        try:
-            result = await self._call(request, params, caller)
-            if broken is not None:  # a person has said yes
-                self.engine.flows.knowledge.allow(owner, caller.connection, broken.rule)
-            return result
-        finally:  # an error is an answer, too
-            self._call_flows.answer(owner, name, claims)
-            with anyio.CancelScope(shield=True):
-                await self.engine.flows.keep()
-
-    def _request(self, name: str, params: JsonObject, caller: Caller) -> CallRequested:
-        """Make the request of a call by name. Raises `PolicyDenied`."""
-        number, sender = self.engine.next_number(), caller.connection or caller.principal
-        try:
-            return self._call_requests.make(number, self.catalog(), name, params, sender)
-        except PolicyDenied as error:
-            party, sent = Party.of(caller, self.desk), params.get("arguments")
-            arguments = sent if isinstance(sent, dict) else {}
-            self.engine.trail.denied(party, name, arguments, error.code, str(error))
-            raise
-
-    async def _call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
-        """Make a call by name, once a person has said yes, if it needs one."""
-        direct_calls, approvals = self.engine.direct_calls, self.engine.approvals
-        kept = self._limits.kept
-        if not request.policy.needs_yes:
-            return await direct_calls.call(request, params, caller, kept)
-        await approvals.ask_by_name(request, params, caller, self._limits.approving)
-        result = await direct_calls.call(request, params, caller, kept)
-        if result.get("resultType") == "input_required":
-            approvals.goes_on(request, caller)
-        return result
+        return await self._by_name.call(f"{server}:{tool}", params, caller)
 
     def see(self, principal: Principal, sources: Iterable[str]) -> None:
         """Note that the clients of *principal* see data of *sources*: of tools by their full names,
@@ -572,12 +522,18 @@ class Gateway:
             self._policy, self.learned, max_items=limits.max_items, max_calls=limits.max_calls
         )
 
-    def _call_flows_now(self) -> CallFlows | None:
-        return CallFlows(self._flows, self.engine.flows.knowledge) if self._flows else None
-
-    def _requests_now(self) -> CallRequests:
-        return CallRequests(
-            self._policy, detect_conflicts=self._resolver is not None, desk=self.desk
+    def _calls_by_name_now(self) -> CallsByName:
+        flows = CallFlows(self._flows, self.engine.flows.knowledge) if self._flows else None
+        return CallsByName(
+            self.engine,
+            self.catalog,
+            self._owner,
+            self._policy,
+            kept=self._limits.kept,
+            approving=self._limits.approving,
+            detects_conflicts=self._resolver is not None,
+            flows=flows,
+            desk=self.desk,
         )
 
     async def _reach(self, names: Iterable[str], seconds: float) -> None:
