@@ -388,5 +388,6 @@ def test_a_yes_can_cover_tasks_whose_calls_are_not_known_yet_but_not_those_asked
     asked.tell(Decided(asked.ask.key, yes, "approval_denied", frozenset({"v", "s"})))
     asked.answer("w")
     assert (asked.in_flight, asked.asked) == (["v"], [])
+    assert asked.calls[0].is_approved  # so it is not sent to a tool that is another one by then
     asked.answer("v")
     assert asked.asked == ["s"]

@@ -97,6 +97,8 @@ class Attempts:
             if not call.is_approved and (known is None or not known.is_answered(command)):
                 self.holding.add(call, why)
                 return
+        elif self.holding is not None and self.holding.covers(call):
+            call.is_approved = True
         self._unstarted += 1
         self.ready.append(call)
         if call.frame.is_tracked:

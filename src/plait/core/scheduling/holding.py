@@ -62,8 +62,12 @@ class Holding:
             return None
         if self.is_preview and not planned.tool.is_read_only:
             return Why.PREVIEW
-        is_covered = planned.id in self.covered and planned.policy.decision.answer is Answer.ASK
-        return None if is_covered else Why.POLICY
+        return None if self.covers(call) else Why.POLICY
+
+    def covers(self, call: TaskCall) -> bool:
+        """Return whether *call* was approved before it was known."""
+        planned = call.planned
+        return planned.id in self.covered and planned.policy.decision.answer is Answer.ASK
 
     def add(self, call: TaskCall, why: Why) -> None:
         self.held[call.key] = call, why
