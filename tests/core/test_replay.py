@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.history import (
     BACKED_OFF,
+    DECIDED,
     REFUSED,
     CallKey,
     Effect,
@@ -19,33 +22,43 @@ from plait.core.history import (
     KeptEvent,
     Settled,
 )
+from plait.core.kept_decisions import KeptDecision
 from plait.core.replay import Replay, Verified
+from plait.core.results.approval import approval_of
 from plait.core.results.record import record_of
 from plait.core.scheduling.conflicts import Conflicts
 from plait.core.scheduling.events import (
     Aborted,
+    Ask,
     Call,
     CancelRequested,
     Changed,
+    Command,
+    Decided,
+    Event,
     Failed,
     Failure,
     Key,
     Located,
     Status,
+    Step,
     Succeeded,
 )
 from plait.core.scheduling.run import Run
+from plait.core.tools.rules import Rules
 from plait.core.values.strict import encode
 
 from ..profiles import share_of_examples
+from .scheduling.documents import documents
 from .scheduling.machine import SchedulerMachine
-from .scheduling.world import World
+from .scheduling.test_held_runs import RULES, Story
+from .scheduling.world import Entry, World
 
 
 class Kept:
     """What the history would have of one run of *world*."""
 
-    def __init__(self, world: World, run_id: str) -> None:
+    def __init__(self, world: World | HeldStory, run_id: str) -> None:
         self.run = world.runs[run_id]
         self.calls: list[KeptCall] = []
         self.events: list[KeptEvent] = []
@@ -67,6 +80,8 @@ class Kept:
             for command in step.commands:
                 if isinstance(command, Call) and command.key.run == run_id:
                     self._admit(at, command)
+                elif isinstance(command, Ask):
+                    self._question = approval_of(self.run, command, "")
 
     @property
     def settled(self) -> list[Settled]:
@@ -98,6 +113,9 @@ class Kept:
                     self._end(place, at, event)
             case Located():
                 self._event(at, "located", key, [])
+            case Decided():
+                kept = KeptDecision.of(event, self._question)
+                self._event(at, DECIDED, None, kept.document())
             case _:
                 self._event(at, type(event).__name__.lower(), key)
 
@@ -147,6 +165,27 @@ class Kept:
         )
 
 
+class HeldStory(Story):
+    """A run with calls that a person says yes to first, and a journal of it."""
+
+    def __init__(self, *story: Any, **more: Any) -> None:
+        self.journal: list[Entry] = []
+        self._last: Any = lambda: self.run
+        super().__init__(*story, **more)
+        self.runs = {"r": self.run}
+
+    def _take(self, step: Step) -> None:
+        self.journal.append(Entry(self.now, self._last, step))
+        super()._take(step)
+
+    def _answer(self, command: Command) -> Event:
+        self._last = event = super()._answer(command)
+        return event
+
+    def make(self, jitter: Callable[[], float], order: Conflicts) -> Run:
+        return Run("r", self.plan, conflicts=order, jitter=jitter)
+
+
 def makers(world: World) -> dict[str, Callable[..., Run]]:
     return {entry.what().id: entry.what for entry in world.journal if callable(entry.what)}
 
@@ -164,3 +203,14 @@ class Replayed(SchedulerMachine):
 
 def test_each_run_of_any_story_is_made_again_from_its_own_events() -> None:
     run_state_machine_as_test(Replayed, settings=share_of_examples(0.5))
+
+
+@given(documents(), RULES, st.integers(0, 99), st.sampled_from((0.0, 0.5, 1.0)))
+@share_of_examples(3)
+def test_a_run_that_a_person_was_asked_about_is_made_again_with_the_answers(
+    document: dict[str, Any], rules: Rules, seed: int, person: float
+) -> None:
+    story = HeldStory(document, rules, seed, person, preview=False)
+    story.play()
+    kept = Kept(story, "r")
+    assert kept.verify(story.make).calls == len(kept.calls)
