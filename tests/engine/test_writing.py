@@ -469,6 +469,18 @@ async def test_a_run_goes_on_with_the_settings_that_it_began_with():
     assert caught.value.problems[0].code == "plan_changed"
 
 
+async def test_tasks_of_a_group_without_items_are_written_as_others_are(
+    caplog: pytest.LogCaptureFixture,
+):
+    world = World()
+    skipped = task("c", "put", "$OUTPUT[a].n", when="a.n > 3")
+    tasks = [task("a", "read", 1), task("b", "fail", "$OUTPUT[a].n"), skipped]
+    async with world.gateway() as (gateway, _):
+        result = await gateway.execute({"tasks": [{"id": "g", "tasks": tasks}]})
+    assert result.status is RunStatus.FAILED
+    assert caplog.messages == []
+
+
 ASK = Policy(tables=(Rules(ask=("s:write",)),))
 HELD: dict[str, Any] = {
     "tasks": [

@@ -456,9 +456,9 @@ class Engine:
                 if (live := self._live.get(notice.key.run)) is not None:
                     live.changed.notify()
                     if live.writing is not None:
-                        if is_end_of_task(notice):
-                            output = live.output(notice.key.task)
-                            live.writing.settle(notice, output, notice.at)
+                        state = live.run.states.get(notice.key.task)  # None in a group
+                        if state is not None and is_end_of_task(notice):
+                            live.writing.settle(notice, state.output, notice.at)
                         if notice.error is not None:
                             live.writing.decide(notice)
             case Started(run_id):

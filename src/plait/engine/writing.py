@@ -430,7 +430,7 @@ class Writing:
 
 
 def is_end_of_task(change: Changed) -> bool:
-    """Whether *change* is the end of a task that stands in no group."""
+    """Whether *change* is the end of a task, of which there are no others for other items."""
     return change.after in FINAL and change.key.item is None and not change.key.at
 
 
