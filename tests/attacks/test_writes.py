@@ -4,6 +4,10 @@ out: without a yes of a person no call that changes anything reaches a service."
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
@@ -12,8 +16,10 @@ from hypothesis import strategies as st
 from mcp import Client
 
 from plait.core.results.approval_text import NO, YES
+from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
-from plait.errors import InvalidDag
+from plait.errors import InvalidDag, StaleApproval, UnknownRun
+from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..clock import VirtualLoop
@@ -113,3 +119,83 @@ async def try_all(client: Client, plan: Any, random: Random) -> None:
             await client.call_tool("execute_dag", {"tasks": [], "apply": later})
             await client.call_tool("cancel_run", {"run_id": later})
     await client.call_tool("cancel_run", {"run_id": id})
+
+
+@drawn_by_seed()
+@given(st.integers(0, 2**32))
+def test_a_yes_is_for_the_calls_that_were_shown_and_for_once(seed: int) -> None:
+    """A person says yes to some calls of the first question. The model then sends the plan again,
+    goes on from it and changes it, also after the death of the gateway."""
+
+    async def work() -> None:
+        for number in range(PLANS // 2):
+            random = Random(f"{seed}/{number}")
+            plan, company, shelf = Draw(random).writing_plan(), Company(), Shelf()
+            approved = Counter[str]()
+            async with gateway_over(company, shelf) as (gateway, history):
+                run_id = await begun(gateway, plan)
+                approval = None if run_id is None else gateway.approval(run_id)
+                if run_id is None or approval is None:
+                    continue
+                calls = [call for call in approval.calls if random.random() < 0.7]
+                approved.update(written(call.tool.full_name, call.arguments) for call in calls)
+                await gateway.approve(run_id, approval.digest, [call.place for call in calls])
+                if random.random() < 0.5:
+                    await gateway.wait(run_id)
+                    await replay(gateway, plan, run_id)
+                history.die()
+            async with gateway_over(company, shelf) as (gateway, _):
+                await replay(gateway, plan, run_id)
+            made = Counter(written(one.tool, one.arguments) for one in company.changes)
+            failed = Counter(
+                written(one.tool, one.arguments) for one in company.changes if one.error
+            )
+            assert made - failed <= approved, (plan, made, approved)  # a yes holds for retries, too
+            assert made.keys() <= approved.keys(), (plan, made, approved)
+
+    run(work())
+
+
+@asynccontextmanager
+async def gateway_over(
+    company: Company, shelf: Shelf
+) -> AsyncIterator[tuple[Gateway, MemoryHistory]]:
+    made, history = (company.servers, company.servers, InMemoryRuns()), MemoryHistory(shelf)
+    policy = Policy(tables=(ASK_FOR_WRITES,))
+    async with Gateway(*made, policy=policy, history=history) as gateway:
+        yield gateway, history
+
+
+async def begun(gateway: Gateway, document: Any) -> str | None:
+    """Send a document; gives the id of its run, once that has ended or waits. None if there is
+    none."""
+    try:
+        return (await gateway.execute(document)).run_id
+    except (InvalidDag, StaleApproval):
+        return None
+
+
+async def replay(gateway: Gateway, plan: Any, run_id: str) -> None:
+    """Try to have more carried out than what a person said yes to."""
+    try:
+        await gateway.recall(run_id)
+    except UnknownRun:  # it was not written before its end, as the plan wanted
+        return
+    going_on = {"tasks": [], "resume_from": run_id}
+    changed = json.loads(json.dumps(plan).replace("hello", "goodbye"))
+    for document in (
+        going_on,
+        {**going_on, "in_doubt": {"*": "retry"}},
+        {"tasks": [], "apply": run_id},
+        {**plan, "resume_from": run_id},
+        {**changed, "resume_from": run_id},
+        {**plan, "again": True},
+        {**changed, "name": "another"},
+    ):
+        if (later := await begun(gateway, document)) is not None:
+            await begun(gateway, {"tasks": [], "apply": later})
+            await gateway.cancel(later)
+
+
+def written(tool: str, arguments: Any) -> str:
+    return f"{tool} {json.dumps(arguments, sort_keys=True)}"
