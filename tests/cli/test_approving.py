@@ -458,3 +458,28 @@ def test_a_run_that_was_left_waiting_is_approved_after_its_process_has_ended(
         process.communicate()
     assert process.returncode == 0
     assert {path.stem for path in tmp_path.glob("*.txt")} == {"one", "two"}
+
+
+def test_a_run_that_asks_at_one_terminal_is_answered_at_another(
+    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+):
+    if way == "shared":
+        pytest.skip("there is one gateway, and test_errands.py has this")
+    monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "servers.toml").write_text(SETTINGS)
+    (tmp_path / "dag.json").write_text(json.dumps(DAG))
+    settings = ("--config", "servers.toml")
+    with on_a_terminal("run", "dag.json", *settings, cwd=tmp_path) as (asking, first):
+        read_until(first, KEYS)
+        listed = json.loads(plait("history", "--json").stdout)
+        [run_id] = [run["run_id"] for run in listed["runs"]]
+        with on_a_terminal("approve", run_id, *settings, cwd=tmp_path) as (approving, second):
+            read_until(second, KEYS)
+            os.write(second, b"y\n")
+            assert "answered elsewhere" in read_until(first, "elsewhere")
+            for terminal in (first, second):
+                read_to_the_end(terminal)
+            for process in (asking, approving):
+                process.communicate()
+    assert (asking.returncode, approving.returncode) == (0, 0)
+    assert {path.stem for path in tmp_path.glob("*.txt")} == {"one", "two"}

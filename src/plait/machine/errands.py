@@ -149,8 +149,9 @@ class _Remote(Invocation):
         return line_of(answer.line)
 
     def answered(self, number: int, line: bytes) -> None:
-        """Take a line of the person: not one for a question that was withdrawn."""
-        if number == self._answer.number:
+        """Take a line of the person: the first one, and not one for a question that was
+        withdrawn."""
+        if number == self._answer.number and not self._answer.given.is_set():
             self._answer.line = line
             self._answer.given.set()
 
