@@ -132,6 +132,7 @@ class Life:
 
     async def ended(self) -> int:
         """Wait for the end of the gateway, and return its code."""
+        await self.client.process.wait()
         return await self.client.ended()
 
     def leave(self) -> None:
