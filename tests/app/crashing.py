@@ -67,11 +67,11 @@ from .crash_evidence import (
     told,
 )
 
-NEW = (6, 12)
+NEW = (10, 18)
 """The runs that each gateway begins, at least and at most."""
 TIMES_MS = (0, 1, 5, 20, 60, 300)
 KILLED_WITHIN_S = 0.5
-LAST_LIVES = 4
+LAST_LIVES = 3
 """The most gateways that are killed after the last run has begun."""
 SLACK_S = 1.0
 """The time for which an answer may be on its way to the history, on a busy machine."""
@@ -109,11 +109,12 @@ class Crash:
     async def _live(self, random: Random, *, is_killed: bool) -> None:
         """Let one or two gateways live, mostly until they are killed."""
         how = random.choice(["by a server", "alone", "with servers"]) if is_killed else "not"
+        is_double = how != "by a server" and random.random() < 0.45
         variables = {}
         if how == "by a server":
             instant = random.choice(["arrived", "answered"])
             variables["KILL"] = f"{instant}:{random.randint(1, 40)}"
-        if random.random() < 0.3:
+        if random.random() < (0.7 if is_double else 0.3):
             variables["LINGER"] = "0.5"
         lives = [await self._start(**variables)]
         self._look()
@@ -121,7 +122,6 @@ class Crash:
         for story in jobs:
             story.begin_life(lives[0].number, random)
         command: asyncio.subprocess.Process | None = None
-        is_double = how != "by a server" and random.random() < 0.35
         if is_double:
             known = [story.run_id for story in jobs if story.run_id and story.word is None]
             if known and random.random() < 0.4:

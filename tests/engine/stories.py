@@ -143,6 +143,8 @@ def random_dag(r: Random, *, times_ms: Sequence[int] = TIMES_MS) -> dict[str, An
             arguments["fails"] = 1
             retries = {"max": 3, "delay_s": r.choice([0.01, 0.05]), "on": ["tool_error"]}
             task |= {"retries": retries, "allow_repeat": True}
+        elif is_single and r.random() < 0.1:
+            arguments["fails"] = 99
         if "when" not in task and r.random() < 0.2:
             task["trigger_rule"] = r.choice(["all_done", "none_failed"])
         tasks.append(task)
