@@ -255,7 +255,8 @@ def test_a_value_of_ten_megabytes_is_shown_within_bounds():
     asked = approval(
         call("a", PLAIN, {"text": "é\n" * 5_000_000}),
         call("b", POST, {"nested": value}),
-        call("c", FILE, {"text": "y" * 10_000_000}),
+        call("c", FILE, {"text": "y" * 10_000_000, "n" * 10_000_000: 1}),
+        call("d", tool(f"x:{'t' * 10_000_000}", closed=False), {}),
     )
     tracemalloc.start()
     lines = screen(asked)
@@ -263,7 +264,7 @@ def test_a_value_of_ten_megabytes_is_shown_within_bounds():
     tracemalloc.stop()
     assert most_bytes < 200 * 2**20
     assert len(lines) < 60
-    assert sum(map(len, lines)) < 4_000
+    assert sum(map(len, lines)) < 5_000
     assert any("5,000,000 lines, 10,000,000 characters" in line for line in lines)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.language.references import OUTPUT, BadReference, Reference, parse, written_step
 from ..core.values.printable import printable
+from ..core.values.problems import some_of
 from ..core.values.strict import Json
 from .style import Line, Look, Styled, counted, fold, pretty
 
@@ -29,6 +30,7 @@ MOST_ROWS = 12
 """Most calls of one tool that are shown unless all is; so for the following."""
 MOST_LATER = 8
 MOST_CONFLICTS = 5
+MOST_NAMED = 5
 MOST_LINES = 8
 """Most lines of one value."""
 MOST_CHARS = 240
@@ -157,7 +159,7 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
     """Show *calls* as a table of the arguments *names*, or one below the other where that does not
     fit."""
     most = None if shown.is_whole else MOST_CHARS
-    header = ["", *(printable(name) for name in names)]
+    header = ["", *(_foreign(name, most) for name in names)]
     table = [
         [
             printable(call.place),
@@ -215,7 +217,7 @@ def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iter
     traits = tool.traits
     effects = [name for name, has in _effects(tool) if has]
     mark = _MARKS["<" if traits.read_only else "~" if traits.destructive else "+"]
-    name = printable(tool.full_name)
+    name = _foreign(tool.full_name, None if shown.is_whole else MOST_CHARS)
     said = ", ".join([*facts, *effects])
     look = Look.RED if traits.destructive else Look.YELLOW if effects else Look.DIM
     gap = shown.width - 2 - len(name) - len(place) - len(said)
@@ -249,7 +251,8 @@ def _effects(tool: Tool) -> Iterator[tuple[str, bool]]:
 
 def _arguments(arguments: Mapping[str, Json], shown: Shown, indent: int) -> Iterator[Line]:
     """Show each argument: its name, and its value next to it or, where that is narrow, below."""
-    names = {name: printable(name) for name in arguments}
+    most = None if shown.is_whole else MOST_CHARS
+    names = {name: _foreign(name, most) for name in arguments}
     longest = min(LONGEST_NAME, max(map(len, names.values()), default=0))
     beside = indent + longest + 2
     is_beside = shown.width - beside >= LEAST_ROOM
@@ -404,7 +407,7 @@ def _conflicts(approval: Approval, shown: Shown) -> Iterator[Line]:
     most = len(approval.conflicts) if shown.is_whole else MOST_CONFLICTS
     for conflict in approval.conflicts[:most]:
         one, other = (printable(str(conflict.get(name, ""))) for name in ("id", "waits_for"))
-        both = printable(str(conflict.get("resource", "")))
+        both = _foreign(str(conflict.get("resource", "")), MOST_CHARS)
         yield from _wrapped(f"order  {one} after {other}: both use {both}", shown, Look.DIM)
     if left := len(approval.conflicts) - min(most, len(approval.conflicts)):
         yield from _wrapped(f"order  … {left:,} more: {shown.more}", shown, Look.DIM)
@@ -417,7 +420,8 @@ def _reasons(approval: Approval, shown: Shown) -> Iterator[Line]:
     for one in asked:
         reasons.setdefault(one.why, {})[one.tool.full_name] = None
     for why, tools in reasons.items():
-        named = f" ({printable(', '.join(tools))})" if len(reasons) > 1 else ""
+        names = [_foreign(name, MOST_CHARS) for name in tools]
+        named = f" ({some_of(names, MOST_NAMED)})" if len(reasons) > 1 else ""
         yield from _wrapped(f"why  {_reason(why)}{named}", shown, Look.DIM)
 
 
@@ -453,6 +457,13 @@ def _chunks(text: str, room: int) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
+
+
+def _foreign(text: str, most: int | None) -> str:
+    """Make a foreign name safe to show, at most *most* characters of it."""
+    if most is None or len(text) <= most:
+        return printable(text)
+    return f"{printable(text[:most])}… ({len(text):,} characters)"
 
 
 def _cut(text: str, most: int) -> str:
