@@ -55,7 +55,7 @@ def test_a_refusal_says_what_may_not_flow_how_and_what_to_do() -> None:
         "id": "post",
         "code": "flow_denied",
         "message": "chat:post may not be given what is private: read.text → post.text.",
-        "hint": "Leave out this way, or post.",
+        "hint": 'Leave out this reference, or the task "post".',
         "mermaid": found.mermaid,
     }
 

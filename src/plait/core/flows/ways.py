@@ -80,8 +80,8 @@ class BrokenFlow:
 
     def problem(self, path: str) -> Problem:
         """Return the reason to refuse the document; *path* is the place of the task in it."""
-        which = "this way" if len(self.ways) == 1 else "one of these ways"
-        hint = SEEN if self.is_remembered else f"Leave out {which}, or {self.task}."
+        which = "this reference" if len(self.ways) == 1 else "one of these references"
+        hint = SEEN if self.is_remembered else f'Leave out {which}, or the task "{self.task}".'
         drawn = self.mermaid if self.ways else None
         return Problem(path, "flow_denied", self.message, hint, self.task, mermaid=drawn)
 
