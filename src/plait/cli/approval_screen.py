@@ -4,23 +4,31 @@ Calls stand under their tool: `+` for one that adds or sends, `~` for one that i
 destructive, `<` for a read that is asked for. Many calls of one tool are a table of the arguments
 in which they differ; what is the same in all of them is said once.
 
-Names and values are foreign. They are written as JSON with all control characters escaped, or line
-by line behind a bar, so that none can steer the terminal or pass for a part of the screen. Every
-line fits into the width, and no more of a value is looked at than is shown: `is_whole` shows all.
+Names and values are foreign: `shown_values.py` keeps them from steering the terminal, and from
+passing for a part of the screen. Every line fits into the width.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.language.references import OUTPUT, BadReference, Reference, parse, written_step
 from ..core.values.printable import printable
 from ..core.values.problems import some_of
 from ..core.values.strict import Json
-from .style import Line, Look, Styled, counted, fold, pretty
+from .shown_values import (
+    MOST_CHARS,
+    Origin,
+    chunks,
+    cut_text,
+    foreign,
+    value_lines,
+    value_text,
+    words,
+)
+from .style import Line, Look, Styled, counted, fold
 
 if TYPE_CHECKING:
     from ..core.results.approval import Approval, AskedCall, LaterTask
@@ -31,12 +39,6 @@ MOST_ROWS = 12
 MOST_LATER = 8
 MOST_CONFLICTS = 5
 MOST_NAMED = 5
-MOST_LINES = 8
-"""Most lines of one value."""
-MOST_CHARS = 240
-"""Most characters of one value."""
-MOST_NESTED_CHARS = 4_000
-"""Most characters of a value that is laid out over lines."""
 MOST_PAGES = 6
 """Most calls with a text of several lines that are shown below one another, not as a table."""
 LONGEST_NAME = 20
@@ -106,7 +108,7 @@ def _title(approval: Approval, shown: Shown) -> Iterator[Line]:
     name = approval.name or "This run"
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() and approval.name:
         name = json.dumps(name, ensure_ascii=False)
-    name = _cut(printable(name), LONGEST_TITLE)
+    name = cut_text(printable(name), LONGEST_TITLE)
     these = "this call" if len(approval.calls) == 1 else "these calls"
     parts.append(f"{name} {'would' if approval.is_preview else 'wants to'} make {these}:")
     yield from _wrapped(" ".join(parts), shown, Look.BOLD)
@@ -159,12 +161,12 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
     """Show *calls* as a table of the arguments *names*, or one below the other where that does not
     fit."""
     most = None if shown.is_whole else MOST_CHARS
-    header = ["", *(_foreign(name, most) for name in names)]
+    header = ["", *(foreign(name, most) for name in names)]
     table = [
         [
             printable(call.place),
             *(
-                _text(call.arguments[name], most) if name in call.arguments else ""
+                value_text(call.arguments[name], most) if name in call.arguments else ""
                 for name in names
             ),
         ]
@@ -183,7 +185,7 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
         for call in calls:
             yield (
                 " " * INDENT,
-                Styled(_cut(printable(call.place), shown.within(INDENT)), Look.DIM),
+                Styled(cut_text(printable(call.place), shown.within(INDENT)), Look.DIM),
             )
             own = {name: call.arguments[name] for name in names if name in call.arguments}
             yield from _arguments(own, shown, INDENT + 2)
@@ -193,7 +195,7 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
     for row in table:
         place, *cells = row
         rest = _row(cells, widths[1:])
-        place = _cut(place, widths[0]).ljust(widths[0])
+        place = cut_text(place, widths[0]).ljust(widths[0])
         yield (" " * INDENT, Styled(place, Look.DIM), f"  {rest}".rstrip())
 
 
@@ -208,7 +210,7 @@ def _fitted(widths: list[int], room: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (_cut(cell, width).ljust(width) for cell, width in zip(cells, widths, strict=True))
+    padded = (cut_text(cell, width).ljust(width) for cell, width in zip(cells, widths, strict=True))
     return "  ".join(padded).rstrip()
 
 
@@ -217,7 +219,7 @@ def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iter
     traits = tool.traits
     effects = [name for name, has in _effects(tool) if has]
     mark = _MARKS["<" if traits.read_only else "~" if traits.destructive else "+"]
-    name = _foreign(tool.full_name, None if shown.is_whole else MOST_CHARS)
+    name = foreign(tool.full_name, None if shown.is_whole else MOST_CHARS)
     said = ", ".join([*facts, *effects])
     look = Look.RED if traits.destructive else Look.YELLOW if effects else Look.DIM
     gap = shown.width - 2 - len(name) - len(place) - len(said)
@@ -233,7 +235,7 @@ def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iter
     if 2 + len(name) + len(place) <= shown.width:
         yield named
     else:
-        for number, part in enumerate(_chunks(name, shown.within(INDENT))):
+        for number, part in enumerate(chunks(name, shown.within(INDENT))):
             yield (mark if not number else "   ", " ", Styled(part, Look.BOLD))
         if place:
             yield from _wrapped(place.strip(), shown, Look.DIM, indent=2)
@@ -252,84 +254,21 @@ def _effects(tool: Tool) -> Iterator[tuple[str, bool]]:
 def _arguments(arguments: Mapping[str, Json], shown: Shown, indent: int) -> Iterator[Line]:
     """Show each argument: its name, and its value next to it or, where that is narrow, below."""
     most = None if shown.is_whole else MOST_CHARS
-    names = {name: _foreign(name, most) for name in arguments}
+    names = {name: foreign(name, most) for name in arguments}
     longest = min(LONGEST_NAME, max(map(len, names.values()), default=0))
     beside = indent + longest + 2
     is_beside = shown.width - beside >= LEAST_ROOM
     at = beside if is_beside else indent + 2
     for name, value in arguments.items():
         label = names[name]
-        lines = _value(value, shown.within(at), is_whole=shown.is_whole)
+        lines = value_lines(value, shown.within(at), is_whole=shown.is_whole)
         if is_beside and len(label) <= longest:
             yield (" " * indent, Styled(label.ljust(longest), Look.DIM), "  ", *next(lines, ()))
         else:
-            for part in _chunks(label, shown.within(indent)):
+            for part in chunks(label, shown.within(indent)):
                 yield (" " * indent, Styled(part, Look.DIM))
         for line in lines:
             yield (" " * at, *line)
-
-
-def _value(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
-    """Show *value* in lines of at most *room*: a text of several lines as these, behind a bar."""
-    if isinstance(value, _Origin):
-        yield from ((Styled(part, Look.BLUE),) for part in _words(value, room))
-        return
-    if isinstance(value, str) and "\n" in value.rstrip("\n"):
-        yield from _lines_of(value, room, is_whole=is_whole)
-        return
-    if isinstance(value, dict | list) and value:
-        yield from _nested(value, room, is_whole=is_whole)
-        return
-    for part in _chunks(_text(value, None if is_whole else MOST_CHARS), room):
-        yield (part,)
-
-
-def _lines_of(text: str, room: int, *, is_whole: bool) -> Iterator[Line]:
-    count = text.count("\n") + (not text.endswith("\n"))
-    end = "" if text.endswith("\n") else ", no line break at the end"
-    yield from (
-        (Styled(part, Look.DIM),)
-        for part in _words(f"{count:,} lines, {len(text):,} characters{end}", room)
-    )
-    start, left = 0, count if is_whole else min(count, MOST_LINES)
-    for _ in range(left):
-        end_at = text.find("\n", start)
-        end_at = len(text) if end_at < 0 else end_at
-        line = text[start:end_at] if is_whole else text[start : min(end_at, start + MOST_CHARS + 1)]
-        written = printable(line, "\t").expandtabs(4)
-        if not is_whole and len(line) > MOST_CHARS:
-            written = f"{written[:MOST_CHARS]}… ({end_at - start:,} characters)"
-        for part in _chunks(written, room - 2):
-            yield (Styled("│ ", Look.DIM), part)
-        start = end_at + 1
-    if count > left:
-        yield (Styled(f"… {counted(count - left, 'more line')}", Look.DIM),)
-
-
-def _nested(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
-    text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= room or (len(text) > MOST_NESTED_CHARS and not is_whole):
-        for part in _chunks(_text(value, None if is_whole else MOST_CHARS, text), room):
-            yield (part,)
-        return
-    lines = pretty(value, room)
-    for line in lines if is_whole else islice(lines, MOST_LINES):
-        for part in _chunks(printable(line), room):
-            yield (part,)
-    if left := sum(1 for _ in lines):
-        yield (Styled(f"… {counted(left, 'more line')} ({len(text):,} characters)", Look.DIM),)
-
-
-def _text(value: Json, most: int | None, text: str | None = None) -> str:
-    """Write *value* as JSON on one line of about *most* characters: what is left out is counted."""
-    if isinstance(value, str) and most is not None and len(value) > most:
-        text, whole = json.dumps(value[: most + 1], ensure_ascii=False)[:-1], len(value)
-    else:
-        text = json.dumps(value, ensure_ascii=False) if text is None else text
-        whole = len(text)
-    if most is None or whole <= most:
-        return printable(text)
-    return f"{printable(text[:most])}… ({whole:,} characters)"
 
 
 def _later(tasks: Sequence[LaterTask], shown: Shown) -> Iterator[Line]:
@@ -354,12 +293,6 @@ def _later(tasks: Sequence[LaterTask], shown: Shown) -> Iterator[Line]:
             yield from _wrapped(text, shown, Look.DIM, indent=INDENT)
 
 
-class _Origin(str):
-    """Where an argument comes from that is not known yet."""
-
-    __slots__ = ()
-
-
 def _with_origins(arguments: Json) -> Mapping[str, Json]:
     """Replace the references in *arguments*, as they are written in a document, by their
     origins."""
@@ -368,7 +301,7 @@ def _with_origins(arguments: Json) -> Mapping[str, Json]:
     return {name: _origin(value) or value for name, value in arguments.items()}
 
 
-def _origin(value: Json) -> _Origin | None:
+def _origin(value: Json) -> Origin | None:
     """Return the origin of *value*, `← task → path`; None if it is not one reference."""
     if not isinstance(value, str):
         return None
@@ -379,9 +312,9 @@ def _origin(value: Json) -> _Origin | None:
     if len(pieces) != 1 or not isinstance(reference := pieces[0], Reference):
         return None
     if reference.about != OUTPUT or reference.is_guarded or reference.makes_a_value:
-        return _Origin(f"← {printable(value)}")
+        return Origin(f"← {printable(value)}")
     path = "".join(map(written_step, reference.path)).removeprefix(".")
-    return _Origin(" → ".join(filter(None, [f"← {reference.task}", printable(path)])))
+    return Origin(" → ".join(filter(None, [f"← {reference.task}", printable(path)])))
 
 
 def _totals(approval: Approval, shown: Shown) -> Iterator[Line]:
@@ -407,7 +340,7 @@ def _conflicts(approval: Approval, shown: Shown) -> Iterator[Line]:
     most = len(approval.conflicts) if shown.is_whole else MOST_CONFLICTS
     for conflict in approval.conflicts[:most]:
         one, other = (printable(str(conflict.get(name, ""))) for name in ("id", "waits_for"))
-        both = _foreign(str(conflict.get("resource", "")), MOST_CHARS)
+        both = foreign(str(conflict.get("resource", "")), MOST_CHARS)
         yield from _wrapped(f"order  {one} after {other}: both use {both}", shown, Look.DIM)
     if left := len(approval.conflicts) - min(most, len(approval.conflicts)):
         yield from _wrapped(f"order  … {left:,} more: {shown.more}", shown, Look.DIM)
@@ -420,7 +353,7 @@ def _reasons(approval: Approval, shown: Shown) -> Iterator[Line]:
     for one in asked:
         reasons.setdefault(one.why, {})[one.tool.full_name] = None
     for why, tools in reasons.items():
-        names = [_foreign(name, MOST_CHARS) for name in tools]
+        names = [foreign(name, MOST_CHARS) for name in tools]
         named = f" ({some_of(names, MOST_NAMED)})" if len(reasons) > 1 else ""
         yield from _wrapped(f"why  {_reason(why)}{named}", shown, Look.DIM)
 
@@ -433,38 +366,6 @@ def _wrapped(
     text: str, shown: Shown, look: Look | None = None, *, indent: int = 0
 ) -> Iterator[Line]:
     """Break *text* between words; what follows the first line is indented."""
-    for number, part in enumerate(_words(text, shown.within(indent + 2))):
+    for number, part in enumerate(words(text, shown.within(indent + 2))):
         lead = " " * (indent if not number else indent + 2)
         yield (lead, part if look is None else Styled(part, look))
-
-
-def _words(text: str, room: int) -> Iterator[str]:
-    while len(text) > room:
-        end = text.rfind(" ", 1, room + 1)
-        end = room if end <= 0 else end
-        yield text[:end]
-        text = text[end:].lstrip(" ")
-    yield text
-
-
-def _chunks(text: str, room: int) -> Iterator[str]:
-    """Break *text* in pieces of at most *room*, behind a blank if there is one near; nothing of it
-    is left out."""
-    start = 0
-    while len(text) - start > room:
-        blank = text.rfind(" ", start + room * 2 // 3, start + room)
-        end = start + room if blank < 0 else blank + 1
-        yield text[start:end]
-        start = end
-    yield text[start:]
-
-
-def _foreign(text: str, most: int | None) -> str:
-    """Make a foreign name safe to show, at most *most* characters of it."""
-    if most is None or len(text) <= most:
-        return printable(text)
-    return f"{printable(text[:most])}… ({len(text):,} characters)"
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
