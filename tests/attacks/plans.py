@@ -40,7 +40,7 @@ TASK_OPTIONS: tuple[Task, ...] = (
     {"for_each": [1, 2]},
     {"for_each": [1, 2], "on_item_failure": "skip"},
     {"allow_repeat": True, "retries": {"max": 1, "on": ["tool_error"], "delay_s": 0}},
-    {"allow_repeat": True, "repeat": {"until": "type(@) == 'object'", "max": 2}},
+    {"allow_repeat": True, "repeat": {"until": "length(to_string(@)) > 1000", "max": 2}},
     {"cache": 60},
     {"priority": 100},
     {"weight": 3},
