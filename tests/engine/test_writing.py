@@ -17,6 +17,7 @@ from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Rules
+from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.engine.writing import Kept
 from plait.errors import InvalidDag, StaleApproval
@@ -24,7 +25,7 @@ from plait.stores.history.log import Entry
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 
-from ..fakes import tool
+from ..fakes import FakeCaller, tool
 from .dying import World, task
 
 pytestmark = pytest.mark.virtual_time
@@ -554,6 +555,39 @@ async def test_a_gateway_that_stops_twice_leaves_a_run_that_waits_as_it_is():
     history.die()
     async with world.gateway() as (gateway, _):
         assert (await gateway.recall(first.run_id)).status is RunStatus.WAITING
+
+
+async def test_a_yes_that_comes_once_a_run_is_left_to_others_sends_nothing(
+    caplog: pytest.LogCaptureFixture,
+):
+    """The gateway ends, and waits for what another run cleans up."""
+
+    class Slow(FakeCaller):
+        async def ask_person(self, method: str, params: JsonObject) -> JsonObject:
+            await anyio.sleep(10)
+            return {"action": "accept", "content": {"answer": "yes"}}
+
+    world = World()
+    world.policy = ASK
+    world.hangs, world.delays = {("read", 1)}, {("put", 2): 4}
+    clean = task("clean", "put", 2, depends_on=["hang"], trigger_rule="always")
+    async with world.gateway() as (gateway, history):
+        await gateway.submit({"tasks": [task("hang", "read", 1), clean]})
+        stopped = {"tasks": [task("w", "write", 9, trigger_rule="always")], "cleanup_s": 2}
+        timed = await gateway.submit({**stopped, "timeout_s": 8})
+        held = await gateway.submit(HELD, Slow())
+        await anyio.sleep(1)
+        await gateway.cancel(timed.run_id, seconds=0)
+        await anyio.sleep(8)
+    history.die()
+    assert (world.log[-1], world.writes) == (("put", 2), Counter())
+    assert caplog.messages == []
+    async with world.gateway() as (gateway, _):
+        record = await gateway.recall(held.run_id)
+        assert record.approval is not None
+        later = await gateway.approve(held.run_id, record.approval["digest"])
+        assert (await gateway.wait(later)).status is RunStatus.SUCCESS
+    assert world.writes == Counter([7, 8])
 
 
 async def test_an_answer_reaches_a_run_of_another_process():

@@ -110,6 +110,8 @@ class Runner:
         self.approvals = Approvals(asked, self.trail)
         self._flows: dict[str, RunFlows] = {}
         """The runs under rules for flows."""
+        self._left: set[str] = set()
+        """The runs that were left to other processes."""
         self._aborted: set[Key] = set()
         self._unsent: dict[Key, str] = {}
         """The reasons why calls that were cancelled just now were not sent."""
@@ -131,8 +133,9 @@ class Runner:
             await self._answered.wait()
 
     def leave(self, run_id: str) -> None:
-        """Leave a run as it is, for another process: nothing more of it is written, and no one
-        waits for the answers of its commands."""
+        """Leave a run as it is, for another process: nothing more of it is done or written, and the
+        answers of its commands count no more: neither a late yes nor a timer."""
+        self._left.add(run_id)
         self._writing.pop(run_id, None)
         self.trail.finish(run_id)
         for key in [key for key in self._scopes if key.run == run_id]:
@@ -287,6 +290,8 @@ class Runner:
         """Answer the command of *key* with *event*; gives the first of the commands that follow."""
         self._scopes.pop(key, None)
         self._aborted.discard(key)
+        if key.run in self._left:
+            return None
         begun = self._begin(self._handle(event))
         for other in begun[1:]:
             self._tasks.start_soon(self._answer, other)
