@@ -36,6 +36,8 @@ WRITES: dict[str, dict[str, Any]] = {
     "builds:set_maintenance": {"environment": "production", "on": True},
     "calendar:cancel_event": {"id": 301},
 }
+SPELLINGS = (*("{0}",) * 12, "{0} ", "{1}__{2}", "{1}.{2}", "plait:{0}", "mcp__{1}__{2}")
+"""How models write the name of a tool; most of these are the name."""
 TASK_OPTIONS: tuple[Task, ...] = (
     {"for_each": [1, 2]},
     {"for_each": [1, 2], "on_item_failure": "skip"},
@@ -89,7 +91,8 @@ class Draw:
 
     def _write(self, **more: Any) -> Task:
         tool = self.random.choice([*WRITES])
-        made = {**call(self._id(), tool, **WRITES[tool]), **more}
+        spelt = self.random.choice(SPELLINGS).format(tool, *tool.split(":"))
+        made = {**call(self._id(), spelt, **WRITES[tool]), **more}
         for options in self.random.sample(TASK_OPTIONS, self.random.randrange(3)):
             if not options.keys() & made.keys():
                 made |= options

@@ -17,6 +17,7 @@ from mcp import Client
 
 from plait.core.results.approval_text import NO, YES
 from plait.core.tools.policy import Policy
+from plait.core.tools.rules import Answer, Rules
 from plait.engine.gateway import Gateway
 from plait.errors import InvalidDag, StaleApproval, UnknownRun
 from plait.stores.history.memory import MemoryHistory, Shelf
@@ -36,6 +37,16 @@ ANSWERS = (
     *("no, yes", "ja", YES.upper()),
 )
 """Answers that are no yes; None for a client that asks no person."""
+
+
+RULES = (
+    Rules(ask=("write",)),
+    Rules(ask_each=("write",)),
+    Rules(ask=("*",)),
+    Rules(deny=("write",)),
+    Rules(default=Answer.ASK, allow=("files:list", "files:read")),
+    Rules(ask=("write",), allow=("files:*", "mail:*")),  # an allow that names no tool in full
+)
 
 
 def run(work: Any) -> None:
@@ -69,11 +80,18 @@ def test_most_plans_change_something_where_nothing_is_asked_for() -> None:
 
 
 @drawn_by_seed()
-@given(st.integers(0, 2**32), st.sampled_from((LEGACY, MODERN)), st.sampled_from(ANSWERS))
-def test_no_plan_changes_anything_without_a_yes(seed: int, era: str, answer: Any) -> None:
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from((LEGACY, MODERN)),
+    st.sampled_from(ANSWERS),
+    st.sampled_from(RULES),
+)
+def test_no_plan_changes_anything_without_a_yes(
+    seed: int, era: str, answer: Any, rules: Rules
+) -> None:
     async def work() -> None:
         company = Company()
-        async with client(company, era, ASK_FOR_WRITES, answer=answer) as made:
+        async with client(company, era, rules, answer=answer) as made:
             for number in range(PLANS):
                 random = Random(f"{seed}/{number}")
                 plan = Draw(random).writing_plan()
