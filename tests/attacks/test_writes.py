@@ -33,7 +33,7 @@ from .test_scenarios import client
 PLANS = 35
 """Plans of one example. With six examples, each run of the tests draws some 200."""
 ANSWERS = (
-    *(None, NO, "cancel", "", "YES", " yes", "y", True, 1, ["yes"], {"answer": YES}, "yes\n"),
+    *(None, NO, "cancel", "", "YES", " yes", "y", True, 1, ["yes"], "yes\n"),
     *("no, yes", "ja", YES.upper()),
 )
 """Answers that are no yes; None for a client that asks no person."""
