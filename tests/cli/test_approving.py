@@ -250,7 +250,7 @@ async def test_without_a_terminal_that_counts_it_is_left_to_others(
     assert "Nothing has been changed yet." in shown
     assert ("plait approve r_" in shown) is ("terminal" in ways)
     if "elicitation" in ways:
-        assert "What counts is dashboard or elicitation: [policy] approve." in shown
+        assert "[policy] approve counts: dashboard, elicitation." in shown
 
 
 @pytest.mark.virtual_time
@@ -389,6 +389,22 @@ def test_a_command_cannot_say_yes_unless_the_settings_let_it(asking: Plait, serv
     result = asking.run([SAY], "--approve")
     assert (result.exit_code, servers.calls) == (2, [])
     assert 'approve = ["flag", …]' in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("words", "code"), [(("--approve",), 0), ((), 6)])
+def test_settings_can_let_a_command_say_yes(
+    plait: Plait, tmp_path: Path, words: tuple[str, ...], code: int
+):
+    plait.opened = partial(AppGateway.from_config, on_demand=True)
+    (tmp_path / "servers.toml").write_text(f'{SETTINGS}approve = ["flag"]\n')
+    (tmp_path / "dag.json").write_text(json.dumps(DAG))
+    result = plait("run", "dag.json", "--config", "servers.toml", *words)
+    assert result.exit_code == code
+    assert {path.stem for path in tmp_path.glob("*.txt")} == ({"one", "two"} if words else set())
+    shown = result.stderr if words else result.stdout
+    assert "~ workspace:write_file" in shown
+    if not words:
+        assert "[policy] approve counts: plait run --approve." in shown
 
 
 # On a real terminal.

@@ -251,8 +251,8 @@ def how_to_answer(approval: Approval, ways: Iterable[str]) -> Iterable[Line]:
     elif TERMINAL in ways:
         yield ("It waits for your yes: ", Styled(f"plait approve {run_id}", Look.BOLD))
     else:
-        counting = " or ".join(sorted({*ways} - {FLAG})) or "nothing"
-        yield (f"It waits for a yes. What counts is {counting}: [policy] approve.",)
+        names = ["plait run --approve" if way == FLAG else way for way in sorted(ways)]
+        yield (f"It waits for a yes. [policy] approve counts: {', '.join(names) or 'none'}.",)
     yield ("Or say no: ", Styled(f"plait deny {run_id}", Look.BOLD))
 
 
