@@ -236,6 +236,17 @@ async def test_an_answer_to_some_calls_says_which(house: Audited) -> None:
     ]
 
 
+async def test_an_answer_from_another_process_says_how_it_came(house: Audited) -> None:
+    async with house.gateway() as gateway, house.gateway() as other:
+        run = await gateway.submit({"tasks": [task("w", "s:write", n=1)]})
+        result = await gateway.wait(run.run_id)
+        digest = (result.record.approval or {})["digest"]
+        await other.approve(run.run_id, str(digest), by="terminal")
+        await gateway.wait(run.run_id)
+    answers = [row for row in await house.rows() if row["what"] == "answered"]
+    assert [(row["answer"], row["by"]) for row in answers] == [("yes", "terminal")]
+
+
 async def test_a_yes_that_was_given_before_is_a_row_without_a_question(house: Audited) -> None:
     house.answers = [YES_FROM_NOW_ON]
     async with house.client(LEGACY) as (client, _):
