@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST = 50
 """Most rows that a person is shown without being asked."""
 LONGEST_PLACE = 40
+LONGEST_OUTCOME = 200
 ID_CHARS = 28
 _LOOKS = {
     What.DENIED: Look.RED,
@@ -127,7 +128,7 @@ def _lines(rows: Sequence[JsonObject], width: int) -> Iterator[Line]:
             name if look is None else Styled(name, look),
             f"  {tool.ljust(tool_width)}  {place.ljust(place_width)}  ",
             Styled((_text(row, "run") or "").ljust(ID_CHARS), Look.DIM),
-            f"  {one_line(_outcome(row), max(40, width - 60))}",
+            f"  {one_line(_outcome(row), max(LONGEST_OUTCOME, width))}",
         )
 
 
