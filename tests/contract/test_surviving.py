@@ -4,17 +4,9 @@ has the reason in its place."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TypeAlias
-
 import pytest
 
-TESTS = Path(__file__).parents[1]
-DOCS = TESTS.parent / "docs"
-Shown: TypeAlias = "tuple[str, ...] | str"
-"""Tests as `file::test`, or the reason why there is none."""
+from .sentences import Shown, check_order, check_tests
 
 WRITER = "stores/history/test_writer.py"
 STORE = "stores/history/test_store.py"
@@ -30,8 +22,6 @@ GATEWAY = "engine/test_gateway.py"
 OPENED = "stores/history/test_opening.py"
 LEASES = "stores/history/test_leases.py"
 WRITTEN = "stores/history/test_writing.py"
-AUDIT = "stores/history/test_auditing.py"
-AUDITED = "engine/test_auditing.py"
 DATABASE = "stores/history/test_database.py"
 PROCESSES = "cli/test_processes.py"
 NOT_SENT_TWICE = (
@@ -139,37 +129,6 @@ CONTRACT: dict[str, Shown] = {
         "core/test_replay.py::test_each_run_of_any_story_is_made_again_from_its_own_events",
         "cli/test_verifying.py::test_each_run_of_a_chain_is_verified",
         "cli/test_verifying.py::test_a_row_that_was_changed_is_found",
-    ),
-    "Each decision about a call (allowed by what rule": (
-        f"{AUDITED}::test_a_call_that_changes_something_is_a_row_when_it_leaves_and_one_when_it_ends",
-        f"{AUDITED}::test_a_call_by_name_has_the_same_rows",
-        f"{AUDITED}::test_a_question_to_a_client_and_its_answer_are_rows",
-        f"{AUDITED}::test_a_plan_that_a_rule_refuses_is_a_row_for_each_denied_call",
-        f"{AUDITED}::test_a_flow_that_is_refused_is_a_row_with_its_way",
-        f"{AUDITED}::test_a_tool_that_has_changed_is_a_row_with_the_arguments",
-        "core/test_audit.py::test_a_row_is_one_line_of_json_with_the_hash_of_the_line_before",
-    ),
-    "The row of a call that changes something is committed": (
-        f"{AUDITED}::test_the_row_is_committed_before_the_server_gets_the_call",
-        f"{AUDIT}::test_a_row_adds_no_commit_to_that_of_the_call_it_is_about",
-        *NOT_SENT_TWICE,
-    ),
-    "`plait history audit` shows them, and verifies": (
-        "cli/test_audit.py::test_rows_are_shown_and_verified",
-        "cli/test_audit.py::test_a_changed_audit_fails_and_says_where",
-        f"{AUDIT}::test_what_is_changed_in_the_file_is_found_and_stays_found",
-        f"{PROMISE}::test_rows_of_the_audit_of_all_processes_are_one_chain",
-    ),
-    "[Audit](audit.md) has the details.": (
-        "docs/test_audit.py::test_its_table_has_every_kind_of_row",
-    ),
-    "Plait never changes them": (
-        f"{PROMISE}::test_the_audit_outlives_the_runs_that_it_is_about",
-        "cli/test_audit.py::test_the_audit_survives_that_all_runs_are_deleted",
-    ),
-    "only their age deletes them": (
-        f"{PROMISE}::test_the_audit_goes_by_its_own_age_and_what_is_left_verifies",
-        f"{AUDIT}::test_the_audit_takes_no_room_from_runs",
     ),
     "`get_run` reads and awaits, and `cancel_run`": (
         f"{RECALLED}::test_a_run_of_another_process_is_awaited",
@@ -296,22 +255,6 @@ RELIABILITY: dict[str, Shown] = {
 }
 
 
-def part(page: str, heading: str) -> str:
-    """Return the text below *heading* of *page*."""
-    _, found, rest = (DOCS / page).read_text("utf-8").partition(f"\n## {heading}\n")
-    assert found, f"{page} has no part {heading}"
-    return rest.partition("\n## ")[0]
-
-
-def sentences(text: str) -> Iterator[str]:
-    """Yield the sentences of *text*, without tables, marks and words in front of a paragraph."""
-    for block in re.split(r"\n\n+|\n(?=- )", text):
-        line = re.sub(r"^- ", "", " ".join(block.split()))
-        if line and not line.startswith(("#", "|")):
-            line = re.sub(r"^\*\*[A-Z][a-z ]+\.\*\* ", "", line).replace("**", "")
-            yield from re.split(r"(?<=;) |(?<=\.) (?=[A-Z`\"])", line)
-
-
 @pytest.mark.parametrize(
     ("page", "headings", "promises"),
     [
@@ -326,17 +269,8 @@ def sentences(text: str) -> Iterator[str]:
 def test_the_table_has_every_sentence_in_its_order(
     page: str, headings: list[str], promises: dict[str, Shown]
 ):
-    found = [one for heading in headings for one in sentences(part(page, heading))]
-    known = list(promises)
-    for index, sentence in enumerate(found):
-        begin = known[index] if index < len(known) else "nothing"
-        assert sentence.startswith(begin), f"the table has {begin!r} where {page} says {sentence!r}"
-    assert len(found) == len(known)
+    check_order(page, headings, promises)
 
 
 def test_every_test_of_the_table_exists():
-    shown = [one for one in (*CONTRACT.values(), *RELIABILITY.values()) if isinstance(one, tuple)]
-    assert all(shown)
-    for name in {name for names in shown for name in names}:
-        file, _, test = name.partition("::")
-        assert f"def {test}(" in (TESTS / file).read_text("utf-8"), name
+    check_tests(CONTRACT, RELIABILITY)

@@ -354,6 +354,16 @@ def test_a_preview_holds_what_may_change_something_whatever_the_policy_says():
     assert (asked.in_flight, asked.asked) == (["later"], [])
 
 
+def test_a_preview_is_shown_only_when_all_else_is_done():
+    tasks = [write("w"), read("slow"), write("v", depends_on=["slow"])]
+    asked = Asked(*tasks, rules=Rules(), preview=True)
+    assert asked.sleeps == {Key("r", ""): 100.0}
+    asked.answer("slow", seconds=90)
+    assert asked.asked == ["w", "v"]
+    asked.say("*")
+    assert asked.in_flight == ["w", "v"]
+
+
 def test_after_a_preview_the_policy_still_asks_and_reads_that_it_asks_for_come_before():
     asked = Asked(
         read("a"),

@@ -1,4 +1,4 @@
-"""The rules of `[policy]`, as section 11 of the contract states them."""
+"""The rules of `[policy]`, as section 12 of the contract states them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ order. The answer releases those that were approved and fails the others. Calls 
 meanwhile are asked for by the next question.
 
 A preview holds every call that may change something as well, whatever the policy says. Reads that
-the policy asks for are asked first, since the preview shows what follows from them.
+the policy asks for are asked first, since the preview shows what follows from them; and it is shown
+only when nothing else is left to do, so that it shows all that can be known.
 
 *Invariants.* A run has at most one open question. A call is held at most once for each time that it
 is to be made: an approved call is sent under its `retries` too, its next page is another call.
@@ -48,6 +49,8 @@ class Holding:
         self.why_asked = Why.POLICY
         self.question: Key | None = None
         """Names the open question."""
+        self.by_policy = 0
+        """The number of held calls that the policy asks for."""
         self._new: list[TaskCall] = []
         self.covered: frozenset[str] = frozenset()
         """The tasks whose calls were approved before they were known."""
@@ -71,11 +74,12 @@ class Holding:
 
     def add(self, call: TaskCall, why: Why) -> None:
         self.held[call.key] = call, why
+        self.by_policy += why is Why.POLICY
         self._new.append(call)
 
     def forget(self, key: Key) -> None:
         """Forget the call of *key*, if it is held: its task or item has ended."""
-        if self.held.pop(key, None) is not None:
+        if self._drop(key):
             self.asked.pop(key, None)
 
     def take_new(self) -> list[TaskCall]:
@@ -103,8 +107,15 @@ class Holding:
         calls = [*self.asked.values()]
         self.question, self.asked = None, {}
         for call in calls:
-            if self.held.pop(call.key, None) is not None:
+            if self._drop(call.key):
                 yield call
+
+    def _drop(self, key: Key) -> bool:
+        """Hold the call of *key* no longer; returns whether it was held."""
+        if (entry := self.held.pop(key, None)) is None:
+            return False
+        self.by_policy -= entry[1] is Why.POLICY
+        return True
 
 
 def needs_yes(planned: PlannedTask, *, is_preview: bool = False) -> bool:

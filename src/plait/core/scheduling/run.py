@@ -361,9 +361,9 @@ class Run:
             self.commands.append(Abort(holding.question))
             holding.question = None
         if holding.question is None and holding.held:
-            if asks or self._is_idle:
+            if self._is_idle or (asks and holding.by_policy):
                 self._ask(holding)
-            elif Until.ASK not in self._times:
+            elif holding.by_policy and Until.ASK not in self._times:
                 self._times.begin(Until.ASK, ASK_S, now)
         is_waiting = self.is_waiting
         if is_waiting != self._has_waited:
