@@ -68,7 +68,12 @@ async def client(
             gateway, relaying=RelayConfig(Nothing()), principal_of=always_user, wait_s=5
         )
         callback = None if answer is None else person
-        async with Client(in_memory(server), mode=era, elicitation_callback=callback) as made_:
+        async with Client(
+            in_memory(server),
+            mode=era,
+            elicitation_callback=callback,
+            input_required_max_rounds=100,  # each call may need an answer of its own
+        ) as made_:
             yield made_
 
 
