@@ -219,6 +219,26 @@ async def test_a_way_that_does_not_count_is_not_gone(house: House, era: str) -> 
     assert (result["status"], house.questions, house.sent) == ("waiting", [], [])
 
 
+@pytest.mark.parametrize("by", ["terminal", "flag"])
+async def test_a_command_says_yes_only_where_the_settings_of_the_run_let_it(
+    house: House, by: str
+) -> None:
+    tasks = [task("w", "s:write", 1)]
+    async with house.gateway(ways=frozenset({"elicitation"})) as gateway:
+        asked = gateway.approval((await gateway.execute({"tasks": tasks})).run_id)
+        assert asked is not None
+        with pytest.raises(StaleApproval, match="does not count"):
+            await gateway.approve(asked.run_id, asked.digest, by=by)
+        await gateway.approve(asked.run_id, asked.digest, [], by=by)  # a no always counts
+        assert (await gateway.wait(asked.run_id)).errors[0].code == "approval_denied"
+    async with house.gateway(ways=frozenset({by})) as gateway:
+        asked = gateway.approval((await gateway.execute({"tasks": tasks})).run_id)
+        assert asked is not None
+        await gateway.approve(asked.run_id, asked.digest, by=by)
+        await gateway.wait(asked.run_id)
+    assert house.sent == [1]
+
+
 async def test_a_yes_is_good_once_and_for_its_own_question(house: House) -> None:
     tasks = [task("one", "s:write", n=1), task("two", "s:write", n="$OUTPUT[one].n")]
     async with house.gateway() as gateway:

@@ -32,6 +32,8 @@ ELICITATION = "elicitation"
 GRANTED = "granted"
 """The way of a yes that was given before, for all calls of a tool until its client leaves."""
 PYTHON = "python"
+WAYS_OF_COMMANDS = frozenset({"terminal", "flag"})
+"""The ways of commands, which count only where the settings of the run say so."""
 METHOD = "elicitation/create"
 MOST_GOING_ON = 500
 
@@ -39,13 +41,14 @@ MOST_GOING_ON = 500
 class _Question:
     """One open question."""
 
-    def __init__(self, approval: Approval, caller: Caller, *, covers_later: bool) -> None:
+    def __init__(self, approval: Approval, caller: Caller, approving: Approving) -> None:
         self.approval = approval
         self.caller = caller
+        self.ways = approving.ways
         self.is_put_to_client = False
         """Whether the client is asked, if a request of it is open."""
         self.answer: Decided | None = None
-        self._covers_later = covers_later
+        self._covers_later = approving.covers_later
         self._answered = anyio.Event()
 
     def approve(self, calls: Collection[AskedCall], by: str) -> None:
@@ -102,7 +105,7 @@ class Approvals:
         """Ask for the calls of *command*: of the client of *caller*, and of whoever calls `answer`.
         The question is written before it is shown. The caller of this bounds the time."""
         approval = approval_of(run, command, secrets.token_hex(16))
-        asked = _Question(approval, caller, covers_later=run.approving.covers_later)
+        asked = _Question(approval, caller, run.approving)
         is_granted = self._has_granted(caller, approval)
         self._trail.asked(run, approval, is_granted=is_granted)
         if writing is not None:
@@ -170,7 +173,10 @@ class Approvals:
         if asked is None or not secrets.compare_digest(asked.approval.digest, digest):
             raise StaleApproval("It was answered, or it asks for something else by now.")
         calls = asked.approval.calls
-        asked.approve([call for call in calls if places is None or call.place in places], by)
+        yes = [call for call in calls if places is None or call.place in places]
+        if yes and by in WAYS_OF_COMMANDS and by not in asked.ways:
+            raise StaleApproval(f'A yes by "{by}" does not count here: see [policy] approve.')
+        asked.approve(yes, by)
 
     def _unanswered(self, run_id: str) -> _Question | None:
         found = self._open.get(run_id)
