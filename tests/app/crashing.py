@@ -73,7 +73,7 @@ TIMES_MS = (0, 1, 5, 20, 60, 300)
 KILLED_WITHIN_S = 0.5
 LAST_LIVES = 3
 """The most gateways that are killed after the last run has begun."""
-SLACK_S = 1.0
+SLACK_S = 3.0
 """The time for which an answer may be on its way to the history, on a busy machine."""
 ENDS = (0, 1, 3, -signal.SIGKILL)
 """The codes of `plait resume`: of a run that succeeded, or did not wholly, and of a kill."""
