@@ -545,6 +545,17 @@ async def test_an_equal_document_goes_on_with_a_run_that_was_left_waiting():
         assert (new.status, new.run_id in {run_id, again.run_id}) == (RunStatus.WAITING, False)
 
 
+async def test_an_equal_document_under_other_settings_does_not_go_on_with_a_run_that_was_left():
+    world = World()
+    world.policy = ASK
+    run_id = await world.interrupted(HELD)
+    async with world.gateway() as (gateway, _):
+        gateway.origin = "/other/servers.toml"
+        new = await gateway.execute(HELD)
+        assert (new.status, new.record.dag.resume_from) == (RunStatus.WAITING, None)
+        assert new.run_id != run_id
+
+
 async def test_a_gateway_that_stops_twice_leaves_a_run_that_waits_as_it_is():
     world = World()
     world.policy = ASK

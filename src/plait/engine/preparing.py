@@ -166,7 +166,7 @@ class Preparing:
             run_id = await self._engine.interrupted(
                 principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
             )
-            if run_id is None or await self._was_asked_and_ended(run_id, principal):
+            if run_id is None or await self._was_left_to_others(run_id, principal):
                 return None
             return await self._engine.recall(run_id, principal)
         if chain is None or dag.tasks:
@@ -177,14 +177,18 @@ class Preparing:
             return None
         return await self._engine.recall(head.id, principal)
 
-    async def _was_asked_and_ended(self, run_id: str, principal: Principal) -> bool:
-        """Return whether a run only waited for a person when its gateway ended, and has ended
-        since: its client was answered each time, so an equal document is a new one."""
+    async def _was_left_to_others(self, run_id: str, principal: Principal) -> bool:
+        """Return whether a run only waited for a person when its gateway ended, so that its client
+        was answered, and it has ended since or began with other settings: then an equal document
+        is a new one."""
         history = self._engine.history
         if history is None or await history.question(run_id) is None:
             return False
         chain = await self._engine.chain(run_id, principal)
-        return chain is not None and chain.head.entry.status not in {INTERRUPTED, RUNNING}
+        if chain is None:
+            return False
+        head = chain.head.entry
+        return head.status not in {INTERRUPTED, RUNNING} or head.desk != self._origin
 
     async def prepare(
         self, reading: Reading, principal: Principal, chain: Chain | None
