@@ -452,11 +452,10 @@ def test_on_a_terminal_a_run_is_answered(
     assert (b"plait approve r_" in out) is (code == 6)
 
 
+@pytest.mark.parametrize("way", ["alone"])  # a shared gateway does not end with the command
 def test_a_run_that_was_left_waiting_is_approved_after_its_process_has_ended(
-    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    if way == "shared":
-        pytest.skip("the process of the run goes on")
     monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
     plait.opened = partial(AppGateway.from_config, on_demand=True)
     (tmp_path / "servers.toml").write_text(SETTINGS)
@@ -476,11 +475,10 @@ def test_a_run_that_was_left_waiting_is_approved_after_its_process_has_ended(
     assert {path.stem for path in tmp_path.glob("*.txt")} == {"one", "two"}
 
 
+@pytest.mark.parametrize("way", ["alone"])  # test_errands.py does it with one shared gateway
 def test_a_run_that_asks_at_one_terminal_is_answered_at_another(
-    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    if way == "shared":
-        pytest.skip("there is one gateway, and test_errands.py has this")
     monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
     (tmp_path / "servers.toml").write_text(SETTINGS)
     (tmp_path / "dag.json").write_text(json.dumps(DAG))
