@@ -350,6 +350,7 @@ def test_a_preview_holds_what_may_change_something_whatever_the_policy_says():
     assert asked.ask is not None
     assert (asked.ask.is_preview, asked.asked) == (True, ["w"])
     asked.say("*")
+    assert asked.calls[0].is_approved  # so it is not sent to a tool that is defined anew
     asked.answer("w")
     assert (asked.in_flight, asked.asked) == (["later"], [])
 

@@ -325,7 +325,8 @@ class Run:
             holding.is_preview = False
         for call in holding.close():
             if call.key in event.approved:
-                call.is_approved = holding.why_asked is Why.POLICY
+                is_by_policy = holding.why_asked is Why.POLICY
+                call.is_approved = is_by_policy or not call.planned.policy.needs_yes
                 self._attempts.release(call, now)
             else:
                 error = _not_approved(call, event.code)
