@@ -5,6 +5,7 @@ Where a gateway is started, `sys.executable` is a script that writes down what i
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import socket
@@ -29,6 +30,7 @@ from plait.door.place import (
     state_folder,
 )
 from plait.door.variables import is_safe
+from plait.workspace.processes import PR_SET_CHILD_SUBREAPER
 
 
 @pytest.fixture
@@ -263,6 +265,8 @@ def wait_for(lock_path: str) -> None:
 def test_a_gateway_starts_with_the_lock_and_nothing_else_of_its_starter(
     place: Place, recorder: Path, folder: Path
 ):
+    if sys.platform == "linux":  # tests of the workspace server let this process adopt orphans
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     with open(folder / "other", "w") as other:
         os.set_inheritable(other.fileno(), True)
         lock = place.take_lock()

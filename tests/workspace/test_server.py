@@ -201,6 +201,7 @@ async def test_a_formatter_never_writes_outside(folder: Path):
     assert not (folder.parent / "cache").exists()
 
 
+@pytest.mark.usefixtures("ripgrep")  # which reads .gitignore
 async def test_ignored_files_are_not_formatted_and_a_folder_without_files_is_clean(folder: Path):
     (folder / ".git").mkdir()
     (folder / ".gitignore").write_text("made.py\n")
