@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apsw
 import pytest
 
 from plait.stores.history.database import Database, DatabaseError, Unusable, statements, steps
@@ -58,9 +59,25 @@ def test_steps_are_added_and_an_older_process_goes_on(path: Path):
 
 def test_many_first_starts_at_once_make_one_file(path: Path):
     with ThreadPoolExecutor(8) as pool:
-        for db in list(pool.map(lambda _: Database(path), range(8))):
-            assert db.all("tools") == []
-            db.close()
+        for _ in range(20):
+            for db in list(pool.map(lambda _: Database(path), range(8))):
+                assert db.all("tools") == []
+                db.close()
+            path.unlink()
+
+
+def test_a_first_start_waits_for_another_that_writes_just_then(path: Path):
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE; CREATE TABLE t(x)")
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(Database, path)
+        with pytest.raises(TimeoutError):
+            opened.result(0.1)  # it neither fails nor goes on
+        other.execute("ROLLBACK")
+        db = opened.result()
+    assert db.all("tools") == []
+    db.close()
+    other.close()
 
 
 def test_a_transaction_is_whole_or_not_at_all(path: Path):

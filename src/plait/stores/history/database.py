@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -20,6 +21,7 @@ import apsw
 MAJOR = 1
 BUSY_S = 5.0
 """Seconds for which a statement waits for other processes."""
+BUSY_PAUSE_S = 0.005
 WAL_PAGES = 1_000
 """Pages in the write-ahead log after which they are moved into the file."""
 AT_ONCE = (64, 16, 4, 1)
@@ -85,7 +87,7 @@ class Database:
             raise Unusable(f"{path} was written by a newer Plait (version {version // 1_000})")
         if version == 0:
             db.pragma("auto_vacuum", "INCREMENTAL")  # possible before the first table only
-        if db.pragma("journal_mode", "wal") != "wal":
+        if self._use_log() != "wal":
             raise Unusable(f"{path} is on a file system without shared memory")
         for name, value in {
             "synchronous": "NORMAL",
@@ -99,6 +101,19 @@ class Database:
                 for number in range(self._version() % 1_000, len(schema)):
                     db.execute(schema[number])
                     db.execute(f"PRAGMA user_version = {1_000 * MAJOR + number + 1}")
+
+    def _use_log(self) -> str:
+        """Let the file have a write-ahead log; returns how it keeps its journal now. SQLite does
+        not wait for another process that changes this at the same moment, as two first starts
+        do."""
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                return str(self._db.pragma("journal_mode", "wal"))
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
 
     def _version(self) -> int:
         return int(self._db.pragma("user_version"))
