@@ -68,7 +68,7 @@ def test_many_first_starts_at_once_make_one_file(path: Path):
 
 def test_a_first_start_waits_for_another_that_writes_just_then(path: Path):
     other = apsw.Connection(str(path))
-    other.execute("BEGIN IMMEDIATE; CREATE TABLE t(x)")
+    other.execute("CREATE TABLE made_meanwhile(x); BEGIN IMMEDIATE")
     with ThreadPoolExecutor(1) as pool:
         opened = pool.submit(Database, path)
         with pytest.raises(TimeoutError):
