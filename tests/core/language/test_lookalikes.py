@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from plait.core.language.foreign import meaning, reference_object
 from plait.core.language.lookalikes import (
-    MAX_CHARS,
     Lookalike,
     in_text,
     lookalikes,
@@ -21,6 +20,7 @@ from plait.core.language.lookalikes import (
     whole,
 )
 from plait.core.language.reader import read_dag
+from plait.core.language.references import MAX_CHARS
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState

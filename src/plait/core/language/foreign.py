@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..values.problems import written
 from ..values.strict import Json, NotStrict, dumps, loads
-from .references import is_one
+from .references import POINTERS, is_one
 
 MAX_STEPS = 16
 """Most steps in the path of a lookalike."""
@@ -139,8 +139,6 @@ _CONTAINERS = frozenset(
     ]
 )
 """Names under which other engines keep the outputs of all tasks."""
-POINTERS = frozenset({"$ref", "$from", "$task", "$step", "$output", "$OUTPUT", "Ref", "Fn::GetAtt"})
-"""Members of objects that stand for a reference."""
 _OUTPUTS = ("output", "outputs")
 _ITEMS = ("item", "items", "each", "element", "loop.item", "each.value")
 _INDICES = ("index", "idx", "loop.index", "loop.index0", "each.key")

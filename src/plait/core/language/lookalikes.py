@@ -17,10 +17,8 @@ from ..values.strict import Json, dumps
 from .called import FUNCTION, METHOD, called
 from .foreign import MAX_STEPS, Found, foreign, meaning, reference_object
 from .joined import REASON, is_in_a_program, joined
-from .references import BadReference, Reference, is_one, parse
+from .references import MAX_CHARS, BadReference, Reference, is_one, parse
 
-MAX_CHARS = 10_000
-"""Most characters of a text that are examined: an intended reference is not further in."""
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _GAP = "[ \u00a0\u200b\u2060\ufeff]{0,2}"
 """Spaces, of no width too, that do not show."""

@@ -22,6 +22,11 @@ if TYPE_CHECKING:  # a start without a DAG does not need it
 OUTPUT = "OUTPUT"
 ITEM = "$ITEM"
 INDEX = "$INDEX"
+MAX_CHARS = 10_000
+"""Most characters of a text that are examined for what was meant as a reference: it is not further
+in."""
+POINTERS = frozenset({"$ref", "$from", "$task", "$step", "$output", "$OUTPUT", "Ref", "Fn::GetAtt"})
+"""Members of objects that other engines read as a reference."""
 MAX_STEPS = 64
 MAX_CHAIN = 20
 """Most references in one pair of braces, each the default of the one before it."""

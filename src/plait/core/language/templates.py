@@ -15,14 +15,14 @@ from ..tools.output import Output
 from ..values.problems import some_of
 from ..values.schema import Place
 from ..values.strict import Json, dumps
-from .foreign import POINTERS
-from .lookalikes import MAX_CHARS
 from .pipes import Pipe
 from .references import (
     INDEX,
     ITEM,
+    MAX_CHARS,
     NO_DEFAULT,
     OUTPUT,
+    POINTERS,
     BadReference,
     Every,
     Omitted,

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from ..expressions.nodes import Key
 from ..language.dag import Task
 from ..language.references import INDEX, ITEM, Reference
 from ..language.templates import Filling, Template
+
+if TYPE_CHECKING:  # a start without a DAG does not need it
+    from ..expressions.nodes import Key
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..language.dag import Task
-from ..language.reader import Reading
 from ..language.references import Reference, Step, own_text
 from ..language.templates import Template
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem, written
@@ -17,6 +16,9 @@ from ..values.strict import Json, JsonObject, dumps
 from .keywords import Forms, declared
 from .plan import PlannedTask
 from .types import Path, Types
+
+if TYPE_CHECKING:  # a start without a DAG does not need it
+    from ..language.reader import Reading
 
 
 def paths_of(reading: Reading) -> Iterator[str]:
