@@ -209,7 +209,10 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().split()[2] != "Z"
+    try:
+        return not stat.parent.parent.exists() or stat.read_text().split()[2] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # it ended just now
+        return False
 
 
 async def test_a_process_that_reads_nothing_is_ended_after_its_time_limit():
