@@ -25,7 +25,7 @@ from .engine import STOP_S, Engine
 from .preparing import plan_changed
 from .recalling import LOOK_S
 
-LONGEST_START_S = 35.0
+ASKS_AGAIN_S = 35.0
 """Longest wait until a run that was taken over asks again."""
 
 
@@ -66,7 +66,7 @@ class Consent:
             await self._answered(run_id, digest, principal)
             return run_id
         later = await self._submit(Dag(tasks=(), resume_from=run_id), caller)
-        shown = (await self._wait(later, LONGEST_START_S, principal)).record.approval
+        shown = (await self._wait(later, ASKS_AGAIN_S, principal)).record.approval
         if shown is None or any(shown[name] != asked[name] for name in ("calls", "later")):
             raise StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
         self._say(later, shown["digest"], places, principal, by)

@@ -161,9 +161,6 @@ class Approval:
             f"terminal: plait approve {self.run_id}"
         )
 
-    def find(self, place: str) -> AskedCall | None:
-        return next((call for call in self.calls if call.place == place), None)
-
 
 def approval_of(run: Run, ask: Ask, nonce: str) -> Approval:
     """Make the question *ask* of *run*. *nonce* is random, so that a yes is good for it alone."""
