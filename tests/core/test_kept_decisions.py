@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plait.core.history import CallKey, digest_of_arguments
-from plait.core.kept_decisions import ApprovedCall, KeptDecision
+from plait.core.kept_decisions import DecidedCall, KeptDecision
 from plait.core.scheduling.events import Decided, Key
 from plait.core.values.strict import Json
 
@@ -21,13 +21,20 @@ def test_it_names_the_approved_calls_with_their_arguments_and_without_their_run(
     answer = Decided(question.question, frozenset(keys[:2]), "approval_denied", frozenset({"v"}))
     kept = KeptDecision.of(answer, question)
     assert kept.approved == (
-        ApprovedCall(CallKey("w"), digest_of_arguments({"path": "x"})),
-        ApprovedCall(CallKey("each", 0), digest_of_arguments({"path": "y"})),
+        DecidedCall(CallKey("w"), digest_of_arguments({"path": "x"})),
+        DecidedCall(CallKey("each", 0), digest_of_arguments({"path": "y"})),
     )
+    assert kept.denied == (DecidedCall(CallKey("each", 1), digest_of_arguments({"path": "y"})),)
     assert KeptDecision.read(kept.document()) == kept
     assert kept.event(question.question) == answer
     other = Key("other", "", 5)
     assert kept.event(other).approved == {Key("other", "w"), Key("other", "each", 0)}
+
+
+def test_a_call_without_an_answer_in_time_is_not_denied():
+    question = asked_in(write("w", arguments={"path": "x"}))
+    kept = KeptDecision.of(Decided(question.question, frozenset(), "approval_required"), question)
+    assert (kept.approved, kept.denied) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -36,4 +43,5 @@ def test_it_names_the_approved_calls_with_their_arguments_and_without_their_run(
 )
 def test_what_is_not_of_its_form_approves_nothing(document: Json):
     kept = KeptDecision.read(document)
-    assert (kept.approved, kept.covered, kept.is_preview) == ((), (), False)
+    assert (kept.approved, kept.denied, kept.covered) == ((), (), ())
+    assert not kept.is_preview

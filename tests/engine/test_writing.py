@@ -615,6 +615,39 @@ async def test_an_answer_reaches_a_run_of_another_process():
     assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))
 
 
+@pytest.mark.parametrize("first", ["v", "w"])
+async def test_of_two_answers_at_once_from_two_processes_the_loser_knows_that_it_lost(first: str):
+    world = World()
+    world.policy = ASK
+    said: dict[str, str] = {}
+
+    async def answer(gateway: Gateway, run_id: str, digest: str, place: str) -> None:
+        try:
+            await gateway.approve(run_id, digest, [place])
+        except StaleApproval as error:
+            said[place] = str(error)
+        else:
+            said[place] = "counted"
+
+    async with (
+        world.gateway() as (gateway, _),
+        world.gateway() as (one, _),
+        world.gateway() as (two, _),
+    ):
+        held = await gateway.execute(HELD)
+        digest = (await one.recall(held.run_id)).approval["digest"]  # type: ignore[index]  # it waits
+        await two.recall(held.run_id)
+        places = [first, *{"v", "w"} - {first}]
+        async with anyio.create_task_group() as tasks:
+            for process, place in zip((one, two), places, strict=True):
+                tasks.start_soon(answer, process, held.run_id, digest, place)
+        await gateway.wait(held.run_id)
+    [winner] = world.writes
+    won = {7: "w", 8: "v"}[winner]
+    assert said.pop(won) == "counted"
+    assert "Another answer came first" in said.popitem()[1]
+
+
 async def test_a_yes_that_was_given_before_a_crash_is_kept_and_good_for_what_was_not_sent():
     world = World()
     world.policy = ASK
@@ -632,6 +665,28 @@ async def test_a_yes_that_was_given_before_a_crash_is_kept_and_good_for_what_was
     result = await world.gone_on(first.run_id)
     assert world.writes == Counter([7, 8])  # 8 was approved and not sent; 7 is in doubt
     assert {error.code for error in result.errors} == {"in_doubt", "dependency_failed"}
+
+
+async def test_a_no_that_was_given_before_a_crash_is_kept_and_nobody_is_asked_again():
+    world = World()
+    world.policy = ASK
+    world.hangs = {("read", 5)}
+    each = task("each", "write", "$ITEM", for_each=[1, 2])
+    document = {"tasks": [each, task("v", "write", 8), task("hang", "read", 5)]}
+    async with world.gateway() as (gateway, history):
+        submitted = await gateway.submit(document)
+        await anyio.sleep(31)  # it asks although something else goes on
+        approval = gateway.approval(submitted.run_id)
+        assert approval is not None
+        await gateway.approve(submitted.run_id, approval.digest, ["each[1]"])
+        await gateway.wait(submitted.run_id, 5)
+        history.die()
+    assert world.writes == Counter([2])
+    world.hangs.clear()
+    result = await world.gone_on(submitted.run_id)
+    assert (result.status, world.writes) == (RunStatus.PARTIAL, Counter([2]))
+    assert {error.code for error in result.errors} == {"approval_denied"}
+    assert result.record.tasks["v"].attempts == 0  # nothing was sent
 
 
 async def test_a_call_in_doubt_needs_another_yes_to_be_sent_again():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from ..errors import ApprovalDenied
 from .history import CallKey, digest_of_arguments
 from .results.approval import Approval
 from .scheduling.events import Decided, Key
 from .values.strict import Json, JsonObject, present
 
 
-class ApprovedCall(NamedTuple):
-    """A call that a person said yes to."""
+class DecidedCall(NamedTuple):
+    """A call that a person said yes or no to."""
 
     key: CallKey
     arguments_digest: str
@@ -23,59 +25,85 @@ class KeptDecision:
     """One answer. Its calls are named without their run, so that it holds for a run that goes on
     from there."""
 
-    approved: tuple[ApprovedCall, ...]
+    approved: tuple[DecidedCall, ...]
     code: str
     covered: tuple[str, ...] = ()
+    denied: tuple[DecidedCall, ...] = ()
+    """The calls that a person said no to: not those without an answer in time."""
     is_preview: bool = False
     """Whether a preview was applied with it."""
+    answer_id: str | None = None
+    """As in `Decided`."""
 
     @classmethod
     def of(cls, answer: Decided, question: Approval) -> Self:
         """Return what is kept of *answer* to *question*."""
-        approved = [
-            ApprovedCall(
-                CallKey(call.key.task, call.key.item, call.key.at, call.round),
-                digest_of_arguments(call.arguments),
-            )
-            for call in question.calls
-            if call.key in answer.approved
-        ]
+        approved, denied = [], []
+        for call in question.calls:
+            key = CallKey(call.key.task, call.key.item, call.key.at, call.round)
+            decided = DecidedCall(key, digest_of_arguments(call.arguments))
+            if call.key in answer.approved:
+                approved.append(decided)
+            elif answer.code == ApprovalDenied.code:
+                denied.append(decided)
         covered = tuple(sorted(answer.covered))
-        return cls(tuple(approved), answer.code, covered, question.is_preview)
+        return cls(
+            tuple(approved),
+            answer.code,
+            covered,
+            tuple(denied),
+            question.is_preview,
+            answer.answer_id,
+        )
 
     def document(self) -> JsonObject:
-        approved: list[Json] = [
-            [key.task, key.item, [*key.at], key.round, digest] for key, digest in self.approved
-        ]
         return present(
-            approved=approved,
+            approved=_rows(self.approved),
             code=self.code,
             covered=[*self.covered] or None,
+            denied=_rows(self.denied) or None,
             preview=self.is_preview or None,
+            id=self.answer_id,
         )
 
     @classmethod
     def read(cls, document: Json) -> Self:
         """Read what `document` gave; what is not of that form is left out."""
         members = document if isinstance(document, dict) else {}
-        rows, covered = members.get("approved"), members.get("covered")
-        approved = [_call(row) for row in (rows if isinstance(rows, list) else [])]
+        covered, answer_id = members.get("covered"), members.get("id")
         return cls(
-            tuple([call for call in approved if call is not None]),
+            _calls(members.get("approved")),
             str(members.get("code")),
             tuple(map(str, covered)) if isinstance(covered, list) else (),
+            _calls(members.get("denied")),
             members.get("preview") is True,
+            answer_id if isinstance(answer_id, str) else None,
         )
 
     def event(self, question: Key) -> Decided:
         """Return it as the answer to *question*."""
         keys = [Key(question.run, call.key.task, *call.key[1:3]) for call in self.approved]
-        return Decided(question, frozenset(keys), self.code, frozenset(self.covered))
+        return Decided(
+            question,
+            frozenset(keys),
+            self.code,
+            frozenset(self.covered),
+            answer_id=self.answer_id,
+        )
 
 
-def _call(row: Json) -> ApprovedCall | None:
+def _rows(calls: Iterable[DecidedCall]) -> list[Json]:
+    return [[key.task, key.item, [*key.at], key.round, digest] for key, digest in calls]
+
+
+def _calls(rows: Json) -> tuple[DecidedCall, ...]:
+    read = [_call(row) for row in (rows if isinstance(rows, list) else [])]
+    return tuple([call for call in read if call is not None])
+
+
+def _call(row: Json) -> DecidedCall | None:
     match row:
         case [str(task), int() | None as item, [*at], int(round), str(digest)]:
             items = tuple([one for one in at if isinstance(one, int)])
-            return ApprovedCall(CallKey(task, item, items, round), digest)
+            return DecidedCall(CallKey(task, item, items, round), digest)
     return None

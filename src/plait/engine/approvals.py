@@ -51,9 +51,9 @@ class _Question:
         self._covers_later = approving.covers_later
         self._answered = anyio.Event()
 
-    def approve(self, calls: Collection[AskedCall], by: str) -> None:
-        """Say yes to *calls*, and no to the others, in the way *by*. Only the first answer
-        counts."""
+    def approve(self, calls: Collection[AskedCall], by: str, answer_id: str | None = None) -> None:
+        """Say yes to *calls*, and no to the others, in the way *by*. Only the first answer counts.
+        *answer_id* names one that came from another process."""
         if self.answer is not None:
             return
         approval = self.approval
@@ -65,6 +65,7 @@ class _Question:
             ApprovalDenied.code,
             frozenset(covered) if self._covers_later and is_whole else frozenset(),
             by,
+            answer_id,
         )
         self._answered.set()
 
@@ -165,9 +166,15 @@ class Approvals:
             del self._going_on[next(iter(self._going_on))]
 
     def answer(
-        self, run_id: str, digest: str, places: Collection[str] | None, by: str = PYTHON
+        self,
+        run_id: str,
+        digest: str,
+        places: Collection[str] | None,
+        by: str = PYTHON,
+        answer_id: str | None = None,
     ) -> None:
         """Say yes to the calls of *places* (None: to all), and no to the others, in the way *by*.
+        *answer_id* names an answer that came from another process.
         Raises `StaleApproval` if the question of *digest* is not open any more."""
         asked = self._unanswered(run_id)
         if asked is None or not secrets.compare_digest(asked.approval.digest, digest):
@@ -176,7 +183,7 @@ class Approvals:
         yes = [call for call in calls if places is None or call.place in places]
         if yes and by in WAYS_OF_COMMANDS and by not in asked.ways:
             raise StaleApproval(f'A yes by "{by}" does not count here: see [policy] approve.')
-        asked.approve(yes, by)
+        asked.approve(yes, by, answer_id)
 
     def _unanswered(self, run_id: str) -> _Question | None:
         found = self._open.get(run_id)

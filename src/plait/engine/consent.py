@@ -6,6 +6,7 @@ only if it still asks for what was shown.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import anyio
@@ -62,8 +63,11 @@ class Consent:
             return run_id
         named: Json = None if places is None else [*places]
         answer: JsonObject = {"digest": digest, "places": named, "by": by}
+        answer["id"] = answer_id = secrets.token_hex(8)
         if await self._engine.post(Post(run_id, APPROVE, principal, answer)):
             await self._answered(run_id, digest, principal)
+            if not await self._engine.has_taken(run_id, answer_id):
+                raise StaleApproval("Another answer came first, or its time was over.")
             return run_id
         later = await self._submit(Dag(tasks=(), resume_from=run_id), caller)
         shown = (await self._wait(later, ASKS_AGAIN_S, principal)).record.approval

@@ -17,7 +17,8 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.history import APPROVE, CANCEL, Chain, History, Post, RunLog
+from ..core.history import APPROVE, CANCEL, DECIDED, Chain, History, Post, RunLog
+from ..core.kept_decisions import KeptDecision
 from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
 from ..core.results.approval import Approval
 from ..core.results.progress import Progress, progress_of
@@ -441,8 +442,20 @@ class Engine:
             case {"digest": str(digest), "places": list() | None as places, **others}:
                 yes = None if places is None else [str(place) for place in places]
                 by = str(others.get("by", PYTHON))
+                id = others.get("id")
+                answer_id = id if isinstance(id, str) else None
                 with suppress(StaleApproval):  # whoever posted it looks at the run
-                    self._runner.approvals.answer(post.run, digest, yes, by)
+                    self._runner.approvals.answer(post.run, digest, yes, by, answer_id)
+
+    async def has_taken(self, run_id: str, answer_id: str) -> bool:
+        """Whether the run, of another process, was answered with what was posted as
+        *answer_id*, not with another answer that came first."""
+        events = [] if self.history is None else await self.history.events(run_id)
+        return any(
+            kept.event.kind == DECIDED
+            and KeptDecision.read(kept.event.detail).answer_id == answer_id
+            for kept in events
+        )
 
     def _asked(self, run_id: str) -> None:
         if (live := self._live.get(run_id)) is not None:

@@ -42,7 +42,7 @@ from ..core.history import (
     TakenOver,
     digest_of_arguments,
 )
-from ..core.kept_decisions import ApprovedCall, KeptDecision
+from ..core.kept_decisions import DecidedCall, KeptDecision
 from ..core.results.approval import Approval
 from ..core.results.record import RunRecord
 from ..core.scheduling.attempts import Known
@@ -148,16 +148,20 @@ class Earlier:
             for kept in self._chain.events
             if kept.event.kind == DECIDED and kept.run in self._line
         ]
-        approved = {call for one in decided if not one.is_preview for call in one.approved}
+        is_yes: dict[DecidedCall, bool] = {}
+        """The last answer for each call."""
+        for one in decided:
+            is_yes.update(dict.fromkeys([] if one.is_preview else one.approved, True))
+            is_yes.update(dict.fromkeys(one.denied, False))
         is_applied = any(one.is_preview and one.approved for one in decided)
 
-        def is_approved(call: Call) -> bool:
+        def word(call: Call) -> bool | None:
             key = _call_key(call)
-            is_unsent = key not in self._chain.calls
-            digest = digest_of_arguments(call.arguments)
-            return is_unsent and ApprovedCall(key, digest) in approved
+            if key in self._chain.calls:  # it was sent
+                return None
+            return is_yes.get(DecidedCall(key, digest_of_arguments(call.arguments)))
 
-        return Known(lambda call: self.answer(call) is not None, is_approved, is_applied)
+        return Known(lambda call: self.answer(call) is not None, word, is_applied)
 
     def answer(self, call: Call) -> tuple[float, Answer] | None:
         """Return the answer of *call* if it is not sent any more, with its place among the events

@@ -3,6 +3,7 @@ are made again."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
@@ -38,8 +39,8 @@ class Known(NamedTuple):
 
     is_answered: IsKnown
     """Says whether the answer of a call is there without it being sent."""
-    is_approved: IsKnown = lambda call: False
-    """Says whether a person said yes to a call that was not sent yet."""
+    word: Callable[[Call], bool | None] = lambda call: None
+    """Says whether a person said yes or no to a call that was not sent yet; None if unknown."""
     is_applied: bool = False
     """Whether the run was a preview and was applied."""
 
@@ -65,6 +66,8 @@ class Attempts:
         """None if this run goes on from no other."""
         self.holding: Holding | None = None
         """Holds the calls that are asked for; None where none is."""
+        self.denied: deque[TaskCall] = deque()
+        """Calls that a person said no to in the run that this one goes on from, to be failed."""
         self._unstarted = 0
         self.most_in_flight = 0
         """The most calls in flight at one moment."""
@@ -93,7 +96,11 @@ class Attempts:
     def _may_start(self, call: TaskCall) -> None:
         if self.holding is not None and (why := self.holding.reason(call)) is not None:
             known, command = self.known, call.command(call.attempts + 1)
-            call.is_approved = known is not None and known.is_approved(command)
+            word = None if known is None else known.word(command)
+            call.is_approved = word is True
+            if word is False:
+                self.denied.append(call)
+                return
             if not call.is_approved and (known is None or not known.is_answered(command)):
                 self.holding.add(call, why)
                 return

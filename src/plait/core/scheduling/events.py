@@ -342,6 +342,8 @@ class Decided(NamedTuple):
     covered: frozenset[str] = frozenset()
     by: str = ""
     """The way in which the answer came; empty if there was none."""
+    answer_id: str | None = None
+    """Names the answer, if it came from another process."""
 
 
 class Aborted(NamedTuple):

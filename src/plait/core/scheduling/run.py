@@ -342,6 +342,12 @@ class Run:
 
     def _advance(self, now: float, *, asks: bool = False) -> None:
         self._tasks.advance(now)
+        while self._attempts.denied:
+            call = self._attempts.denied.popleft()
+            if not call.frame.has_ended(call.planned.id):
+                error = _not_approved(call, ApprovalDenied.code)
+                self._answers.fail(call, error, Failure.of(error), now)
+                self._tasks.advance(now)
         pause_s = self._tasks.pace.begin_step()
         if self.root.unsettled == 0:
             self._finish(now)
