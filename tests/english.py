@@ -33,6 +33,7 @@ CHECKED = (
     "src/plait/door",
     "src/plait/downstream",
     "src/plait/engine",
+    "src/plait/install",
     "src/plait/errors.py",
     "src/plait/machine",
     "src/plait/observers",

@@ -41,8 +41,13 @@ def parse(file: Path, data: bytes) -> dict[str, Any]:
         raise ConfigError(f"{file}: is nested too deeply") from None
 
 
+def without_comments(text: str) -> str:
+    """Return *text*, JSON, with blanks in place of comments and last commas."""
+    return _LAST_COMMA.sub(_blank, _COMMENT.sub(_blank, text))
+
+
 def _json(text: str) -> dict[str, Any]:
-    values = json.loads(_LAST_COMMA.sub(_blank, _COMMENT.sub(_blank, text)))
+    values = json.loads(without_comments(text))
     if not isinstance(values, dict):
         raise ValueError("it is not an object")
     return values
