@@ -200,6 +200,35 @@ async def test_each_call_that_needs_a_yes_of_its_own_is_asked_for_by_itself(
     assert "s:pay (destructive)" in house.questions[1]
 
 
+@pytest.mark.parametrize("count", [12, 40])
+async def test_a_client_is_asked_for_many_calls_by_themselves_over_one_request(
+    house: House, era: str, count: int
+) -> None:
+    """The client of 2026-07-28 of the official SDK comes back ten times for one request."""
+    house.answers = [YES if n % 3 else NO for n in range(count)]
+    each = {**task("p", "s:pay", "$ITEM"), "for_each": list(range(count))}
+    async with house.client(era, Rules(ask_each=("s:pay",)), seconds=3600) as (client, _):
+        result = structured(await client.call_tool("execute_dag", {"tasks": [each]}))
+    assert result["status"] != "waiting"
+    assert len(house.questions) == count
+    assert sorted(house.sent) == [n for n in range(count) if n % 3]
+
+
+async def test_a_client_that_comes_back_only_so_often_is_asked_for_the_rest_by_the_next_request(
+    house: House,
+) -> None:
+    count = 200
+    house.answers = [YES] * count
+    each = {**task("p", "s:pay", "$ITEM"), "for_each": list(range(count))}
+    async with house.client(MODERN, Rules(ask_each=("s:pay",)), seconds=3600) as (client, _):
+        first = structured(await client.call_tool("execute_dag", {"tasks": [each]}))
+        assert (first["status"], house.sent) == ("waiting", [])
+        assert 100 < len(house.questions) < count
+        second = structured(await client.call_tool("get_run", {"run_id": first["run_id"]}))
+    assert (second["status"], len(house.sent)) == ("success", count)
+    assert len(house.questions) == count
+
+
 async def test_a_yes_until_the_client_leaves_covers_these_tools_and_no_others(
     house: House,
 ) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from math import ceil
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -36,6 +37,11 @@ WAYS_OF_COMMANDS = frozenset({"terminal", "flag"})
 """The ways of commands, which count only where the settings of the run say so."""
 METHOD = "elicitation/create"
 MOST_GOING_ON = 500
+FEW_QUESTIONS = 6
+"""Most questions of a run that a client without a session is asked one after the other: its person
+sees one at a time, and clients come back a limited number of times for one request."""
+MOST_AT_ONCE = 16
+"""Most that it is asked at once where there are more."""
 
 
 class _Question:
@@ -197,22 +203,36 @@ class Approvals:
         rounds = [together] if together else []
         rounds += [[call] for call in approval.calls if call.is_single]
         approved: list[AskedCall] = []
-        for calls in rounds:
-            may_last = caller.has_session and not calls[0].is_single
-            params = _form(question(approval, calls), may_last=may_last)
-            try:
-                while (word := _word(await caller.ask_person(METHOD, params))) is None:
-                    self._changed(approval.run_id)  # it was dismissed
-            except RpcError:
-                asked.is_put_to_client = False
-                self._changed(approval.run_id)
+        size = 1 if caller.has_session else _at_once(len(rounds))
+        for start in range(0, len(rounds), size):
+            async with anyio.create_task_group() as tasks:
+                for calls in rounds[start : start + size]:
+                    tasks.start_soon(self._elicit_one, asked, calls, approved)
+            if not asked.is_put_to_client:
                 return
-            if word in {YES, YES_FROM_NOW_ON}:
-                approved += calls
-            if word == YES_FROM_NOW_ON and may_last and caller.client is not None:
-                granted = self._granted.setdefault(caller.client, set())
-                granted.update(_named(call.tool) for call in calls)
+            self._changed(approval.run_id)  # the request may be one that asks no more
         asked.approve(approved, ELICITATION)
+
+    async def _elicit_one(
+        self, asked: _Question, calls: list[AskedCall], approved: list[AskedCall]
+    ) -> None:
+        """Ask the person of the client for *calls*, and add them to *approved* after a yes."""
+        approval, caller = asked.approval, asked.caller
+        may_last = caller.has_session and not calls[0].is_single
+        params = _form(question(approval, calls), may_last=may_last)
+        word: str | None = None
+        try:
+            while asked.is_put_to_client and word is None:
+                if (word := _word(await caller.ask_person(METHOD, params))) is None:
+                    self._changed(approval.run_id)  # it was dismissed
+        except RpcError:
+            asked.is_put_to_client = False
+            self._changed(approval.run_id)
+        if word in {YES, YES_FROM_NOW_ON}:
+            approved += calls
+        if word == YES_FROM_NOW_ON and may_last and caller.client is not None:
+            granted = self._granted.setdefault(caller.client, set())
+            granted.update(_named(call.tool) for call in calls)
 
     def _has_granted(self, caller: Caller, approval: Approval) -> bool:
         """Whether the person of *caller* has said yes to all these tools until it leaves."""
@@ -225,6 +245,11 @@ class Approvals:
 def _call_of(request: CallRequested, caller: Caller) -> tuple[str, str, str]:
     owner = caller.connection or str(caller.principal)
     return owner, request.tool.full_name, dumps(request.arguments)
+
+
+def _at_once(count: int) -> int:
+    """Return how many of *count* questions a client without a session is asked at once."""
+    return min(MOST_AT_ONCE, ceil(count / FEW_QUESTIONS))
 
 
 def _named(tool: Tool) -> tuple[str, str]:

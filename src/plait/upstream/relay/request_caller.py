@@ -122,10 +122,13 @@ class RequestCaller(Caller):
         self._ask: Ask = partial(ask_directly, ctx)
         self._outbox: deque[_Message] = deque(maxlen=MOST_WAITING)
         self._sent: anyio.Event | None = None
+        self.suspensions = 0
+        """The number of times that it ended with questions, and its client was to come back."""
 
     def continue_in(self, ctx: RequestContext | None) -> None:
         """Make *ctx* the request that waits for the answer; None if there is none now."""
         self._ctx = ctx
+        self.suspensions += ctx is None
 
     @property
     def is_suspended(self) -> bool:

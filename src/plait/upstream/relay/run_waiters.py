@@ -26,6 +26,10 @@ from ..run_progress import SendProgress, progress_sender
 from .input_requests import ASK_S, checked_question
 from .request_caller import RequestCaller
 
+MOST_ROUNDS = 8
+"""Most times that a request of 2026-07-28 ends with questions to a person: the official client
+gives up after ten. What is left is asked over the next request."""
+
 _current: ContextVar[RequestCaller | None] = ContextVar("current request", default=None)
 
 
@@ -84,8 +88,8 @@ class RunWaiters(Caller):
         self._client_capabilities = None if request is None else request.client_capabilities
         self._can_be_asked = request is not None and request.can_be_asked
         self._waiting: list[RequestCaller] = []
-        self._asking_person: dict[RequestCaller, anyio.CancelScope] = {}
-        """The requests over which a person is asked."""
+        self._asking_person: dict[RequestCaller, set[anyio.CancelScope]] = {}
+        """The questions to a person, by the requests over which they are asked."""
         self._dismissed: set[RequestCaller] = set()
         """The waiting requests over which a person did not want to answer."""
         self._open_questions = 0
@@ -139,7 +143,7 @@ class RunWaiters(Caller):
         finally:
             self._waiting.remove(request)
             self._dismissed.discard(request)
-            if (scope := self._asking_person.get(request)) is not None:
+            for scope in self._asking_person.get(request, ()):
                 scope.cancel()
 
     async def wait_answered(self) -> None:
@@ -180,7 +184,8 @@ class RunWaiters(Caller):
             while (request := self._request_for_person()) is None:
                 await self._changed.wait()
             self._open_questions += request.takes_input_requests
-            scope = self._asking_person[request] = anyio.CancelScope()
+            scope = anyio.CancelScope()
+            self._asking_person.setdefault(request, set()).add(scope)
             try:
                 with scope:
                     given = await request.ask(method, params)
@@ -190,13 +195,16 @@ class RunWaiters(Caller):
             except anyio.ClosedResourceError:  # the request ended before the answer
                 self._dismissed.add(request)
             finally:
-                del self._asking_person[request]
+                self._asking_person[request].discard(scope)
+                if not self._asking_person[request]:
+                    del self._asking_person[request]
                 self._open_questions -= request.takes_input_requests
                 self._changed.notify()
 
     def _request_for_person(self) -> RequestCaller | None:
         for request in reversed(self._waiting):
-            if request.can_be_asked and request not in self._dismissed:
+            is_open = request.can_be_asked and request not in self._dismissed
+            if is_open and request.suspensions < MOST_ROUNDS:
                 return request
         return None
 
