@@ -29,7 +29,7 @@ class Desk:
             self.limits.add(SlotRequest("r", call[0], None, weight), (float(call[1:]),), call)
 
     def start(self, now: float = 0.0) -> list[str]:
-        started = dict(self.limits.acquire_next(now))
+        started = dict(iter(lambda: self.limits.acquire_next(now), None))
         self.held |= started
         self.waiting -= started.keys()
         return list(started)

@@ -99,3 +99,18 @@ def test_a_line_gives_the_lane_of_the_party_whose_turn_it_is_and_of_a_party_the_
     assert order == ["b3", "a1", "a2"]
     assert not line
     assert line.first(limit.turn_of) is None
+
+
+def test_a_lane_is_alone_in_a_line_without_another_entry():
+    line: Line[str] = Line()
+    one, other = (fill(lane(SlotRequest("r", "s", None, 1, caller)), x=1.0) for caller in "ab")
+    one.stamp, other.stamp = 1, 2
+    found = [line.alone]
+    line.push(one)
+    found.append(line.alone)
+    line.push(other)
+    found.append(line.alone)
+    del line[other.party]
+    one.stamp = 3  # it waits elsewhere
+    found.append(line.alone)
+    assert found == [None, one, None, None]

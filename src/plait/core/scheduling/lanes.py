@@ -294,6 +294,15 @@ class Line(dict[Party, "list[tuple[Urgency, int, Lane[CallT]]]"], Generic[CallT]
                 del self[found.party]
         return found
 
+    @property
+    def alone(self) -> Lane[CallT] | None:
+        """The only lane that waits here; None if there are more entries."""
+        if len(self) == 1:
+            [heap] = self.values()
+            if len(heap) == 1 and heap[0][1] == heap[0][2].stamp:
+                return heap[0][2]
+        return None
+
     def first(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
         """Return the lane that `pop_next` would take out."""
         entries = []

@@ -4,8 +4,9 @@ starts next.
 *The idea.* `acquire_next` is the one place that decides what starts. It pops the lane that is next
 (`lanes.py`) from a queue, starts its first call if that fits, and parks the lane at the first full
 limit if it does not. When slots are freed, a limit puts back into the queue as many of its parked
-lanes as it has free slots, in their order. So the cost of an event is the logarithm of the number
-of lanes, however many calls wait, and the number of parties.
+lanes as it has free slots, in their order; a lane that waits there alone starts without the queue.
+So the cost of an event is the logarithm of the number of lanes, however many calls wait, and the
+number of parties.
 
 *The invariants.*
 
@@ -156,34 +157,57 @@ class ConcurrencyLimits(Generic[CallT]):
             return None
         return self._take(lane)
 
-    def acquire_next(self, now: float) -> Iterator[tuple[CallT, Lease[CallT]]]:
-        """Take the calls that may start now, in their order, with their slots, which return with
-        `release`."""
+    def acquire_next(self, now: float) -> tuple[CallT, Lease[CallT]] | None:
+        """Take the next call that may start now, with its slots, which return with `release`; None
+        if there is none."""
+        if self.is_settled:
+            return None
         for rate in self.rates.values():
             rate.now = now
+        if (lane := self._alone() or self._first_that_fits()) is None:
+            return None
+        _, call = heapq.heappop(lane.calls)
+        held = self._take(lane)
+        if lane.withdrawn:
+            lane.tidy()
+        if not lane.calls:
+            self._leave(lane)
+            lane.stopped_at = None
+        elif (full := lane.full()) is not None:
+            self._park(lane, full)
+        else:
+            self._enter(lane)
+        return call, held
+
+    def _alone(self) -> Lane[CallT] | None:
+        """Take out the lane that waits alone for the slots that were returned, if it fits. None if
+        others may be next: then they have to be put in order."""
+        if self._queue:
+            return None
+        line: Line[CallT] | None = None
+        for limit in self._freed:
+            if limit.parked:
+                if line is not None:
+                    return None
+                line = limit.parked
+        if line is None or (lane := line.alone) is None or lane.full() is not None:
+            return None
+        line.clear()
+        self._freed.clear()
+        return lane
+
+    def _first_that_fits(self) -> Lane[CallT] | None:
+        """Take out the lane that is next and fits, and park those before it, which do not."""
         while True:
-            if self._freed:
-                for limit in self._freed:
-                    if limit.parked:
-                        self._wake(limit)
-                self._freed.clear()
+            for limit in self._freed:
+                if limit.parked:
+                    self._wake(limit)
+            self._freed.clear()
             if (lane := self._queue.pop_next(_turn)) is None:
-                return
-            if (full := lane.full()) is not None:
-                self._park(lane, full)
-                continue
-            _, call = heapq.heappop(lane.calls)
-            held = self._take(lane)
-            if lane.withdrawn:
-                lane.tidy()
-            if not lane.calls:
-                self._leave(lane)
-                lane.stopped_at = None
-            elif (full := lane.full()) is not None:
-                self._park(lane, full)
-            else:
-                self._enter(lane)
-            yield call, held
+                return None
+            if (full := lane.full()) is None:
+                return lane
+            self._park(lane, full)
 
     def release(self, held: Lease[CallT]) -> None:
         """Return the slots of a call that has ended."""

@@ -453,15 +453,20 @@ class Scheduler:
         del run.ready[: len(started)]
         return started
 
-    def _start_what_fits(self, changed: dict[str, Run], now: float) -> Iterable[Command]:
-        for call, lease in self.limits.acquire_next(now):
+    def _start_what_fits(self, changed: dict[str, Run], now: float) -> list[Command]:
+        """Start the calls that fit into the limits, the most urgent first; gathers their runs in
+        *changed*."""
+        commands: list[Command] = []
+        while (admitted := self.limits.acquire_next(now)) is not None:
+            call, lease = admitted
             if isinstance(call, DirectCall):
-                yield self._start_direct(call, lease, now)
+                commands.append(self._start_direct(call, lease, now))
                 continue
             owner = changed[call.key.run] = self.runs[call.key.run]
             if lease.waited_at is not None:
                 call.waited("limit", lease.waited_at, now)
-            yield self._start(owner, call, lease, now)
+            commands.append(self._start(owner, call, lease, now))
+        return commands
 
     def _start(self, run: Run, call: TaskCall, lease: Lease[Waiting], now: float) -> Call:
         attempt = run.start(call, now)
