@@ -12,6 +12,7 @@ from plait.app.gateway import Gateway
 from plait.app.pinned import accept, changed_tools
 from plait.config import Config
 from plait.config.models import AuditSettings
+from plait.config.policy import PolicySettings
 from plait.core.results.result import RunResult
 
 from ..downstream.changing import ChangingServer, described
@@ -61,6 +62,25 @@ async def test_a_changed_tool_is_blocked_over_restarts_until_it_is_accepted(
     await accept(config, "s", changed)
     assert await changed_tools(config, "s") == ()
     assert (await look(config)).status == "success"
+
+
+async def test_a_person_is_asked_no_longer_for_a_tool_that_its_server_describes_anew(
+    changing: ChangingServer, config: Config
+):
+    changing.put([LOOK, described("change")])
+    policy = PolicySettings(ask=("s:look",))
+    async with Gateway.from_config(config.model_copy(update={"policy": policy})) as gateway:
+        await gateway.settled()
+        held = await gateway.execute({"tasks": [{"id": "a", "tool": "s:look"}]})
+        assert held.status == "waiting"
+        changing.put([EVIL, described("change")])
+        await gateway.call("s", "change", {"name": "change"})
+        with anyio.fail_after(20):
+            result = await gateway.wait(held.run_id, None)
+            while result.status == "waiting":
+                result = await gateway.wait(held.run_id, 0.05)
+    assert [error.code for error in result.errors] == ["tool_changed"]
+    assert "look" not in changing.asked
 
 
 async def test_an_accepted_tool_is_called_by_a_gateway_that_runs(

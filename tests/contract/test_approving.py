@@ -109,6 +109,7 @@ CONTRACT: dict[str, Shown] = {
     ),
     "A tool that is defined anew needs another.": (
         f"{ASKED}::test_a_tool_that_was_defined_anew_is_not_approved",
+        f"{ASKED}::test_a_question_is_withdrawn_as_soon_as_a_tool_of_it_is_defined_anew",
         f"{CHECKED}::test_an_approved_call_is_not_sent_to_a_tool_that_is_described_otherwise",
     ),
     "No tool, resource or answer of Plait gives a yes.": (

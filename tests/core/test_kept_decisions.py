@@ -31,6 +31,17 @@ def test_it_names_the_approved_calls_with_their_arguments_and_without_their_run(
     assert kept.event(other).approved == {Key("other", "w"), Key("other", "each", 0)}
 
 
+def test_an_answer_for_some_calls_alone_comes_back_as_that():
+    question = asked_in(
+        write("w", arguments={"path": "x"}), write("each", for_each=[1, 2], arguments={"path": "y"})
+    )
+    about = frozenset(call.key for call in question.calls[1:])
+    answer = Decided(question.question, frozenset(), "tool_changed", about=about)
+    kept = KeptDecision.of(answer, question)
+    assert KeptDecision.read(kept.document()) == kept
+    assert (kept.event(question.question), kept.denied) == (answer, ())
+
+
 def test_a_call_without_an_answer_in_time_is_not_denied():
     question = asked_in(write("w", arguments={"path": "x"}))
     kept = KeptDecision.of(Decided(question.question, frozenset(), "approval_required"), question)

@@ -303,6 +303,38 @@ async def test_a_yes_may_cover_what_comes_later(house: House) -> None:
         assert (await gateway.wait(result.run_id)).status is RunStatus.SUCCESS
 
 
+async def test_a_question_is_withdrawn_as_soon_as_a_tool_of_it_is_defined_anew(
+    house: House, era: str
+) -> None:
+    house.seconds, house.answers = 10, [YES, YES]
+    tasks = [task("w", "s:write", 1), task("p", "s:pay", 2)]
+    async with house.client(era) as (client, gateway):
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            results: list[Any] = []
+
+            async def execute() -> None:
+                results.append(await client.call_tool("execute_dag", {"tasks": tasks}))
+
+            group.start_soon(execute)
+            await anyio.sleep(1)
+            [first] = house.questions
+            house.servers.add(tool("s:pay", closed=False, description="It pays twice"), print)
+            gateway.engine.tools_changed()
+            await anyio.sleep(1)
+            [run_id] = gateway.runs()
+            approval = gateway.approval(run_id)
+            assert approval is not None
+            assert [call.place for call in approval.calls] == ["w"]
+            failed = gateway.record(run_id).tasks["p"].error
+            assert failed is not None
+            assert failed.code == "tool_changed"
+            assert anyio.current_time() - began == 2
+    assert "2. p: s:pay" in first
+    result = structured(results[0])
+    assert (result["status"], house.sent) == ("partial", [1])
+
+
 async def test_a_tool_that_was_defined_anew_is_not_approved(house: House) -> None:
     async with house.gateway() as gateway:
         result = await gateway.execute({"tasks": [task("w", "s:write", n=1)]})

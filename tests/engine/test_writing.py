@@ -615,6 +615,23 @@ async def test_an_answer_reaches_a_run_of_another_process():
     assert (result.status, world.writes) == (RunStatus.SUCCESS, Counter([7, 8]))
 
 
+async def test_a_question_that_was_withdrawn_is_in_the_history_as_that():
+    world = World()
+    world.policy = Policy(tables=(Rules(ask=("write",)),))
+    tasks = [task("w", "write", 7), task("p", "put", 8)]
+    async with world.gateway() as (gateway, _):
+        held = await gateway.execute({"tasks": tasks})
+        world.servers.add(tool("s:put", description="another"), print)
+        gateway.engine.tools_changed()
+        await anyio.sleep(1)
+        approval = gateway.approval(held.run_id)
+        assert approval is not None
+        await gateway.approve(held.run_id, approval.digest)
+        result = await gateway.wait(held.run_id)
+    assert [error.code for error in result.errors] == ["tool_changed"]
+    assert world.writes == Counter([7])
+
+
 @pytest.mark.parametrize("first", ["v", "w"])
 async def test_of_two_answers_at_once_from_two_processes_the_loser_knows_that_it_lost(first: str):
     world = World()

@@ -13,6 +13,8 @@ from anyio import to_thread
 
 from ..config import Config, GatewaySettings, HistorySettings
 from ..core.history import History, Limits
+from ..core.scheduling.events import Notice
+from ..core.tools.server_notices import ServerChanged, ToolsDrifted
 from ..core.tools.tool_stats import ToolStats
 from ..engine.auditing import DeskAudit
 from ..engine.engine import Engine
@@ -86,7 +88,7 @@ class Parts:
         learned = ToolStats(enabled=learns)
         self._memory = StatsFile(learned, state_folder) if learns and state_folder else None
         observers = [log_notices, self._memory.observe] if self._memory else [log_notices]
-        self.notify = Observers(observers)
+        self.notify = Observers([*observers, self._servers_changed])
         self.connections = Connections(
             ListingCache(state_folder),
             Pins(state_folder),
@@ -147,6 +149,10 @@ class Parts:
 
     def _adopt_servers(self) -> None:
         self.resources.adopt(self._configs.values(), self.keys)
+
+    def _servers_changed(self, notice: Notice) -> None:
+        if isinstance(notice, ServerChanged | ToolsDrifted):
+            self.engine.tools_changed()
 
     def _circuit_changed(self, change: CircuitChanged) -> None:
         self.notify(change)

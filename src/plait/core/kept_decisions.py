@@ -34,13 +34,16 @@ class KeptDecision:
     """Whether a preview was applied with it."""
     answer_id: str | None = None
     """As in `Decided`."""
+    about: tuple[CallKey, ...] | None = None
+    """The calls that it answers for, if not for all."""
 
     @classmethod
     def of(cls, answer: Decided, question: Approval) -> Self:
         """Return what is kept of *answer* to *question*."""
         approved, denied = [], []
+        about = None if answer.about is None else [CallKey(*key[1:]) for key in answer.about]
         for call in question.calls:
-            key = CallKey(call.key.task, call.key.item, call.key.at, call.round)
+            key = CallKey(*call.key[1:], call.round)
             decided = DecidedCall(key, digest_of_arguments(call.arguments))
             if call.key in answer.approved:
                 approved.append(decided)
@@ -54,6 +57,7 @@ class KeptDecision:
             tuple(denied),
             question.is_preview,
             answer.answer_id,
+            None if about is None else tuple(sorted(about, key=repr)),
         )
 
     def document(self) -> JsonObject:
@@ -64,6 +68,7 @@ class KeptDecision:
             denied=_rows(self.denied) or None,
             preview=self.is_preview or None,
             id=self.answer_id,
+            about=None if self.about is None else [[*key[:2], [*key.at]] for key in self.about],
         )
 
     @classmethod
@@ -71,6 +76,7 @@ class KeptDecision:
         """Read what `document` gave; what is not of that form is left out."""
         members = document if isinstance(document, dict) else {}
         covered, answer_id = members.get("covered"), members.get("id")
+        about = members.get("about")
         return cls(
             _calls(members.get("approved")),
             str(members.get("code")),
@@ -78,6 +84,7 @@ class KeptDecision:
             _calls(members.get("denied")),
             members.get("preview") is True,
             answer_id if isinstance(answer_id, str) else None,
+            tuple(filter(None, map(_key, about))) if isinstance(about, list) else None,
         )
 
     def event(self, question: Key) -> Decided:
@@ -89,6 +96,9 @@ class KeptDecision:
             self.code,
             frozenset(self.covered),
             answer_id=self.answer_id,
+            about=None
+            if self.about is None
+            else frozenset([Key(question.run, *key[:3]) for key in self.about]),
         )
 
 
@@ -103,7 +113,14 @@ def _calls(rows: Json) -> tuple[DecidedCall, ...]:
 
 def _call(row: Json) -> DecidedCall | None:
     match row:
-        case [str(task), int() | None as item, [*at], int(round), str(digest)]:
-            items = tuple([one for one in at if isinstance(one, int)])
-            return DecidedCall(CallKey(task, item, items, round), digest)
+        case [task, item, at, int(round), str(digest)]:
+            key = _key([task, item, at])
+            return None if key is None else DecidedCall(key._replace(round=round), digest)
+    return None
+
+
+def _key(row: Json) -> CallKey | None:
+    match row:
+        case [str(task), int() | None as item, [*at]]:
+            return CallKey(task, item, tuple([one for one in at if isinstance(one, int)]))
     return None

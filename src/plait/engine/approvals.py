@@ -9,7 +9,7 @@ the verbs of the gateway that only programs of the user reach.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from math import ceil
 from weakref import WeakKeyDictionary
@@ -22,10 +22,10 @@ from ..core.results.approval_text import NO, YES, YES_FROM_NOW_ON, call_question
 from ..core.scheduling.events import Ask, CallRequested, Decided
 from ..core.scheduling.run import Run
 from ..core.tools.approving import Approving
-from ..core.tools.catalog import Tool, digest_of
+from ..core.tools.catalog import Catalog, Tool, digest_of
 from ..core.tools.rules import Answer
 from ..core.values.strict import JsonObject, dumps
-from ..errors import ApprovalDenied, ApprovalRequired, RpcError, StaleApproval
+from ..errors import ApprovalDenied, ApprovalRequired, RpcError, StaleApproval, ToolChanged
 from .auditing import Trail
 from .writing import Writing
 
@@ -47,8 +47,15 @@ MOST_AT_ONCE = 16
 class _Question:
     """One open question."""
 
-    def __init__(self, approval: Approval, caller: Caller, approving: Approving) -> None:
+    def __init__(
+        self,
+        approval: Approval,
+        caller: Caller,
+        approving: Approving,
+        catalog: Callable[[], Catalog],
+    ) -> None:
         self.approval = approval
+        self._catalog = catalog
         self.caller = caller
         self.ways = approving.ways
         self.is_put_to_client = False
@@ -75,6 +82,17 @@ class _Question:
         )
         self._answered.set()
 
+    def look_at_tools(self) -> None:
+        """Withdraw the question if tools of it are defined anew: their calls fail, and the others
+        are asked for again."""
+        now = self._catalog().tools
+        changed = [call for call in self.approval.calls if is_defined_anew(call.tool, now)]
+        if changed and self.answer is None:
+            about = frozenset([call.key for call in changed])
+            question = self.approval.question
+            self.answer = Decided(question, frozenset(), ToolChanged.code, about=about)
+            self._answered.set()
+
     async def wait(self) -> Decided:
         await self._answered.wait()
         assert self.answer is not None
@@ -98,6 +116,10 @@ class Approvals:
     def __repr__(self) -> str:
         return f"<Approvals: {len(self._open)} questions>"
 
+    @property
+    def has_open_questions(self) -> bool:
+        return bool(self._open)
+
     def of(self, run_id: str) -> Approval | None:
         """Return the open question of a run; None if absent."""
         found = self._unanswered(run_id)
@@ -108,11 +130,24 @@ class Approvals:
         found = self._unanswered(run_id)
         return found is not None and not (found.is_put_to_client and found.caller.is_person_there)
 
-    async def ask(self, run: Run, command: Ask, caller: Caller, writing: Writing | None) -> Decided:
+    def look_at_tools(self) -> None:
+        """Withdraw the open questions about tools that are defined anew."""
+        for asked in [*self._open.values()]:
+            asked.look_at_tools()
+
+    async def ask(
+        self,
+        run: Run,
+        command: Ask,
+        caller: Caller,
+        writing: Writing | None,
+        catalog: Callable[[], Catalog] = Catalog,
+    ) -> Decided:
         """Ask for the calls of *command*: of the client of *caller*, and of whoever calls `answer`.
-        The question is written before it is shown. The caller of this bounds the time."""
+        The question is written before it is shown, and withdrawn if tools of it are defined anew in
+        *catalog*. The caller of this bounds the time."""
         approval = approval_of(run, command, secrets.token_hex(16))
-        asked = _Question(approval, caller, run.approving)
+        asked = _Question(approval, caller, run.approving, catalog)
         is_granted = self._has_granted(caller, approval)
         self._trail.asked(run, approval, is_granted=is_granted)
         if writing is not None:
@@ -245,6 +280,12 @@ class Approvals:
 def _call_of(request: CallRequested, caller: Caller) -> tuple[str, str, str]:
     owner = caller.connection or str(caller.principal)
     return owner, request.tool.full_name, dumps(request.arguments)
+
+
+def is_defined_anew(tool: Tool, now: Mapping[str, Tool]) -> bool:
+    """Return whether *tool* is defined otherwise among the tools that are known *now*."""
+    known = now.get(tool.full_name)
+    return known is not None and known.definition != tool.definition
 
 
 def _at_once(count: int) -> int:

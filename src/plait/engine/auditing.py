@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
@@ -287,8 +287,9 @@ class Trail:
         if (found := self._questions.pop(decided.key, None)) is None:
             return
         party, approval = found
-        is_answered = decided.code != ApprovalRequired.code
-        for call in approval.calls:
+        is_answered = decided.code not in {ApprovalRequired.code, ToolChanged.code}
+        about = decided.about
+        for call in approval.calls if about is None else _only(about, approval.calls):
             answer = Reply.of(call.key in decided.approved if is_answered else None)
             by = decided.by or None
             self._put_asked(party, What.ANSWERED, call, approval, answer=str(answer), by=by)
@@ -316,6 +317,10 @@ class Trail:
     ) -> None:
         party = Party.of(caller, request.slots.desk)
         self._put(party, what, request.tool.full_name, request.arguments, None, **detail)
+
+
+def _only(keys: Container[Key], calls: Iterable[AskedCall]) -> list[AskedCall]:
+    return [call for call in calls if call.key in keys]
 
 
 def _tools_of(tasks: Iterable[Task], group: str = "") -> Iterator[tuple[str, str]]:

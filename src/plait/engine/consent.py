@@ -21,6 +21,7 @@ from ..core.values.principal import Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject
 from ..errors import InvalidDag, StaleApproval, UnknownRun
+from .approvals import is_defined_anew
 from .auditing import APPLY
 from .engine import STOP_S, Engine
 from .preparing import plan_changed
@@ -132,10 +133,7 @@ class Consent:
     def _are_unchanged(self, tools: Iterable[Tool]) -> bool:
         """Return whether *tools* are defined now as they are here, as far as they are known."""
         now = self._catalog().tools
-        return all(
-            tool.full_name not in now or now[tool.full_name].definition == tool.definition
-            for tool in tools
-        )
+        return not any(is_defined_anew(tool, now) for tool in tools)
 
 
 def _as_answer(record: RunRecord) -> tuple[str, Dag, tuple[str, ...]]:

@@ -29,7 +29,7 @@ from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
-from ..core.tools.catalog import Tool
+from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import Principal, may_see
@@ -232,13 +232,14 @@ class Engine:
         caller: Caller,
         writing: Writing | None = None,
         flows: RunFlows | None = None,
+        catalog: Callable[[], Catalog] = Catalog,
     ) -> None:
         """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
-        *flows*."""
+        *flows*. *catalog* gives the tools that its configuration knows."""
         self._live[run.id] = _LiveRun(run, self._runner.approvals, writing)
         if flows is not None:
             self.flows.begin(run.id, flows)
-        self._runner.submit(run, caller, writing, flows)
+        self._runner.submit(run, caller, writing, flows, catalog)
         if writing is not None and not self._is_listening:
             self._is_listening = True
             self.start_soon(self._listen)
@@ -422,6 +423,15 @@ class Engine:
     @property
     def approvals(self) -> Approvals:
         return self._runner.approvals
+
+    def tools_changed(self) -> None:
+        """Note that servers may describe tools otherwise: what is asked about them is withdrawn
+        once their catalogues say so, too."""
+        if self._tasks is not None and self._runner.approvals.has_open_questions:
+            self.start_soon(self._look_at_tools)
+
+    async def _look_at_tools(self) -> None:
+        self._runner.approvals.look_at_tools()
 
     def approve(
         self,

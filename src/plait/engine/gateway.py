@@ -348,7 +348,7 @@ class Gateway:
             writing = begun
             if beginning.durable is Durable.POWER and not await begun.log.committed():
                 raise InvalidDag([_unwritten(history.trouble)])
-        self.engine.submit(run, caller, writing, prepared.flows)
+        self.engine.submit(run, caller, writing, prepared.flows, self.catalog)
         return Submitted(run.id, plan.dag, plan.notes)
 
     @property

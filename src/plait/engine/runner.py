@@ -43,6 +43,7 @@ from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
+from ..core.tools.catalog import Catalog
 from ..core.tools.output import read_output
 from ..errors import ApprovalRequired, CallError
 from ..waiting import Signal
@@ -110,6 +111,8 @@ class Runner:
         self.approvals = Approvals(asked, self.trail)
         self._flows: dict[str, RunFlows] = {}
         """The runs under rules for flows."""
+        self._catalogs: dict[str, Callable[[], Catalog]] = {}
+        """The tools that the configuration of each run knows."""
         self._left: set[str] = set()
         """The runs that were left to other processes."""
         self._aborted: set[Key] = set()
@@ -148,10 +151,12 @@ class Runner:
         caller: Caller = NO_CLIENT,
         writing: Writing | None = None,
         flows: RunFlows | None = None,
+        catalog: Callable[[], Catalog] = Catalog,
     ) -> None:
         """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
-        *flows*."""
+        *flows*. *catalog* gives the tools that its configuration knows."""
         self.trail.begin(run)
+        self._catalogs[run.id] = catalog
         if flows is not None:
             self._flows[run.id] = flows
         if caller is not NO_CLIENT:
@@ -280,7 +285,8 @@ class Runner:
             case Ask(key):
                 scope.deadline = self._now() + command.timeout_s
                 run, caller = self._scheduler.runs[key.run], self._callers.get(key.run, NO_CLIENT)
-                return await self.approvals.ask(run, command, caller, self._writing.get(key.run))
+                writing, catalog = self._writing.get(key.run), self._catalogs[key.run]
+                return await self.approvals.ask(run, command, caller, writing, catalog)
             case Sleep():
                 scope.deadline = self._now() + command.seconds
                 await anyio.sleep_forever()
@@ -348,6 +354,7 @@ class Runner:
     def _notify(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
+            self._catalogs.pop(notice.run, None)
             self._writing.pop(notice.run, None)
             if (flows := self._flows.pop(notice.run, None)) is not None:
                 flows.end()

@@ -334,7 +334,8 @@ class Woke(NamedTuple):
 
 class Decided(NamedTuple):
     """The answer to `Ask`: a yes to the calls of these keys, and to those that the tasks *covered*
-    will make. The other calls fail with *code*, `approval_denied` or `approval_required`."""
+    will make. The other calls fail with *code*, `approval_denied`, `approval_required` or
+    `tool_changed`."""
 
     key: Key
     approved: frozenset[Key]
@@ -344,6 +345,8 @@ class Decided(NamedTuple):
     """The way in which the answer came; empty if there was none."""
     answer_id: str | None = None
     """Names the answer, if it came from another process."""
+    about: frozenset[Key] | None = None
+    """The calls that it answers for, if not for all: the others are asked for again."""
 
 
 class Aborted(NamedTuple):

@@ -17,7 +17,7 @@ While a run only waits for a person, its own time stands still.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from enum import StrEnum
 from operator import attrgetter
 
@@ -101,10 +101,11 @@ class Holding:
         self.question = key
         self.asked = {call.key: call for call in calls}
 
-    def close(self) -> Iterator[TaskCall]:
-        """End the open question, and yield the calls that it was about, which are held no more. A
-        call whose task has ended by its turn, since another one failed, is left out."""
-        calls = [*self.asked.values()]
+    def close(self, about: Container[Key] | None = None) -> Iterator[TaskCall]:
+        """End the open question, and yield the calls that it was about, which are held no more: of
+        these only *about*, if given; the others are asked for again. A call whose task has ended by
+        its turn, since another one failed, is left out."""
+        calls = [call for key, call in self.asked.items() if about is None or key in about]
         self.question, self.asked = None, {}
         for call in calls:
             if self._drop(call.key):

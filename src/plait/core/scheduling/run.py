@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 
-from ...errors import ApprovalDenied, ApprovalRequired, CallError
+from ...errors import ApprovalDenied, ApprovalRequired, CallError, ToolChanged
 from ..planning.plan import MAX_CALLS, Plan
 from ..tools.approving import Approving
 from ..tools.catalog import digest_of
@@ -323,7 +323,7 @@ class Run:
         holding.covered |= event.covered
         if holding.why_asked is Why.PREVIEW and event.approved:
             holding.is_preview = False
-        for call in holding.close():
+        for call in holding.close(event.about):
             if call.key in event.approved:
                 is_by_policy = holding.why_asked is Why.POLICY
                 call.is_approved = is_by_policy or not call.planned.policy.needs_yes
@@ -409,5 +409,10 @@ def _not_approved(call: TaskCall, code: str) -> CallError:
     name, why = call.tool.full_name, call.planned.policy.decision.why
     if code == ApprovalDenied.code:
         return ApprovalDenied(f"{name} was not called: a person said no", hint=f"It was {why}.")
+    if code == ToolChanged.code:
+        return ToolChanged(
+            f"{name} was not called: it is described otherwise than when it was asked for",
+            hint="Look at it with describe_tools, and plan again.",
+        )
     message = f"{name} was not called: there was no yes in time"
     return ApprovalRequired(message, hint=f"It was {why}. Nothing was sent.")
