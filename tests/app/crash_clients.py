@@ -46,6 +46,11 @@ class Story:
     """The gateways that heard `retry`."""
     lives: int = 0
     servers_died: bool = False
+    is_told: bool = False
+    """Whether a client got an answer about its run."""
+    owed: frozenset[str] = frozenset()
+    """The ids of which its document has to be answered with one: it changed something, and ended,
+    and no client got an answer about it."""
     is_interrupted: bool = False
     """Whether the last of its runs was, when its client looked."""
     is_unsettled: bool = False
@@ -81,7 +86,7 @@ class Story:
             if self.lost not in may_be:
                 raise Broken(f"{self.name} was refused: {seen}\n{self.document}")
             return
-        self.run_id = seen["run_id"]
+        self.run_id, self.is_told = seen["run_id"], True
         if seen["status"] in ("running", "interrupted"):
             return
         is_in_doubt = any(error["code"] == "in_doubt" for error in seen["errors"])

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
+from plait.core.history import Effect
 from plait.core.results.record import RunRecord
 from plait.core.values.principal import USER
 from plait.engine.gateway import Gateway
@@ -69,6 +70,14 @@ def read_log(
         kept = Line(seen, arguments, line["key"], line.get("flag"))
         lines[arguments["story"]].append(kept)
     return lines, killed
+
+
+def has_written(reading: Reading, run_id: str) -> bool:
+    """Whether a run sent a call that may change something."""
+    return any(
+        call.effect is not Effect.READ and call.sent_at is not None
+        for call in reading.calls(run_id, values=False)
+    )
 
 
 def outcome_of(reading: Reading, run_id: str) -> Outcome:

@@ -61,6 +61,7 @@ from .crash_evidence import (
     check_answer,
     check_keys,
     check_values,
+    has_written,
     outcome_of,
     read_log,
     references,
@@ -220,6 +221,12 @@ class Crash:
                 seen = await life.ask("execute_dag", **story.document)
                 if seen["status"] not in ("interrupted", "invalid"):
                     raise Broken(f"{story.name} was run anew: {seen}")
+            elif is_alone and story.owed:
+                seen = await life.ask("execute_dag", **story.document)
+                if seen.get("run_id") not in story.owed:
+                    raise Broken(f"{story.name} had ended, and was run anew: {seen}")
+                self.counts["answers that were owed"] += len(story.owed) == 1
+                story.note(seen)
             while seen["status"] in ("running", "interrupted"):
                 if seen["status"] == "running":
                     seen = await life.ask("get_run", run_id=seen["run_id"], wait_s=20)
@@ -257,11 +264,18 @@ class Crash:
         """Find the runs of the stories of which no client got an id."""
         with self._history() as reading:
             runs = reading.runs(RunQuery(limit=100_000))
-        found = {run.name: run for run in reversed(runs)}
+            found = {run.name: run for run in reversed(runs)}
+            owed = {
+                run.name: frozenset(reading.links(run.id))
+                for run in found.values()
+                if run.ended is not None and has_written(reading, run.id)
+            }
         for story in self.stories:
             if story.is_open and (run := found.get(story.name)) is not None:
                 self.counts["found by name"] += story.run_id is None
                 story.run_id, story.is_interrupted = run.id, run.status == INTERRUPTED
+                if not story.is_told:
+                    story.owed = owed.get(story.name, frozenset())
             elif story.run_id is not None and story.name not in found:
                 raise Broken(f"{story.name} has the id {story.run_id}, and is not in the history")
 

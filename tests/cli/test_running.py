@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from typing import Any
 
 import anyio
 import pytest
+
+from plait.engine.gateway import Gateway
+from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, tool
 from .conftest import Plait, task
@@ -75,6 +80,29 @@ def test_progress_goes_to_standard_error_and_results_to_standard_output(plait: P
     assert (result.stdout + result.stderr).count("EACCES: /x") == 1
     assert "tool_error: EACCES: /x" in result.stdout
     assert "after  skipped: bad failed" in result.stdout
+
+
+def test_a_result_that_was_shown_is_not_shown_again_and_one_that_was_not_is(
+    plait: Plait, servers: FakeServers
+):
+    shelf = Shelf()
+    plait.opened = lambda config: Gateway(
+        servers, servers, InMemoryRuns(), history=MemoryHistory(shelf)
+    )
+    document = [task("a", "s:say", arguments={"text": "hello"})]
+
+    def shown() -> dict[str, Any]:
+        result = plait.run(document, "--json")
+        shelf.alive.clear()  # its gateway is gone
+        return dict(json.loads(result.stdout))
+
+    first, second = shown(), shown()
+    assert first["run_id"] != second["run_id"]
+    shelf.runs[second["run_id"]].is_awaited = True  # as if it had died before it was shown
+    third = shown()
+    assert (third["run_id"], third["outputs"]) == (second["run_id"], {"a": "hello"})
+    assert "nothing was run" in third["notes"][-1]
+    assert shown()["run_id"] != second["run_id"]
 
 
 def test_a_large_run_is_counted_and_not_listed(plait: Plait):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
 from plait.core.history import Chain, KeptRun, TakenOver
@@ -12,6 +16,7 @@ from plait.core.results.record import RunStatus
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.values.principal import Principal
 from plait.engine.gateway import Gateway
+from plait.engine.preparing import AGAIN_S
 from plait.errors import HistoryLost, InvalidDag
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
@@ -45,6 +50,87 @@ async def test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_i
         meant = await gateway.execute({**document, "again": True})
     assert meant.status is RunStatus.SUCCESS
     assert world.writes == Counter({1: 2})
+
+
+@asynccontextmanager
+async def unanswered(world: World, document: Any) -> AsyncIterator[tuple[str, Gateway]]:
+    """A run that had ended when its gateway died, before its answer had left; and another
+    gateway."""
+    async with world.gateway() as (gateway, history):
+        submitted = await gateway.submit(document, is_awaited=True)
+        await gateway.wait(submitted.run_id)
+        history.die()
+    async with world.gateway() as (gateway, _):
+        yield submitted.run_id, gateway
+
+
+async def test_a_run_whose_answer_was_lost_is_the_answer_to_its_document_once():
+    world = World()
+    document = {"tasks": [task("one", "write", 1), task("two", "fail", 2)]}
+    async with unanswered(world, document) as (run_id, gateway):
+        same = await gateway.submit({**document, "wait_s": 3}, is_awaited=True)
+        result = await gateway.wait(same.run_id)
+        assert (same.run_id, same.is_own) == (run_id, False)
+        assert same.remark is not None
+        assert "again: true" in same.remark
+        assert (result.status, result.outputs["one"]) == (RunStatus.PARTIAL, {"n": 1})
+        assert world.writes == Counter([1])
+        unheard = await gateway.submit(document)  # no answer of it has left
+        assert unheard.run_id == run_id
+        gateway.answered(run_id)
+        await anyio.sleep(1)
+        meant = await gateway.submit(document)
+        assert (meant.run_id != run_id, meant.remark) == (True, None)
+        await gateway.wait(meant.run_id)
+    assert world.writes == Counter([1, 1])
+
+
+async def test_a_run_is_not_the_answer_if_that_is_not_meant_or_it_only_read_or_did_else():
+    world = World()
+    document = {"tasks": [task("one", "write", 1)]}
+    async with unanswered(world, document) as (run_id, gateway):
+        others: list[Any] = [{**document, "again": True}, {"tasks": [task("one", "write", 2)]}]
+        for other in others:
+            assert (await gateway.execute(other)).run_id != run_id
+    reads = {"tasks": [task("one", "read", 1)]}
+    async with unanswered(world, reads) as (run_id, gateway):
+        assert (await gateway.execute(reads)).run_id != run_id
+
+
+async def test_a_run_of_a_living_gateway_or_of_long_ago_is_not_the_answer():
+    world = World()
+    document = {"tasks": [task("one", "write", 1)]}
+    async with world.gateway() as (one, _), world.gateway() as (other, _):
+        first = await one.submit(document, is_awaited=True)
+        await one.wait(first.run_id)
+        assert (await other.execute(document)).run_id != first.run_id
+    async with unanswered(world, document) as (run_id, gateway):
+        run = world.shelf.runs[run_id]
+        run.beginning = replace(run.beginning, began=run.beginning.began - AGAIN_S)
+        assert (await gateway.execute(document)).run_id != run_id
+
+
+async def test_a_run_that_survives_nothing_is_not_awaited():
+    world = World()
+    document = {"tasks": [task("one", "write", 1)], "durable": "off"}
+    async with unanswered(world, document) as (run_id, gateway):
+        assert not world.shelf.runs[run_id].is_awaited
+        assert (await gateway.execute(document)).run_id != run_id
+
+
+async def test_an_answer_that_cannot_be_noted_is_logged(caplog: pytest.LogCaptureFixture):
+    world = World()
+    document = {"tasks": [task("one", "write", 1)]}
+    async with unanswered(world, document) as (run_id, gateway):
+        assert (await gateway.submit(document, is_awaited=True)).run_id == run_id
+        history = gateway.engine.history
+        assert isinstance(history, MemoryHistory)
+        history.trouble = "the disk is full"
+        gateway.answered(run_id)
+        await anyio.sleep(1)
+        history.trouble = None
+        assert (await gateway.execute(document)).run_id == run_id
+    assert "run.not_written" in caplog.text
 
 
 async def test_another_document_waits_until_the_run_has_gone_on():

@@ -124,10 +124,10 @@ async def test_where_nothing_is_interrupted_no_digest_is_made():
 
     world = World()
     async with world.gateway() as (gateway, _):
-        assert await gateway.engine.interrupted(USER, 3_600.0, digest) is None
+        assert await gateway.engine.left_over(USER, 3_600.0, digest) is None
         world.hangs = {("read", 1)}
         run_id = await world.interrupted({"tasks": [task("one", "read", 1)]})
-        assert await gateway.engine.interrupted(USER, 3_600.0, lambda: "another") is None
+        assert await gateway.engine.left_over(USER, 3_600.0, lambda: "another") is None
         with pytest.raises(AssertionError, match="takes long"):
-            await gateway.engine.interrupted(USER, 3_600.0, digest)
+            await gateway.engine.left_over(USER, 3_600.0, digest)
         assert (await gateway.wait(run_id)).run_id == run_id

@@ -176,6 +176,40 @@ async def test_cancel_run_stops_a_run_of_another_process_or_says_that_it_cannot(
     }
 
 
+async def test_the_answer_that_a_dead_gateway_owed_is_given_once(connect: Connect):
+    shelf = Shelf()
+    document = {"tasks": [task("a", arguments={"n": 1})]}
+
+    async def answers() -> dict[str, Any]:
+        history = MemoryHistory(shelf)
+        async with connect(history=history) as client:
+            answer = dict(structured(await client.call_tool("execute_dag", document)))
+        history.die()
+        return answer
+
+    first = await answers()
+    assert not shelf.runs[first["run_id"]].is_awaited  # it had its answer
+    second = await answers()
+    assert second["run_id"] != first["run_id"]
+    shelf.runs[second["run_id"]].is_awaited = True  # as if that had been lost
+    third = await answers()
+    assert third["run_id"] == second["run_id"]
+    assert third["outputs"] == {"a": {"n": 1}}
+    assert "nothing was run. With again: true" in third["notes"][-1]
+    assert (await answers())["run_id"] != second["run_id"]
+
+
+async def test_a_client_that_knows_its_run_or_left_it_is_owed_no_answer(connect: Connect):
+    shelf = Shelf()
+    document = {"tasks": [sleep("a", 100)]}
+    async with connect(history=MemoryHistory(shelf)) as client:
+        await client.call_tool("execute_dag", {**document, "wait_s": 1})
+        with anyio.move_on_after(5):
+            await client.call_tool("execute_dag", document)
+        await anyio.sleep(1)
+        assert [run.is_awaited for run in shelf.runs.values()] == [False, False]
+
+
 class Stopped(MemoryHistory):
     """The history of a process that takes no posts."""
 

@@ -55,6 +55,7 @@ async def run_dag(
     needed: set[str] = set()
     startup = AT_ONCE
     run_id: str | None = None
+    remark: str | None = None
     cleanup_s = 0.0
 
     def rows(run_id: str, seconds: float) -> list[Line]:
@@ -67,29 +68,37 @@ async def run_dag(
     progressing = _Progressing(gateway, None if invocation.as_json else err)
 
     def show(result: RunResult) -> None:
-        noted = replace(result, notes=(*document.notes, *result.notes))
+        remarks = [] if remark is None else [remark]
+        noted = replace(result, notes=(*document.notes, *result.notes, *remarks))
         show_result(invocation, asking, noted, is_whole=is_whole, startup=startup)
 
     try:
-        async with showing(err, partial(starting_rows, gateway)):
-            await invocation.begin()
-            submitted = await gateway.submit(document.value, invocation.caller)
-            run_id, cleanup_s = submitted.run_id, submitted.dag.cleanup_s
-            invocation.last_words = lambda: show(abandoned(gateway.result(submitted.run_id)))
-        prepared_ms = (anyio.current_time() - before) * 1000
-        needed |= {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
-        started = tuple(name for name in unknown if name in needed)
-        startup = Startup(prepared_ms, started) if started else AT_ONCE
-        # All servers start at once, also those of later layers.
-        async with showing(err, partial(rows, run_id), partial(gateway.settled, needed)):
-            result = await asking.ended(run_id, progressing.take)
-    except anyio.get_cancelled_exc_class():
-        if run_id is not None and not asking.is_left(run_id):
-            with anyio.CancelScope(shield=True):  # bounded by the gateway
-                stopped = await gateway.cancel(run_id, seconds=STOP_S + cleanup_s)
-                await invocation.work(partial(show, abandoned(stopped)))
-        raise
-    await invocation.work(partial(show, result))
+        try:
+            async with showing(err, partial(starting_rows, gateway)):
+                await invocation.begin()
+                submitted = await gateway.submit(document.value, invocation.caller, is_awaited=True)
+                run_id, cleanup_s = submitted.run_id, submitted.dag.cleanup_s
+                remark = submitted.remark
+                invocation.last_words = lambda: show(abandoned(gateway.result(submitted.run_id)))
+            prepared_ms = (anyio.current_time() - before) * 1000
+            needed |= {
+                task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()
+            }
+            started = tuple(name for name in unknown if name in needed)
+            startup = Startup(prepared_ms, started) if started else AT_ONCE
+            # All servers start at once, also those of later layers.
+            async with showing(err, partial(rows, run_id), partial(gateway.settled, needed)):
+                result = await asking.ended(run_id, progressing.take)
+        except anyio.get_cancelled_exc_class():
+            if run_id is not None and not asking.is_left(run_id):
+                with anyio.CancelScope(shield=True):  # bounded by the gateway
+                    stopped = await gateway.cancel(run_id, seconds=STOP_S + cleanup_s)
+                    await invocation.work(partial(show, abandoned(stopped)))
+            raise
+        await invocation.work(partial(show, result))
+    finally:
+        if run_id is not None:
+            gateway.answered(run_id)
     return asking.exit_of(result)
 
 

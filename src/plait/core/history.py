@@ -114,6 +114,8 @@ class Beginning:
     """Whether arguments and outputs are kept. No run goes on from it without."""
     is_taken_in: bool = False
     """Whether it ran elsewhere, and its lines were taken in: no run goes on from it here."""
+    is_awaited: bool = False
+    """Whether a client waits for its answer, and `Answered` says when that is over."""
     definitions: Callable[[], list[Json]] = list
     """Gives the definitions of these tools. A store that has those of `catalog_digest` does not
     ask; another may ask in any thread."""
@@ -194,7 +196,11 @@ class Ending(NamedTuple):
     """The number of tasks that failed."""
 
 
-Row: TypeAlias = Admission | Intent | Outcome | Happened | Settled | Ending
+class Answered(NamedTuple):
+    """The answer to whoever began the run has left, or no client waits for it any more."""
+
+
+Row: TypeAlias = Admission | Intent | Outcome | Happened | Settled | Ending | Answered
 
 
 # What is read.
@@ -338,6 +344,9 @@ class RunQuery(NamedTuple):
     tool: str | None = None
     """A glob of the full name of a tool that they called."""
     document_digest: str | None = None
+    is_unanswered: bool = False
+    """Only those that changed something, and ended, and whose gateway died before their answer is
+    known to have left."""
     prefix: str = ""
     """The beginning of their ids."""
 
@@ -488,6 +497,11 @@ class History(Journal, Protocol):
 
     async def settled(self, run_id: str) -> list[Settled]:
         """List what the run put as `Settled`, with its outputs."""
+        ...
+
+    async def answered(self, run_id: str) -> None:
+        """Write that the answer of a run has left, which ended in a process that died. Raises
+        `HistoryLost`."""
         ...
 
     async def post(self, post: Post) -> bool:

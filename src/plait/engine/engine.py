@@ -17,7 +17,17 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.history import APPROVE, CANCEL, DECIDED, Chain, History, Post, RunLog
+from ..core.history import (
+    APPROVE,
+    CANCEL,
+    DECIDED,
+    Answered,
+    Chain,
+    History,
+    Post,
+    RunEntry,
+    RunLog,
+)
 from ..core.kept_decisions import KeptDecision
 from ..core.ports import Caller, CallTool, Observer, ResourceResolver, RunStore
 from ..core.results.approval import Approval
@@ -34,7 +44,7 @@ from ..core.tools.output import Output
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import Principal, may_see
 from ..core.values.problems import nearest, some_of
-from ..errors import CallError, StaleApproval, UnknownRun
+from ..errors import CallError, HistoryLost, StaleApproval, UnknownRun
 from ..waiting import Signal
 from .approvals import PYTHON, Approvals
 from .auditing import Trail
@@ -145,6 +155,9 @@ class Engine:
         self._live: dict[str, _LiveRun] = {}
         self._ending: dict[str, RunLog] = {}
         """The runs that have ended, and whose end is being committed."""
+        self._awaited: dict[str, RunLog | None] = {}
+        """The runs that clients wait for, until the answer has left. Those of processes that died
+        are written to no log."""
         self._is_listening = False
         """Whether it takes what other processes post to its runs."""
         self._numbers = 0
@@ -291,14 +304,35 @@ class Engine:
         """Return what to go on from; None if the history does not have it."""
         return None if self.history is None else await self.history.chain(run_id, principal)
 
-    async def interrupted(
+    async def left_over(
         self, principal: Principal, seconds: float, digest: Callable[[], str]
-    ) -> str | None:
-        """Return the last interrupted run of *principal* with the document of *digest* that began
-        within the last *seconds*."""
+    ) -> RunEntry | None:
+        """As `Recalling.left_over`."""
         if self._recalling is None:
             return None
-        return await self._recalling.interrupted(principal, seconds, digest)
+        return await self._recalling.left_over(principal, seconds, digest)
+
+    def await_answer(self, run_id: str, log: RunLog | None) -> None:
+        """Note that a client waits for the answer of a run that is written to *log*, or that ended
+        in another process."""
+        self._awaited[run_id] = log
+
+    def answered(self, run_id: str) -> None:
+        """Write that the answer of a run has left, or that no client waits for it any more; nothing
+        if none did."""
+        if run_id not in self._awaited:
+            return
+        if (log := self._awaited.pop(run_id)) is not None:
+            log.put(Answered())
+        else:
+            self.start_soon(partial(self._answered_elsewhere, run_id))
+
+    async def _answered_elsewhere(self, run_id: str) -> None:
+        assert self.history is not None
+        try:
+            await self.history.answered(run_id)
+        except HistoryLost as lost:  # then the same document is answered with it once more
+            log.warning("run.not_written", extra={"run": run_id, "error": str(lost)})
 
     def is_done(self, run_id: str, principal: Principal) -> bool:
         """Whether the run has ended."""

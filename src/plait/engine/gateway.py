@@ -57,6 +57,10 @@ LONGEST_START_S = 35.0
 """Seconds that a DAG waits for servers that are still being connected to."""
 CATALOG_WAIT_S = 5.0
 """Seconds that a search waits for them."""
+UNANSWERED = (
+    "{0} had ended when its gateway died, and its answer may have been lost: this is it, and "
+    "nothing was run. With again: true the document is run once more."
+)
 MAX_LIVE_RUNS = 1_000
 MAX_LIVE_TASKS = 50_000
 """The most of one principal that may be under way at one time."""
@@ -88,6 +92,8 @@ class Submitted:
     notes: tuple[str, ...]
     is_own: bool = True
     """False if it is the run of another caller, who goes on with the same runs or did."""
+    remark: str | None = None
+    """A note for the answer, besides those of the run."""
 
 
 class Gateway:
@@ -277,12 +283,19 @@ class Gateway:
         return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
 
     async def submit(
-        self, document: object, caller: Caller = NO_CLIENT, *, only_reads: bool = False
+        self,
+        document: object,
+        caller: Caller = NO_CLIENT,
+        *,
+        only_reads: bool = False,
+        is_awaited: bool = False,
     ) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
         the run belongs to its principal. Where it goes on from a run that another caller goes on
-        with already, or that has ended, that is the run. Raises `InvalidDag`, also for a dry run,
-        which `plan` answers, and with *only_reads* for a call that may do more than read."""
+        with already, or that has ended, that is the run. If it *is_awaited*, *caller* learns of the
+        run by its answer alone, and says with `answered` that it has left. Raises `InvalidDag`,
+        also for a dry run, which `plan` answers, and with *only_reads* for a call that may do more
+        than read."""
         preparing = self._preparing(caller.principal, caller.connection, only_reads=only_reads)
         reading = preparing.read(document)
         if reading.dag.apply is not None:
@@ -303,7 +316,13 @@ class Gateway:
                 asked = {name: getattr(reading.dag, name) for name in ("wait_s", "detail")}
                 again = Dag(tasks=(), resume_from=there.id, **asked)
                 return await self.submit(again, caller, only_reads=only_reads)
-            return Submitted(there.id, there.dag, there.notes, is_own=False)
+            remark = None
+            has_ended = there.is_done and there.status is not RunStatus.INTERRUPTED
+            if has_ended and reading.dag.resume_from is None:
+                remark = UNANSWERED.format(there.id)
+                if is_awaited:
+                    self.engine.await_answer(there.id, None)
+            return Submitted(there.id, there.dag, there.notes, is_own=False, remark=remark)
         try:
             prepared = await preparing.prepare(reading, caller.principal, chain)
         except InvalidDag as error:
@@ -338,7 +357,11 @@ class Gateway:
         kept = self._limits.kept
         if history is not None and kept is not Kept.NOT:
             beginning = prepared.beginning(
-                run, self._limits.durable, self.origin, keeps_values=kept is Kept.WHOLE
+                run,
+                self._limits.durable,
+                self.origin,
+                keeps_values=kept is Kept.WHOLE,
+                is_awaited=is_awaited,
             )
             says = cast("dict[str, Json]", reading.dag.in_doubt or {})
             begun = await begin(history, beginning, prepared.chain, prepared.line, says)
@@ -346,10 +369,17 @@ class Gateway:
                 record = await self.engine.recall(begun, caller.principal)
                 return Submitted(record.id, record.dag, record.notes, is_own=False)
             writing = begun
+            if beginning.is_awaited:
+                self.engine.await_answer(run.id, writing.log)
             if beginning.durable is Durable.POWER and not await begun.log.committed():
                 raise InvalidDag([_unwritten(history.trouble)])
         self.engine.submit(run, caller, writing, prepared.flows, self.catalog)
         return Submitted(run.id, plan.dag, plan.notes)
+
+    def answered(self, run_id: str) -> None:
+        """Write that the answer of a run that was awaited has left, or that no client waits for it
+        any more."""
+        self.engine.answered(run_id)
 
     @property
     def approving(self) -> Approving:

@@ -35,7 +35,8 @@ from .engine import NO_SUCH_RUN, Engine
 from .flows import RunFlows
 
 AGAIN_S = 3_600.0
-"""Age of an interrupted run up to which an equal document is not run, in seconds."""
+"""Age in seconds of an interrupted run, or of one whose answer may be lost, up to which an equal
+document is not run."""
 _ABOUT_THE_ANSWER = {"wait_s", "detail", "again", "resume_from", "in_doubt", "dry_run", "apply"}
 LEAST_LEFT_S = 0.001
 MAX_LOGGED = 500
@@ -63,12 +64,13 @@ class Prepared(NamedTuple):
     """Which tools' data reaches which tasks; None without rules for that."""
 
     def beginning(
-        self, run: Run, durable: Durable, origin: str, *, keeps_values: bool
+        self, run: Run, durable: Durable, origin: str, *, keeps_values: bool, is_awaited: bool
     ) -> Beginning:
         """Return the first row of *run* in the history."""
         began = time.time() if run.began is None else run.began
         timeout_s, dag, tools = run.limits.timeout_s, run.plan.dag, run.tools
         sent = document_of_dag(self.sent)
+        lasts = Durable(self.plan.dag.durable or durable)
         document: JsonObject = {
             "sent": sent,
             "line": [*self.line, run.id],
@@ -94,7 +96,7 @@ class Prepared(NamedTuple):
             run.id,
             began,
             document,
-            durable=Durable(self.plan.dag.durable or durable),
+            durable=lasts,
             principal=run.principal,
             client=run.client,
             desk=origin,
@@ -103,6 +105,7 @@ class Prepared(NamedTuple):
             catalog_digest=run.digest,
             deadline=None if timeout_s is None else began + timeout_s,
             keeps_values=keeps_values,
+            is_awaited=is_awaited and lasts is not Durable.OFF,
             definitions=lambda: [[tool.full_name, tool.definition, tool.listed] for tool in tools],
         )
 
@@ -157,18 +160,21 @@ class Preparing:
     ) -> RunRecord | None:
         """Return the run that is the answer to *dag* without running anything: the last one of
         *chain*, which it wants to go on from, if that goes on already, or has ended and nothing is
-        new, or an interrupted run of an equal document. None if *dag* is to be run."""
+        new, or a run of an equal document that was interrupted, or whose answer may be lost. None
+        if *dag* is to be run."""
         if dag.dry_run or self._engine.history is None:
             return None
         if dag.resume_from is None:
             if dag.again or self._only_reads:  # to read again does no harm
                 return None
-            run_id = await self._engine.interrupted(
+            left = await self._engine.left_over(
                 principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
             )
-            if run_id is None or await self._was_left_to_others(run_id, principal):
+            if left is None:
                 return None
-            return await self._engine.recall(run_id, principal)
+            if left.status == INTERRUPTED and await self._was_left_to_others(left.id, principal):
+                return None
+            return await self._engine.recall(left.id, principal)
         if chain is None or dag.tasks:
             return None
         head = chain.head.entry

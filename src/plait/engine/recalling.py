@@ -18,6 +18,7 @@ from ..core.history import (
     KeptCall,
     KeptRun,
     Kind,
+    RunEntry,
     RunQuery,
     Settled,
 )
@@ -105,28 +106,34 @@ class Recalling:
         known = self._runs.get(run_id, principal)
         return known is not None and known.is_done
 
-    async def interrupted(
+    async def left_over(
         self, principal: Principal, seconds: float, digest: Callable[[], str]
-    ) -> str | None:
-        """Return the last interrupted run of *principal* with the document of *digest* that began
-        within the last *seconds*. Where nothing else runs or is interrupted, it looks once a
+    ) -> RunEntry | None:
+        """Return the last run of *principal* with the document of *digest* that began within the
+        last *seconds*, and was interrupted, or changed something and ended right before its gateway
+        died, so that its answer may be lost. Where there is none with any document, it looks once a
         second, and needs no digest."""
         if principal == ANYONE:
             return None
         now, since = anyio.current_time(), time.time() - seconds
         if now < self._quiet_until.get(principal, 0.0):
             return None
-        for status in (RUNNING, INTERRUPTED):
-            found = await self._history.runs(
-                RunQuery(MOST_INTERRUPTED, principal, status=status, since=since)
-            )
-            if any(not self._is_live(run.id) for run in found):
+        runs = RunQuery(MOST_INTERRUPTED, principal, since=since)
+        interrupted = runs._replace(status=INTERRUPTED)
+        unanswered = runs._replace(is_unanswered=True)
+        for query in (runs._replace(status=RUNNING), interrupted, unanswered):
+            if any(not self._is_live(run.id) for run in await self._history.runs(query)):
                 break
         else:
             self._quiet_until = {principal: now + FRESH_S}
             return None
-        query = RunQuery(1, principal, status=INTERRUPTED, since=since, document_digest=digest())
-        return next((run.id for run in await self._history.runs(query)), None)
+        equal = digest()
+        found = [
+            run
+            for query in (interrupted, unanswered)
+            for run in await self._history.runs(query._replace(limit=1, document_digest=equal))
+        ]
+        return max(found, key=lambda run: run.began, default=None)
 
 
 def kept_record(kept: KeptRun, record: Json) -> RunRecord:

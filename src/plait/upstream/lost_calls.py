@@ -15,9 +15,9 @@ def lost_result(tool: str, *, is_modern: bool) -> JsonObject:
     )
     if is_dag:
         text += (
-            "Send the same DAG again within an hour: if its run was interrupted, it is not run a "
-            "second time, and the answer says what was done and how to go on. A run that had just "
-            "ended is not noticed; where that matters, look first (`plait history`)."
+            "Send the same DAG again within an hour: what changes something is not sent a second "
+            "time. If its run was interrupted, the answer says what was done and how to go on; if "
+            "it had just ended, the answer is its result."
         )
     else:
         text += "Look at what it should have changed before you call it again."

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 from weakref import WeakValueDictionary
@@ -31,6 +32,7 @@ from .answers import answer, count_of_problems, refusal, run_answer
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
+from .leaving import once_it_left
 from .links import AddressOf, as_it_is
 from .mcp_sdk import RequestContext
 from .principals import PrincipalOf
@@ -133,7 +135,9 @@ class Tools:
             plan = await self._gateway.plan(document, principal, only_reads=only_reads)
             return answer(fit(plan, self._max_chars))
         waiters = waiters_of_new_run(ctx, principal)
-        submitted = await self._gateway.submit(document, waiters, only_reads=only_reads)
+        submitted = await self._gateway.submit(
+            document, waiters, only_reads=only_reads, is_awaited=not only_reads
+        )
         self._waiters.setdefault(submitted.run_id, waiters)
         dag = submitted.dag
         seconds = dag.wait_s if dag.wait_s is not None else self._wait_s
@@ -149,6 +153,10 @@ class Tools:
                 with anyio.move_on_after(CANCEL_S, shield=True):
                     await self._gateway.cancel(submitted.run_id, principal)
             raise
+        finally:
+            once_it_left(partial(self._gateway.answered, submitted.run_id))
+        if submitted.remark is not None:
+            result = replace(result, notes=(*result.notes, submitted.remark))
         return run_answer(result, self._max_chars, detail=dag.detail, address_of=self._address_of)
 
     async def _search(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:

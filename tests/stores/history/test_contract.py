@@ -13,6 +13,7 @@ from plait.core.history import (
     CANCEL,
     DECIDED,
     Admission,
+    Answered,
     CallKey,
     Durable,
     Effect,
@@ -440,6 +441,58 @@ async def test_runs_are_listed_by_what_is_asked_the_latest_first(world: World):
     assert await found(document_digest="d1", principal=BOB) == []
     assert await found(prefix="r_3") == ["r_3"]
     assert await found(prefix="R") == []
+
+
+async def test_a_run_whose_answer_may_be_lost_is_listed_until_it_is_answered(world: World):
+    first = await world.open()
+
+    async def ended(effect: Effect, **fields: Any) -> str:
+        log = world.begin(first, **fields)
+        call(log, "a", 1, effect)
+        end(log)
+        assert await log.committed()
+        return log.id
+
+    lost = await ended(Effect.WRITE, is_awaited=True, document_digest="this")
+    put = await ended(Effect.IDEMPOTENT, is_awaited=True)
+    await ended(Effect.READ, is_awaited=True)
+    await ended(Effect.WRITE)
+    answered = world.begin(first, is_awaited=True)
+    call(answered, "a", 1, Effect.WRITE)
+    end(answered)
+    await answered.committed()
+    answered.put(Answered())
+    at_once = world.begin(first, is_awaited=True)
+    call(at_once, "a", 1, Effect.WRITE)
+    end(at_once)
+    at_once.put(Answered())
+    interrupted = world.begin(first, is_awaited=True)
+    call(interrupted, "a", 1, Effect.WRITE)
+    await world.settle(first)
+    other = await world.open()
+    unanswered = RunQuery(is_unanswered=True)
+    assert await other.runs(unanswered) == []  # they may still be answered
+    await world.kill(first)
+    assert [run.id for run in await other.runs(unanswered)] == [put, lost]
+    assert [run.id for run in await other.runs(unanswered._replace(document_digest="this"))] == [
+        lost
+    ]
+    assert await other.runs(unanswered._replace(principal=BOB)) == []
+    went_on = world.beginning(is_awaited=True)
+    taken = await other.go_on(await world.chain(other, interrupted.id), went_on)
+    assert taken.log is not None
+    call(taken.log, "b", 1, Effect.WRITE)
+    end(taken.log)
+    await taken.log.committed()
+    await world.kill(other)
+    third = await world.open()
+    assert [run.id for run in await third.runs(unanswered)] == [went_on.id, put, lost]
+    await third.answered(put)
+    await third.answered("r_unknown")
+    assert [run.id for run in await third.runs(unanswered)] == [went_on.id, lost]
+    world.break_disk(third)
+    with pytest.raises(HistoryLost):
+        await third.answered(lost)
 
 
 async def test_an_interrupted_run_is_listed_as_such_and_as_failed(world: World):

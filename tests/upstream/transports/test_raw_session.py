@@ -15,6 +15,7 @@ from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.transport_context import TransportContext
 from mcp_types import InitializeRequestParams
 
+from plait.upstream.leaving import once_it_left
 from plait.upstream.transports import raw_session as module
 from plait.upstream.transports.messages import Notice, Reply, Request, as_message, read_json
 from plait.upstream.transports.raw_session import Inbound, Params, RawSession
@@ -213,6 +214,19 @@ async def test_a_question_whose_asker_is_cancelled_is_withdrawn():
         with anyio.move_on_after(1):
             await talk.peer.send_raw_request("x", None)
     assert [message["method"] for message in talk.sent] == ["x", "notifications/cancelled"]
+
+
+async def test_work_after_an_answer_is_done_once_that_is_written():
+    async def answer(inbound: Inbound, params: Params) -> dict[str, Any]:
+        once_it_left(lambda: written.append(len(talk.sent)))
+        return {}
+
+    written: list[int] = []
+    async with talking() as talk:
+        talk.handlers["x"] = answer
+        talk.take(Request(1, "x", None))
+        await talk.peer.wait_idle()
+    assert written == [1]
 
 
 async def test_closing_ends_questions_and_answers_open_requests_with_an_error():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ...core.history import (
     Admission,
+    Answered,
     Beginning,
     CallKey,
     Durable,
@@ -35,7 +36,7 @@ class Admitted:
     sent_at: float | None = None
 
 
-Written: TypeAlias = Beginning | Intent | Outcome | Happened | Settled | Ending
+Written: TypeAlias = Beginning | Intent | Outcome | Happened | Settled | Ending | Answered
 
 
 class Entry(NamedTuple):
@@ -145,6 +146,9 @@ class Log:
             admitted = self._admitted[row[:2]]
             admitted.sent_at = row.at
             self._add(Entry(self, admitted.number, row, admitted))
+            return
+        if isinstance(row, Answered):  # it has no place among what happened to the run
+            self._queue.add(Entry(self, self._last, row))
             return
         self._last += 1
         if isinstance(row, Outcome):

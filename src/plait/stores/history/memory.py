@@ -20,10 +20,12 @@ from ...core.history import (
     INTERRUPTED,
     RUNNING,
     SAID,
+    Answered,
     Beginning,
     CallKey,
     Chain,
     Durable,
+    Effect,
     Ending,
     Happened,
     Intent,
@@ -72,6 +74,7 @@ class _Run:
     failed: int = 0
     is_lost: bool = False
     record: JsonObject | None = None
+    is_awaited: bool = False
     is_uncertain: bool = False
     """Whether the machine had started anew within its chain before it began."""
 
@@ -197,11 +200,15 @@ class MemoryHistory:
     def _write(self, entry: Entry) -> None:
         log, runs = entry.log, self.shelf.runs
         if log.id not in runs:
-            runs[log.id] = _Run(log.beginning, log.root, self, self._boot)
+            awaited = log.beginning.is_awaited
+            runs[log.id] = _Run(log.beginning, log.root, self, self._boot, is_awaited=awaited)
         run = runs[log.id]
         run.is_lost = run.is_lost or log.is_lost
         match entry.row:
             case Beginning():
+                return
+            case Answered():
+                run.is_awaited = False
                 return
             case Outcome() if entry.admitted is not None and entry.admitted.sent_at is not None:
                 ms = 1_000 * (entry.row.at - entry.admitted.sent_at)
@@ -244,6 +251,7 @@ class MemoryHistory:
             self,
             self._boot,
             head.beginning.id,
+            is_awaited=beginning.is_awaited,
             is_uncertain=self._is_uncertain(head),
         )
         self.shelf.runs[beginning.id] = run
@@ -251,6 +259,12 @@ class MemoryHistory:
             log.put(Happened(0.0, SAID, CallKey(task), word))
         self._commit()
         return TakenOver(beginning.id, log)
+
+    async def answered(self, run_id: str) -> None:
+        if self.trouble is not None:
+            raise HistoryLost(self.trouble)
+        if (run := self.shelf.runs.get(run_id)) is not None:
+            run.is_awaited = False
 
     async def post(self, post: Post) -> bool:
         if self.trouble is not None:
@@ -293,8 +307,16 @@ class MemoryHistory:
             for run in reversed(self.shelf.runs.values())
             if _fits(entry := self._entry(run), query)
             and (query.tool is None or any(fnmatchcase(tool, query.tool) for tool in _tools(run)))
+            and (not query.is_unanswered or self._is_unanswered(run))
         ]
         return found[: query.limit]
+
+    def _is_unanswered(self, run: _Run) -> bool:
+        is_over = run.is_awaited and run.ended is not None and id(run.owner) not in self.shelf.alive
+        return is_over and any(
+            call.effect is not Effect.READ and call.sent_at is not None
+            for call in _calls(run, values=False)
+        )
 
     async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
         run = self.shelf.runs.get(run_id)

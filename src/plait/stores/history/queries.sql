@@ -32,9 +32,9 @@ DELETE FROM catalogs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE catalog_digest =
 -- name: begin
 -- Some have ended by the time that they are written.
 INSERT INTO runs(number, chain, step, id, gateway, kind, durable, principal, client, desk, name,
-  document_digest, catalog_digest, document, began, deadline, has_values, taken_in,
+  document_digest, catalog_digest, document, began, deadline, has_values, taken_in, awaited,
   status, ended, record, calls, failed)
-VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: next_run
 SELECT ifnull(max(number), 0) + 1 FROM runs;
@@ -42,10 +42,10 @@ SELECT ifnull(max(number), 0) + 1 FROM runs;
 -- name: go_on
 INSERT INTO runs(number, id, chain, step, gateway, kind, durable, principal, client, desk, name,
   document_digest, catalog_digest, document, status, began, deadline, has_values, taken_in,
-  uncertain)
+  awaited, uncertain)
 SELECT (SELECT max(number) + 1 FROM runs), :id, chain, step + 1, :gateway, :kind, :durable,
   :principal, :client, :desk, :name, :document_digest, :catalog_digest, :document, 'running',
-  :began, :deadline, :has_values, :taken_in, :uncertain
+  :began, :deadline, :has_values, :taken_in, :awaited, :uncertain
 FROM runs WHERE number = :head RETURNING number;
 
 -- name: head
@@ -126,6 +126,12 @@ ON CONFLICT DO NOTHING;
 -- name: end
 UPDATE runs SET status = ?, ended = began + ?, record = ?, calls = ?, failed = ? WHERE number = ?;
 
+-- name: answer
+UPDATE runs SET awaited = 0 WHERE number = ?;
+
+-- name: answer_by_id
+UPDATE runs SET awaited = 0 WHERE id = ?;
+
 -- name: count
 INSERT INTO statistics(tool, code, bucket, count, total_ms, min_ms, max_ms)
 VALUES(?, ?, ?, ?, ?, ?, ?)
@@ -133,9 +139,13 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count, total_ms = total_ms + 
   min_ms = min(min_ms, excluded.min_ms), max_ms = max(max_ms, excluded.max_ms);
 
 -- name: running
--- The gateways whose runs have not ended.
-SELECT DISTINCT g.id, g.lease FROM runs r JOIN gateways g ON g.id = r.gateway
-WHERE r.status = 'running';
+-- The gateways whose runs have not ended, or have not been answered.
+SELECT id, lease FROM gateways WHERE id IN (
+  SELECT gateway FROM runs WHERE status = 'running'
+  UNION SELECT gateway FROM runs WHERE awaited = 1);
+
+-- name: first_awaited
+SELECT min(number) FROM runs INDEXED BY runs_awaited WHERE awaited = 1;
 
 -- name: first_open
 -- The first runs that have not ended, by indexes of these alone.
@@ -153,7 +163,7 @@ WITH listed AS (
     CASE WHEN r.step > 1 THEN
       (SELECT p.id FROM runs p WHERE p.chain = r.chain AND p.step = r.step - 1)
     END AS resumed_from,
-    r.calls, r.failed, r.lost, r.has_values, r.taken_in, r.chain
+    r.calls, r.failed, r.lost, r.has_values, r.taken_in, r.chain, r.awaited, r.gateway
   FROM runs r WHERE r.gone = 0 AND r.number >= :first)
 SELECT id, kind, status, began, ended, durable, principal, client, desk, name, document_digest,
   catalog_digest, deadline, resumed_from, calls, failed, lost, has_values, taken_in
@@ -164,6 +174,10 @@ WHERE (:principal IS NULL OR principal = :principal)
   AND (NOT :failed OR status NOT IN ('success', 'running'))
   AND (:since IS NULL OR began > :since)
   AND (:digest IS NULL OR document_digest = :digest)
+  AND (NOT :unanswered OR (
+    awaited = 1 AND ended IS NOT NULL AND gateway IN (SELECT value FROM json_each(:dead))
+    AND EXISTS (SELECT 1 FROM attempts a WHERE a.chain = listed.chain AND a.run = listed.number
+      AND a.effect <> 'read' AND a.sent_at IS NOT NULL)))
   AND substr(id, 1, length(:prefix)) = :prefix
   AND (:tools IS NULL OR EXISTS (
     SELECT 1 FROM attempts a WHERE a.chain = listed.chain AND a.run = listed.number

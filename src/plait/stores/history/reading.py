@@ -66,6 +66,11 @@ class Reading:
             if not found:
                 return []
             first = min(found)
+        if query.is_unanswered:
+            awaited = self._db.one("first_awaited")
+            if awaited is None or awaited[0] is None:
+                return []
+            first = awaited[0]
         bindings = {
             "first": first,
             "dead": self._dead(),
@@ -75,6 +80,7 @@ class Reading:
             "failed": query.failed,
             "since": query.since,
             "digest": query.document_digest,
+            "unanswered": query.is_unanswered,
             "prefix": query.prefix,
             "tools": tools,
             "limit": query.limit,

@@ -93,3 +93,7 @@ CREATE TABLE audit_end(           -- the last of them, so that it is known wheth
   id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, hash TEXT NOT NULL,
   deleted INTEGER NOT NULL DEFAULT 0    -- the last row that is to be deleted, or is
 ) STRICT;
+
+-- step 6
+ALTER TABLE runs ADD COLUMN awaited INTEGER NOT NULL DEFAULT 0; -- its answer is not known to have left
+CREATE INDEX runs_awaited ON runs(gateway) WHERE awaited = 1;

@@ -154,6 +154,9 @@ class SqliteHistory:
         work = partial(self._writing.go_on, chain, beginning, says or {}, self, anew=anew)
         return await self._writer.run(work, power=beginning.durable is Durable.POWER)
 
+    async def answered(self, run_id: str) -> None:
+        await self._writer.run(partial(self._writing.answer, run_id))
+
     async def post(self, post: Post) -> bool:
         return await self._writer.run(partial(self._writing.post, post))
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from ...core.history import (
     SAID,
+    Answered,
     Beginning,
     CallKey,
     Chain,
@@ -89,6 +90,7 @@ class Writing:
         settled: list[Cells] = []
         happened: list[Cells] = []
         endings: list[Cells] = []
+        answered: list[Cells] = []
         begun: dict[int, dict[str, object]] = {}
         tallies: dict[tuple[int, str, int], Tally] = {}
         for log, number, row, admitted, packed in entries:
@@ -128,6 +130,10 @@ class Writing:
                         continue
                     ended = None if at is None else log.beginning.began + at
                     new.update(status=status_, ended=ended, record=blob, calls=calls, failed=failed)
+                case Answered() if (new := begun.get(run)) is not None:
+                    new["awaited"] = False
+                case Answered():
+                    answered.append((run,))
                 case Beginning():
                     pass
         for name, rows in (
@@ -141,6 +147,8 @@ class Writing:
             self._db.insert(name, rows)
         if endings:
             self._db.run_many("end", endings)
+        if answered:
+            self._db.run_many("answer", answered)
         if self._lost:
             self._db.run_many("lose", [(number,) for number in self._lost])
 
@@ -185,6 +193,7 @@ class Writing:
             "deadline": beginning.deadline,
             "has_values": beginning.keeps_values,
             "taken_in": beginning.is_taken_in,
+            "awaited": beginning.is_awaited,
         }
 
     def _keep_definitions(self, beginning: Beginning) -> None:
@@ -314,6 +323,11 @@ class Writing:
             key, text = text_of_key(CallKey(task)), encode(word).decode()
             self._db.run("happen", (root, log.next_number(), log.number, 0.0, SAID, key, text))
         return TakenOver(beginning.id, log)
+
+    def answer(self, run_id: str) -> None:
+        """Write that the answer of a run has left, as `History.answered` says, in one
+        transaction."""
+        self._db.run("answer_by_id", (run_id,))
 
     def post(self, post: Post) -> bool:
         """Leave *post*, as `History.post` says, in one transaction."""

@@ -34,6 +34,7 @@ from mcp import MCPError
 
 from ...core.values.strict import JsonObject
 from ...waiting import Signal
+from ..leaving import answering
 from ..mcp_sdk import (
     CallOptions,
     MessageMetadata,
@@ -266,6 +267,10 @@ class RawSession:
 
     async def answer(self, inbound: Inbound, request: Request, handler: Handler) -> None:
         """Answer one request, unless it is abandoned."""
+        with answering():
+            await self._answer(inbound, request, handler)
+
+    async def _answer(self, inbound: Inbound, request: Request, handler: Handler) -> None:
         answer: JsonObject | None = None
         try:
             with inbound.scope:
