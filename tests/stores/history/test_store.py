@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from plait.core.history import Effect, RunQuery
+from plait.core.history import CallKey, Effect, Happened, Outcome, RunQuery, Settled
+from plait.core.scheduling.events import Failure, Status
+from plait.core.tools.output import Output
 from plait.errors import HistoryLost
 from plait.stores.history import store as module
 from plait.stores.history import writer
@@ -26,16 +28,23 @@ from plait.stores.history.store import SqliteHistory
 from .worlds import SqliteWorld, admit, call, end
 
 
-async def test_a_large_output_holds_up_its_own_run_and_no_other(
-    disk: SqliteWorld, monkeypatch: pytest.MonkeyPatch
-):
-    may_pack = threading.Event()
+@pytest.fixture
+def packing(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+    """Large outputs are packed one by one, as this is released."""
+    may_pack = threading.Semaphore(0)
 
     def slow_pack(text: bytes) -> Packed:
-        may_pack.wait()
+        may_pack.acquire()
         return pack(text)
 
     monkeypatch.setattr(module, "pack", slow_pack)
+    yield may_pack
+    may_pack.release(100)
+
+
+async def test_a_large_output_holds_up_its_own_run_and_no_other(
+    disk: SqliteWorld, packing: threading.Semaphore
+):
     history = await disk.open()
     log, other = disk.begin(history), disk.begin(history)
     call(log, "large", "x" * 1_000_000)
@@ -44,10 +53,42 @@ async def test_a_large_output_holds_up_its_own_run_and_no_other(
     admit(other, "w")
     await other.secure()
     assert not leaving.done()
-    assert [one.key.task for one in await history.calls(log.id)] == ["w"]
-    may_pack.set()
+    assert await history.calls(log.id) == []
+    packing.release()
     await leaving
     assert [one.key.task for one in await history.calls(log.id)] == ["large", "w"]
+
+
+async def test_nothing_that_may_follow_from_a_large_output_is_there_without_it(
+    disk: SqliteWorld, packing: threading.Semaphore
+):
+    history = await disk.open()
+    log = disk.begin(history)
+    for task in ("answered", "cancelled"):
+        admit(log, task)
+    await log.secure()
+    call(log, "first", "x" * 1_000_000)
+    log.put(Outcome(CallKey("answered"), 1, 0.1, Output.of(1)))
+    log.put(Happened(0.1, "cancelled"))
+    log.put(Outcome(CallKey("cancelled"), 1, 0.1, None, Failure("cancelled", "it was cancelled")))
+    call(log, "after", 1)
+    call(log, "second", "y" * 1_000_000)
+    log.put(Settled("skipped", 0.1, Status.SKIPPED))
+
+    async def ended() -> list[str]:
+        await disk.settle(history)
+        found = [one.key.task for one in await history.calls(log.id) if one.ended is not None]
+        happened = [one.event.kind for one in await history.events(log.id)]
+        return found + happened + [one.task for one in await history.settled(log.id)]
+
+    assert await ended() == ["answered"]
+    packing.release()
+    while await ended() == ["answered"]:
+        await asyncio.sleep(0)
+    assert await ended() == ["answered", "cancelled", "first", "after", "cancelled"]
+    packing.release()
+    assert await log.committed()
+    assert (await ended())[4:] == ["second", "cancelled", "skipped"]
 
 
 class SmallDisk:

@@ -3,6 +3,7 @@ earlier rows, in the order in which they are put."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -78,8 +79,8 @@ class Queue(Protocol):
 
 
 class Log:
-    """A `RunLog` that gives its rows to a queue. Its store uses `number`, `chain`, `late` and
-    `batch`."""
+    """A `RunLog` that gives its rows to a queue. Its store uses `number`, `chain`, `late`, `behind`
+    and `batch`."""
 
     __slots__ = (
         "_admitted",
@@ -89,6 +90,7 @@ class Log:
         "_queue",
         "batch",
         "beginning",
+        "behind",
         "chain",
         "id",
         "is_durable",
@@ -117,6 +119,8 @@ class Log:
         self.late = 0
         """The number of its entries that are not in their place yet, since they are being
         packed."""
+        self.behind: deque[Entry | None] = deque()
+        """The entries that wait behind these. None stands for each of them but the first."""
         self.batch: Batch | None = None
         """The batch with the last of its entries."""
         self._queue = queue

@@ -3,8 +3,10 @@
 One thread writes (`writer.py`), in the order in which things happened; readers see what is
 committed. One kind of entry leaves its place in that order: a large output is packed by another
 thread, so that it does not hold up the commits of other runs, and joins the queue when that is
-done. Until then it is *late*, and its own run waits for it before it waits for a commit: a call
-that is not read-only leaves after all that may have decided it.
+done. Until then it is *late*, and what its own run puts behind it waits for it: what may follow
+from it is never there without it, and a call that is not read-only leaves after all that may have
+decided it. Only the answer of such a call passes it: the call left when nothing was late, so it
+follows from nothing that is.
 
 Checkpoints and deletions have a third thread and a connection of their own, so that no commit waits
 for one of ours.
@@ -39,6 +41,7 @@ from ...core.history import (
     TakenOver,
 )
 from ...core.results.figures import Figures
+from ...core.scheduling.events import Status
 from ...core.tools.output import Output
 from ...core.values.principal import Principal
 from ...core.values.strict import Json
@@ -46,7 +49,7 @@ from ...errors import HistoryLost
 from ...waiting import Signal
 from .database import Database, DatabaseError
 from .files import Files
-from .log import Entry, Log
+from .log import Entry, Log, Written
 from .packing import LARGE_BYTES, pack, text_of_output
 from .reading import Reading
 from .retention import trim
@@ -58,6 +61,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 LOOK_S = 0.25
 """Pause before a look for what other processes have posted."""
+
+
+def _is_answer(row: Written) -> bool:
+    """Whether *row* is the end of a call that was not cancelled, which would follow from others."""
+    return isinstance(row, Outcome) and row.code != Status.CANCELLED
 
 
 class SqliteHistory:
@@ -104,14 +112,16 @@ class SqliteHistory:
     def add(self, entry: Entry, *, is_urgent: bool = False) -> None:
         row = entry.row
         output = row.output if isinstance(row, (Outcome, Settled)) else None
-        if (
-            output is None
-            or output.memory_bytes <= LARGE_BYTES
-            or not entry.log.beginning.keeps_values
-        ):
-            self._writer.add(entry, is_urgent=is_urgent)
+        log = entry.log
+        if output is None or output.memory_bytes <= LARGE_BYTES or not log.beginning.keeps_values:
+            if log.late and not (is_urgent and _is_answer(row)):
+                log.behind.append(entry)
+            else:
+                self._writer.add(entry, is_urgent=is_urgent)
             return
-        entry.log.late += 1
+        if log.late:
+            log.behind.append(None)
+        log.late += 1
         packing = self._packers.submit(lambda: pack(text_of_output(output)))
         packing.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(
@@ -120,8 +130,11 @@ class SqliteHistory:
         )
 
     def _add_late(self, entry: Entry, is_urgent: bool) -> None:
-        entry.log.late -= 1
+        log = entry.log
+        log.late -= 1
         self._writer.add(entry, is_urgent=is_urgent)
+        while log.behind and (next := log.behind.popleft()) is not None:
+            self._writer.add(next)
         self._packed.notify()
 
     def audit(self, row: AuditRow) -> None:
