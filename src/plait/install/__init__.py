@@ -2,5 +2,6 @@
 way back.
 
 `machine.py` says where programs keep their settings, `clients.py` is the table of clients, and
-`entries.py` reads what their files hold.
+`entries.py` reads what their files hold. `splice.py` changes a file without touching what is not
+ours: `changes.py` says what is to change, and a module for each format finds it in the text.
 """
