@@ -12,6 +12,7 @@ PlaitError
     ├── ProtocolError       the server answered with a JSON-RPC error
     ├── ConnectionLost      the server went away during the call: its effect is unknown
     ├── ServerUnavailable   the server could not be reached: the call was not sent
+    │   ├── ServerOff       its settings lack a variable, or lead back here: it is never asked
     │   └── CircuitOpen     its last calls failed, so it is not called for a while
     ├── CallTimeout         no answer in time, or not sent in time
     ├── PolicyDenied        the operator denies the tool: the call was not sent
@@ -148,6 +149,13 @@ class ConnectionLost(CallError):
 class ServerUnavailable(CallError):
     code = "server_unavailable"
     retryable = True
+
+
+class ServerOff(ServerUnavailable):
+    """The server is off: its settings name a variable that is not set, or lead to this gateway.
+    That stays so until the settings change."""
+
+    retryable = False
 
 
 class CircuitOpen(ServerUnavailable):

@@ -24,6 +24,7 @@ from plait.errors import (
     OutputTooLarge,
     PolicyDenied,
     ProtocolError,
+    ServerOff,
     ServerUnavailable,
     ToolError,
 )
@@ -299,3 +300,10 @@ async def test_a_server_with_new_settings_is_not_held_to_what_was():
 
 async def _note(errors: list[CallError | None], line: Line) -> None:
     errors.append(await line.call())
+
+
+async def test_a_server_that_is_off_has_no_circuit():
+    line = Line()
+    await line.fail(ServerOff("s is off: it needs TOKEN"), times=2 * IN_A_ROW)
+    assert line.states == []
+    assert line.count == 2 * IN_A_ROW

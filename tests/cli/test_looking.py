@@ -128,7 +128,7 @@ def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, server
     assert "✗ down" in result.stdout
     assert "○ held              not started" in result.stdout
     assert "connection refused" in result.stdout
-    assert "down is retrying: connection refused" in plait("tools").stderr
+    assert "down: retrying: connection refused" in plait("tools").stderr
     document = json.loads(plait("servers", "--json").stdout)
     assert [(server["name"], server["state"]) for server in document["servers"]] == [
         ("s", "ready"),
@@ -182,3 +182,23 @@ def test_a_state_folder_that_cannot_be_written_is_noted_once(plait: Plait, tmp_p
     said = f"note: {folder} cannot be written (Not a directory)"
     assert result.stderr.count(said) == 1
     assert "note" not in plait("servers", PLAIT_STATE_DIR=str(tmp_path / "state")).stderr
+
+
+def test_servers_names_what_a_server_needs_and_where_to_set_it(plait: Plait, servers: FakeServers):
+    servers.add_server(ServerInfo("db", ServerState.NEEDY, error="not set", needs=("A", "B")))
+    shown = plait("servers").stdout
+    assert "✗ db                needs A, B" in shown
+    assert "not set" in shown
+    [listed] = [
+        s for s in json.loads(plait("servers", "--json").stdout)["servers"] if s["name"] == "db"
+    ]
+    assert (listed["state"], listed["needs"]) == ("needs a variable", ["A", "B"])
+    assert "db: needs A, B: not set" in plait("tools").stderr
+
+
+def test_servers_notes_which_of_the_file_are_off(plait: Plait, tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.s]\ncommand = "x"\nenv = { T = "${NO_TOKEN}" }\n')
+    where = f"the environment or in {tmp_path / 'plait' / 'secrets.env'}"
+    said = f"note: servers.s: is off: the variable NO_TOKEN is not set; set it in {where}"
+    assert said in plait("servers", "--config", str(file)).stderr

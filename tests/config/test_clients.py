@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from plait.config import Config
-from plait.config.clients import JSON_ROOTS, RENAMED
+from plait.config import Config, load_config
+from plait.config.clients import RENAMED, ROOTS, is_this_gateway
+from plait.config.desk import desk_key
 from plait.config.models import TRANSPORT_NAMES
 from plait.errors import ConfigError
 
 from .conftest import Load
 
 
-def load_json(
-    load: Load, servers: dict[str, Any], name: str = "mcp.json", **environ: str
-) -> Config:
+def load_json(load: Load, servers: Any, name: str = "mcp.json", **environ: str) -> Config:
     return load(json.dumps({"mcpServers": servers}), name, **environ)
 
 
@@ -127,11 +126,9 @@ def test_no_variables_are_looked_up_for_a_server_that_is_off(load: Load, off: An
         "c": {"command": "x", **off},
     }
     config = load_json(load, servers)
-    assert list(config.servers) == ["b", "c"]
-    assert any(
-        note.startswith("mcpServers.a: is off, and left out: the variable NOWHERE is not set")
-        for note in config.notes
-    )
+    assert list(config.servers) == ["a", "b", "c"]
+    assert [server.enabled for server in config.servers.values()] == [False, True, False]
+    assert config.notes == ()
 
 
 def test_keys_that_mean_nothing_here_are_noted(load: Load):
@@ -193,8 +190,8 @@ def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
         ),
         ({"a": {"command": "x", "disabled": "no"}}, "mcpServers.a.disabled: must be true or false"),
         (
-            {"Git Hub": {"command": "${TOKEN}"}},
-            'mcpServers."Git Hub".command: the variable TOKEN is not set',
+            {"Git Hub": {"command": "${TOKEN"}},
+            'mcpServers."Git Hub".command: a variable is not closed by }; for the text',
         ),
         (
             {"Git Hub": {"url": "h"}},
@@ -202,20 +199,28 @@ def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
         ),
         ({"a": {}}, "mcpServers.a: set exactly one of command, url and builtin"),
         ({"a": 1}, "mcpServers.a: must be a table of keys and values"),
-        ([], "mcpServers: must map names to servers"),
+        ({"a": {"command": "x", "timeout": 1e9}}, "mcpServers.a.timeout_s: must be less than"),
+        ({"a": {"command": "x", "args": ["\0"]}}, "mcpServers.a.args[0]: must not contain"),
     ],
 )
-def test_a_mistake_is_reported_with_its_place_in_their_file(
-    load: Load, tmp_path: Path, servers: Any, said: str
+def test_a_server_that_cannot_be_taken_over_is_named_and_left_out(
+    load: Load, servers: Any, said: str
 ):
+    config = load_json(load, {**servers, "good": {"command": "y"}})
+    assert list(config.servers) == ["good"]
+    [note] = [note for note in config.notes if note.startswith(said)]
+    assert note.endswith("; this server is left out")
+
+
+def test_servers_that_are_no_object_are_refused(load: Load, tmp_path: Path):
     with pytest.raises(ConfigError) as error:
-        load_json(load, servers)
-    assert str(error.value).startswith(said)
-    assert str(error.value).endswith(f"({tmp_path / 'mcp.json'})")
+        load_json(load, 5)
+    said = f"mcpServers: must map names to servers ({tmp_path / 'mcp.json'})"
+    assert str(error.value) == said
 
 
 def test_a_file_without_servers_is_refused(load: Load):
-    said = "it has no servers: one of mcpServers, servers, context_servers, mcp is needed"
+    said = "it has no servers: one of mcpServers, servers, context_servers, mcp"
     with pytest.raises(ConfigError, match=said):
         load("{}", "mcp.json")
 
@@ -241,10 +246,158 @@ def test_the_older_form_of_a_command_of_zed_is_read(load: Load):
 
 
 def test_an_input_that_is_not_set_is_named_as_the_file_writes_it(load: Load):
-    with pytest.raises(ConfigError) as refused:
-        load_json(load, {"a": {"command": "x", "env": {"T": "${input:my-key}"}}})
+    config = load_json(load, {"a": {"command": "x", "env": {"T": "${input:my-key}"}}})
     said = "the variable MY_KEY (for ${input:my-key}, which the client asks for) is not set"
-    assert said in str(refused.value)
+    assert said in config.needs["a"].reason
+    assert config.needs["a"].names == ("MY_KEY",)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"mcp": {"servers": {"a": {"command": "x"}}}}, {"mcp.servers": {"a": {"command": "x"}}}],
+)
+def test_settings_of_vs_code_are_read(load: Load, values: dict[str, Any]):
+    config = load(json.dumps({"editor.fontSize": 12, **values}), "settings.json")
+    assert list(config.servers) == ["a"]
+
+
+def test_an_empty_place_for_servers_does_not_hide_a_full_one(load: Load):
+    server = {"command": "x"}
+    config = load(json.dumps({"mcpServers": {}, "servers": {"a": server}}), "mcp.json")
+    assert (list(config.servers), config.notes) == (["a"], ())
+    config = load(json.dumps({"mcpServers": {"b": server}, "servers": {"a": server}}), "mcp.json")
+    assert list(config.servers) == ["b"]
+    assert config.notes == ("servers: was ignored, because mcpServers has servers",)
+
+
+def test_of_the_folders_of_claude_code_the_own_one_counts(tmp_path: Path):
+    inner = tmp_path / "here" / "deep"
+    inner.mkdir(parents=True)
+    file = tmp_path / "claude.json"
+    servers = {"mcpServers": {"a": {"command": "local"}}}
+    projects = {str(tmp_path / "here"): servers, "/elsewhere": {"mcpServers": {"z": {}}}, "/c": {}}
+    file.write_text(json.dumps({"numStartups": 3, "projects": projects}))
+    config = load_config(file, {}, inner)
+    assert config.servers["a"].command == "local"
+    assert config.notes == ("projects: servers of other folders (1) were ignored",)
+    elsewhere = load_config(file, {}, tmp_path)
+    assert elsewhere.servers == {}
+    assert desk_key(config) != desk_key(elsewhere)
+
+
+def test_of_the_folders_of_claude_code_servers_of_all_folders_come_second(tmp_path: Path):
+    file = tmp_path / "claude.json"
+    everywhere = {"a": {"url": "https://h/everywhere"}, "b": {"url": "https://h/b"}}
+    projects = {str(tmp_path): {"mcpServers": {"a": {"url": "https://h/local"}}}}
+    file.write_text(json.dumps({"projects": projects, "mcpServers": everywhere}))
+    config = load_config(file, {}, tmp_path)
+    assert config.servers["a"].url == "https://h/local"
+    assert len(config.servers) == 3  # both of one name, one of them with a hash
+
+
+GOOSE = """GOOSE_MODEL: x
+extensions:
+  GitHub:
+    type: stdio
+    name: GitHub
+    cmd: npx
+    args: [-y, gh]
+    envs: {DEBUG: on}
+    env_keys: [TOKEN]
+    timeout: 300
+    enabled: true
+    available_tools: []
+  far:
+    type: streamable_http
+    uri: https://h/mcp
+    headers: {A: b}
+    available_tools: [one]
+  developer: {type: builtin, enabled: true, name: developer}
+  off: {type: stdio, cmd: x, enabled: false}
+  plait: {type: stdio, cmd: plait, args: [serve]}
+"""
+CONTINUE = """name: mine
+mcpServers:
+  - name: SQLite MCP
+    command: npx
+    args: ["-y", "db", "${{ secrets.TOKEN }}"]
+    env: {T: "${{ secrets.TOKEN }}"}
+    connectionTimeout: 5000
+  - name: far
+    type: streamable-http
+    url: https://h/mcp
+    requestOptions: {headers: {Authorization: "Bearer ${{ secrets.TOKEN }}"}}
+  - command: nameless
+"""
+
+
+def test_the_extensions_of_goose_are_read(load: Load):
+    config = load(GOOSE, "config.yaml", TOKEN="tok")
+    assert list(config.servers) == ["github", "far", "off"]
+    github, far, off = config.servers.values()
+    assert (github.command, github.args, github.timeout_s) == ("npx", ("-y", "gh"), 300)
+    assert (github.env, github.include) == ({"DEBUG": "on", "TOKEN": "tok"}, ())
+    assert (far.url, far.headers, far.include) == ("https://h/mcp", {"A": "b"}, ("one",))
+    assert not off.enabled
+    said = "extensions.developer.type: builtin is a part of its client, which alone can start it"
+    assert f"{said}; this server is left out" in config.notes
+    assert "extensions.plait: is this gateway, and was ignored" in config.notes
+
+
+def test_the_servers_of_continue_are_read(load: Load):
+    config = load(CONTINUE, "config.yaml", TOKEN="tok")
+    assert list(config.servers)[:2] == ["sqlite-mcp", "far"]
+    assert config.servers["sqlite-mcp"].args == ("-y", "db", "tok")
+    assert config.servers["sqlite-mcp"].env == {"T": "tok"}
+    assert config.servers["sqlite-mcp"].startup_timeout_s == 5
+    assert config.servers["far"].headers == {"Authorization": "Bearer tok"}
+    assert [server.command for server in config.servers.values()][2] == "nameless"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"command": "plait", "args": ["serve"]},
+        {"command": "uvx", "args": ["plait@1.0", "serve"]},
+        {"command": "uvx", "args": ["--from", "plait==1.0", "plait", "serve"]},
+        {"command": "uv", "args": ["tool", "run", "plait[otel]", "serve"]},
+        {"command": "python", "args": ["-m", "plait", "serve"]},
+        {"command": "sh", "args": ["-lc", "plait serve"]},
+        {"command": "/bin/bash", "args": ["-c", "cd /x && exec '/opt/plait' serve"]},
+        {"command": ["plait.exe", "serve"]},
+        {"command": {"path": "plait", "args": ["serve"]}},
+        {"cmd": "plait", "args": ["serve"]},
+        {"url": "http://127.0.0.1:8420/mcp"},
+        {"httpUrl": "http://localhost:8420/mcp/"},
+        {"uri": "http://[::1]:8420/sse"},
+    ],
+)
+def test_the_gateway_is_known_however_it_is_registered(settings: dict[str, Any]):
+    assert is_this_gateway(settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"command": "plait", "args": ["run"]},
+        {"command": "npx", "args": ["serve", "plait"]},
+        {"command": "sh", "args": ["-c", "it's plait"]},
+        {"command": "x", "args": ["-c", "plait serve"]},
+        {"url": "http://127.0.0.1:8421/mcp"},
+        {"url": "http://h:8420/mcp"},
+        {"url": "http://[::1:8420/mcp"},
+        {"url": "http://127.0.0.1:8420/other"},
+        "plait serve",
+    ],
+)
+def test_other_servers_are_not_taken_for_the_gateway(settings: Any):
+    assert not is_this_gateway(settings)
+
+
+def test_a_name_that_is_taken_gets_another(load: Load):
+    config = load_json(load, {"plait": {"command": "x"}, "DAG": {"command": "y"}})
+    assert [server.command for server in config.servers.values()] == ["x", "y"]
+    assert {"plait", "dag"}.isdisjoint(config.servers)
 
 
 def test_every_key_of_clients_stands_in_the_table():
@@ -253,5 +406,5 @@ def test_every_key_of_clients_stands_in_the_table():
     for theirs, ours in RENAMED.items():
         row = next(row for row in rows if f"`{theirs}`" in row.split("|")[1])
         assert f"`{ours}`" in row.split("|")[2]
-    for name in (*JSON_ROOTS, *TRANSPORT_NAMES):
+    for name in (*ROOTS, *TRANSPORT_NAMES):
         assert f"`{name}`" in page

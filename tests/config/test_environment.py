@@ -16,6 +16,8 @@ from plait.config.environment import (
     expand_user,
     home_of,
     inherited,
+    mark_of,
+    passed_on,
     state_folder_of,
 )
 
@@ -97,3 +99,23 @@ def test_a_server_inherits_what_is_safe_and_does_not_number_a_login():
     safe = {"PATH": "/bin", "LC_ALL": "C", "HTTPS_PROXY": "http://proxy", "XDG_RUNTIME_DIR": "/run"}
     others = {"GITHUB_TOKEN": "t", "XDG_SESSION_ID": "3", "SHELL": "() { :; }"}
     assert inherited({**safe, **others}) == safe
+
+
+def test_further_folders_come_before_those_of_the_path():
+    assert inherited({"PATH": "/bin"}, ["/a", "/b"])["PATH"] == "/a:/b:/bin"
+    assert inherited({}, ["/a"])["PATH"] == f"/a:{os.defpath}"
+    assert inherited({"PATH": "/bin"})["PATH"] == "/bin"
+
+
+def test_what_is_passed_on_has_a_value():
+    environ = {"AWS_A": "1", "AWS_B": "", "AWS_F": "() { :; }", "OTHER": "x"}
+    assert passed_on(environ, ["AWS_*"]) == {"AWS_A": "1"}
+
+
+def test_gateways_of_one_state_folder_have_one_mark(tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "a").mkdir()
+    marks = [mark_of(tmp_path / name) for name in ("a", "link", "b")]
+    assert marks[0] == marks[1] != marks[2]
+    assert mark_of(None) == ""
+    assert str(tmp_path) not in marks[0]

@@ -24,7 +24,7 @@ class Expanding:
         self.expand = Expander(
             VARIABLES,
             folder,
-            lambda steps, message: self.reports.append((steps, message)),
+            lambda unfilled: self.reports.append((unfilled.steps, unfilled.message)),
             self.secrets,
             in_client_file=in_client_file,
         ).expand
@@ -93,7 +93,10 @@ def test_settings_of_ours_do_not_know_them(tmp_path: Path, text: str):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("${UNSET}", "the variable UNSET is not set; set it, or give it a default: ${UNSET:-def"),
+        (
+            "${UNSET}",
+            "the variable UNSET is not set; set it in the environment, or give it a default",
+        ),
         ("${file:no}", "the file no cannot be read: No such file or directory"),
         (
             "${file:/dev/zero}",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.config.parse import is_json, parse
+from plait.config.parse import MAX_YAML_BYTES, MAX_YAML_VALUES, is_clients, parse
 from plait.errors import ConfigError
 
 from ..core.strategies import json_values
@@ -23,14 +23,24 @@ def parsed(folder: Path, name: str, text: str | bytes) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "is_read_as_json"),
-    [("mcp.json", True), ("a.jsonc", True), ("servers.toml", False), ("servers", False)],
+    ("name", "is_a_clients"),
+    [
+        ("mcp.json", True),
+        ("a.jsonc", True),
+        ("config.yaml", True),
+        ("config.yml", True),
+        ("servers.toml", False),
+        ("servers", False),
+    ],
 )
-def test_the_ending_of_its_name_says_what_a_file_is(name: str, is_read_as_json: bool):
-    assert is_json(Path(name)) is is_read_as_json
+def test_the_ending_of_its_name_says_what_a_file_is(name: str, is_a_clients: bool):
+    assert is_clients(Path(name)) is is_a_clients
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.toml", "a = 1\n"), ("a.json", '{"a": 1}')])
+ANY = ("a.toml", "a = 1\n"), ("a.json", '{"a": 1}'), ("a.yaml", "a: 1\n")
+
+
+@pytest.mark.parametrize(("name", "text"), ANY)
 def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path: Path, name: str, text: str):
     assert parsed(tmp_path, name, text) == {"a": 1}
     assert parsed(tmp_path, name, "\ufeff" + text) == {"a": 1}
@@ -77,3 +87,61 @@ def test_a_file_that_cannot_be_parsed_is_refused_with_the_place(
     with pytest.raises(ConfigError) as refused:
         parsed(tmp_path, name, text)
     assert str(refused.value).startswith(f"{tmp_path / name}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.json",
+            '{"s": {"a": 1,\n"b": 2,\n"a": 3}}',
+            'the key "a" is twice in one object (lines',
+        ),
+        ("a.json", '{"a": {"x": 1}, "a": {}}', 'the key "a" is twice'),
+        (
+            "a.yaml",
+            "s:\n  a: secret-1\n  a: secret-2\n",
+            'the key "a" is twice in one object (line 3',
+        ),
+        ("a.toml", "a = 1\na = 2\n", "Cannot overwrite a value"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_an_error(tmp_path: Path, name: str, text: str, said: str):
+    with pytest.raises(ConfigError) as error:
+        parsed(tmp_path, name, text)
+    assert said in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_one_key_in_several_objects_is_no_error(tmp_path: Path):
+    assert parsed(tmp_path, "a.json", '{"a": {"x": 1}, "b": {"x": 2}}')["b"] == {"x": 2}
+
+
+def test_yaml_is_read_as_its_later_version_says(tmp_path: Path):
+    text = "a: on\nb: 'x'\nc: [1, ~, 2024-01-01]\n3: {d: no}\n"
+    values = {"a": "on", "b": "x", "c": [1, None, "2024-01-01"], "3": {"d": "no"}}
+    assert parsed(tmp_path, "a.yaml", text) == values
+
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{before}'] * 8)}]\n"
+    for before, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [1\nb: 2\n", "is not YAML: expected ',' or ']', but got ':' (at line 2, column 2)"),
+        ("a: !!python/object:os.system {}\n", "is not YAML: could not determine a constructor"),
+        ("- a\n", "is not YAML: it is not a mapping"),
+        ("a: 1\n---\nb: 2\n", "is not YAML: but found another document"),
+        (BOMB, f"is not YAML: it holds more than {MAX_YAML_VALUES:,} values"),
+        ("a: &a [*a]\n", "a.yaml: is n"),
+        ("#" * (MAX_YAML_BYTES + 1), f"is not YAML: it has more than {MAX_YAML_BYTES:,} char"),
+    ],
+)
+def test_yaml_that_cannot_be_used_is_refused(tmp_path: Path, text: str, said: str):
+    with pytest.raises(ConfigError) as error:
+        parsed(tmp_path, "a.yaml", text)
+    assert said in str(error.value)

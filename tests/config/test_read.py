@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from plait.config import Config, Untrusted
+from plait.config.desk import desk_key
 from plait.config.models import GatewaySettings
 from plait.config.read import load_config, names_of_variables, without_servers
 from plait.errors import ConfigError
@@ -214,8 +215,8 @@ def test_an_empty_variable_and_one_that_resembles_no_setting_are_ignored(load: L
         ("[gateway\n", "SOURCE: is not TOML: "),
         ("[gatway]\n", 'gatway: unknown key. Did you mean "gateway"? (SOURCE)'),
         (
-            '[servers.a]\ncommand = "x"\nargs = ["-", "${file:no}"]\n',
-            "servers.a.args[1]: the file no cannot be read: No such file or directory (SOURCE)",
+            '[policy]\ndeny = ["a:x", "${file:no}"]\n',
+            "policy.deny[1]: the file no cannot be read: No such file or directory (SOURCE)",
         ),
         ("gateway = 3\n", "gateway: must be a table of keys and values (SOURCE)"),
         ('source = "x"\n', "source: unknown key."),
@@ -229,7 +230,7 @@ def test_a_problem_names_its_key_and_its_file(load: Load, tmp_path: Path, text: 
 
 def test_all_problems_are_reported_at_once(load: Load):
     with pytest.raises(ConfigError) as error:
-        load('[gateway]\nx = 1\n[servers.a]\ncommand = "${A}"\nargs = ["${B}"]\nenvv = {}\n')
+        load('[gateway]\nx = 1\nexpose = "${A}"\nwait_s = "${B}"\n[servers.a]\nenvv = {}\n')
     assert len(str(error.value).splitlines()) == 4
 
 
@@ -414,10 +415,168 @@ def test_the_servers_of_a_profile_exist(load: Load):
     assert second.startswith('profiles.reading.servers[1]: unknown server "file". Did you mean "fi')
 
 
-def test_a_server_that_was_left_out_may_be_in_a_profile(load: Load):
-    text = '[servers.a]\ncommand = "${A}"\nenabled = false\n[profiles.p]\nservers = ["a"]\n'
+def test_a_server_that_is_left_out_may_be_in_a_profile(load: Load):
+    text = '[mcp_servers.a]\ncommand = ""\n[gateway]\n[profiles.p]\nservers = ["a"]\n'
     config = load(text, PLAIT_PROFILE="p")
     assert (dict(config.servers), len(config.notes)) == ({}, 1)
+
+
+NEEDY = """[servers.good]
+command = "x"
+[servers.github]
+url = "https://h/mcp"
+headers = { Authorization = "Bearer ${GITHUB_TOKEN}" }
+[servers.db]
+command = "${DB}"
+timeout_s = "${DB_TIMEOUT}"
+[servers.far]
+url = "${URL}"
+[servers.key]
+command = "x"
+args = ["${file:/run/secrets/none}"]
+[servers.off]
+command = "${DB}"
+enabled = false
+"""
+
+
+def secrets_of(folder: Path, text: str, mode: int = 0o600) -> Path:
+    file = folder / ".config" / "plait" / "secrets.env"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
+def test_a_variable_that_is_not_set_switches_off_its_server_alone(load: Load, tmp_path: Path):
+    config = load(NEEDY, HOME=str(tmp_path))
+    assert list(config.servers) == ["good", "github", "db", "far", "key", "off"]
+    where = f"set it in the environment or in {tmp_path / '.config/plait/secrets.env'}"
+    needs = {name: (need.names, need.reason) for name, need in config.needs.items()}
+    assert needs == {
+        "github": (("GITHUB_TOKEN",), f"the variable GITHUB_TOKEN is not set; {where}"),
+        "db": (
+            ("DB", "DB_TIMEOUT"),
+            f"the variable DB is not set; the variable DB_TIMEOUT is not set; {where}",
+        ),
+        "far": (("URL",), f"the variable URL is not set; {where}"),
+        "key": (
+            ("/run/secrets/none",),
+            "the file /run/secrets/none cannot be read: No such file or directory",
+        ),
+        "off": (("DB",), f"the variable DB is not set; {where}"),
+    }
+    assert config.notes == tuple(
+        f"servers.{name}: is off: {needs[name][1]}" for name in ("github", "db", "far", "key")
+    )
+
+
+def test_a_server_that_is_off_is_checked_all_the_same(load: Load):
+    text = '[servers.a]\nurl = "${URL}"\ntimeout = 3\n[servers.b]\nurl = "${URL}"\ncommand = "x"\n'
+    with pytest.raises(ConfigError) as refused:
+        load(text)
+    [unknown] = str(refused.value).splitlines()
+    assert unknown.startswith('servers.a.timeout: unknown key. Did you mean "timeout_s"?')
+    with pytest.raises(ConfigError, match=r"servers\.b: set exactly one of command, url"):
+        load(text.replace("timeout =", "timeout_s ="))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[gateway]\nexpose = "${NO}"\n',
+        '[policy]\ndeny = ["${NO}"]\n',
+        '[audit]\nfile = "${NO}"\n',
+        '[tools."a:b"]\ncache_stat = "${NO}"\n',
+    ],
+)
+def test_a_variable_that_is_not_set_is_an_error_of_the_file_elsewhere(load: Load, text: str):
+    with pytest.raises(ConfigError, match=r"the variable NO is not set; set it in the environment"):
+        load(text)
+
+
+def test_the_users_secrets_stand_in_for_variables_that_are_not_set(load: Load, tmp_path: Path):
+    secrets_of(tmp_path, "GITHUB_TOKEN='t0ken of the file'\nDB=from-the-file\nURL=https://h/file\n")
+    config = load(NEEDY, HOME=str(tmp_path), DB="from-the-environment", DB_TIMEOUT="3")
+    assert config.servers["github"].headers == {"Authorization": "Bearer t0ken of the file"}
+    assert config.servers["db"].command == "from-the-environment"
+    assert config.servers["far"].url == "https://h/file"
+    assert list(config.needs) == ["key"]
+    assert config.secrets.redact("a t0ken of the file") == "a ***"
+    assert config.variables["GITHUB_TOKEN"] == "t0ken of the file"
+
+
+def test_secrets_beside_the_settings_of_a_project_are_not_read(load: Load, tmp_path: Path):
+    (tmp_path / "secrets.env").write_text("GITHUB_TOKEN=of-the-project\n")
+    (tmp_path / "secrets.env").chmod(0o600)
+    config = load(NEEDY, HOME=str(tmp_path / "home"))
+    assert "github" in config.needs
+
+
+def test_secrets_of_two_values_make_two_desks(load: Load, tmp_path: Path):
+    keys = []
+    for value in ("one-value", "one-value", "another-value"):
+        secrets_of(tmp_path, f"GITHUB_TOKEN={value}\n")
+        keys.append(desk_key(load(NEEDY, HOME=str(tmp_path))))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_file_of_secrets_that_is_refused_is_named_where_it_is_needed(load: Load, tmp_path: Path):
+    file = secrets_of(tmp_path, "GITHUB_TOKEN=secret-of-the-file\n", 0o644)
+    config = load(NEEDY, HOME=str(tmp_path))
+    assert config.needs["github"].reason == (
+        f"the variable GITHUB_TOKEN is not set; {file} is not used: others may read or write it; "
+        f"take that from them: chmod 600 {file}"
+    )
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load('[policy]\ndeny = ["${NO}"]\n', HOME=str(tmp_path))
+    assert load('[servers.a]\ncommand = "x"\n', HOME=str(tmp_path)).notes == ()
+
+
+PASSING = (
+    '[servers.a]\ncommand = "x"\nenv = { AWS_REGION = "own" }\nenv_pass = ["AWS_*", "KUBECONFIG"]\n'
+)
+
+
+def test_variables_are_passed_on_by_name(load: Load):
+    environ = {
+        "AWS_PROFILE": "work",
+        "AWS_REGION": "x",
+        "AWS_EMPTY": "",
+        "AWS_TOKEN": "t0ken-of-aws",
+    }
+    config = load(PASSING, **environ, KUBECONFIG="/k", OTHER="no", AWSX="no")
+    passed = {"AWS_PROFILE": "work", "AWS_TOKEN": "t0ken-of-aws", "KUBECONFIG": "/k"}
+    assert config.servers["a"].env == {**passed, "AWS_REGION": "own"}
+    assert config.secrets.redact("t0ken-of-aws") == "***"
+    assert desk_key(config) != desk_key(load(PASSING, **{**environ, "AWS_PROFILE": "home"}))
+
+
+def test_variables_that_are_passed_on_are_asked_for(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text(PASSING.replace('"own"', '"${REGION}"'))
+    names = names_of_variables(tmp_path / "servers.toml", {}, tmp_path)
+    assert names == {"AWS_*", "KUBECONFIG", "REGION"}
+
+
+@pytest.mark.parametrize("pattern", ["*", "*_TOKEN", "A*B", "", "A=B"])
+def test_what_is_passed_on_begins_with_a_name(load: Load, pattern: str):
+    with pytest.raises(ConfigError, match=r"servers\.a\.env_pass\[0\]: "):
+        load(f'[servers.a]\ncommand = "x"\nenv_pass = ["{pattern}"]\n')
+
+
+def test_folders_of_commands_come_before_those_of_the_client(load: Load, tmp_path: Path):
+    text = '[gateway]\npath = ["~/bin", "tools", "${MORE}"]\n'
+    config = load(text, HOME="/home/ada", PATH="/usr/bin:/bin", MORE="/opt/bin")
+    assert config.environment["PATH"] == f"/home/ada/bin:{tmp_path}/tools:/opt/bin:/usr/bin:/bin"
+    found = load("", PLAIT_PATH="/a:/b", PATH="/usr/bin")
+    assert found.environment["PATH"] == "/a:/b:/usr/bin"
+
+
+@pytest.mark.parametrize("name", ["dag", "plait"])
+def test_names_that_mean_something_else_are_no_names_of_servers(load: Load, name: str):
+    with pytest.raises(ConfigError, match=rf"servers\.{name}: dag and plait cannot name a server"):
+        load(f'[servers.{name}]\ncommand = "x"\n')
+    assert load(f'[servers.a]\ncommand = "x"\n[profiles.{name}]\n').profiles
 
 
 def test_a_pattern_of_a_profile_that_matches_no_server_is_noted(load: Load):

@@ -403,3 +403,30 @@ async def test_clients_are_notified_of_lists_that_new_settings_change(changing: 
         await gateway.reload(settings())
         assert told == [("", RENEWED)]
         assert relaying.downstream.offers() == ()
+
+
+async def test_a_change_of_the_users_secrets_is_a_change_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("TOKEN_OF_A_TEST", raising=False)
+    file, secrets = tmp_path / "servers.toml", tmp_path / "plait" / "secrets.env"
+    file.write_text('[servers.a]\nurl = "https://h/${TOKEN_OF_A_TEST}"\n')
+    urls, changed = list[object](), anyio.Event()
+
+    async def apply(config: Config) -> None:
+        urls.append(config.servers["a"].url)
+        changed.set()
+
+    config = load_config(file)
+    assert list(config.needs) == ["a"]
+    reloading = Reloading(lambda: load_config(file), True, stamps_of(config))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reloading.follow, config, apply)
+        secrets.parent.mkdir()
+        secrets.touch(0o600)
+        secrets.write_text("TOKEN_OF_A_TEST=now\n")
+        with anyio.fail_after(20):
+            await changed.wait()
+        tasks.cancel_scope.cancel()
+    assert urls[-1] == "https://h/now"

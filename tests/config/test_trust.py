@@ -138,12 +138,18 @@ annotations = "trusted"
 [servers.not_said]
 url = "https://other.example/mcp"
 annotations = "ignored"
+[servers.aws]
+command = "aws-mcp"
+env_pass = ["AWS_*"]
+[gateway]
+path = ["tools"]
 [tools."far:get_*"]
 read_only = true
 [tools."far:put_*"]
 read_only = false
 """
     assert list(effects(written(tmp_path, text))) == [
+        "commands are looked for in tools first",
         'files: runs npx -y "a package" ${HOME}/projects --api-key ***',
         "  env DEBUG = 1",
         "  env TOKEN = ${GITHUB_TOKEN}",
@@ -158,6 +164,8 @@ read_only = false
         "said: reaches https://said.example/mcp",
         "  what it says of its tools' effects is believed",
         "not_said: reaches https://other.example/mcp",
+        "aws: runs aws-mcp",
+        "  passes on AWS_*",
         "far:get_*: is taken for a tool that changes nothing",
     ]
 

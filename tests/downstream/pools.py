@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 
 from plait.config import Config, ServerSettings
+from plait.config.models import Need
 from plait.core.ports import Listings
 from plait.core.tools.server_notices import ServerNotice
 from plait.downstream.connections import Connections
@@ -28,8 +30,11 @@ async def open_pool(
     *,
     first: anyio.Event | None = None,
     notify: Callable[[ServerNotice], None] = ignore,
+    needs: Mapping[str, Need] | None = None,
+    state_folder: Path | None = None,
 ) -> AsyncIterator[Pool]:
     connections = Connections(listings or ListingCache(None), timings=timings, notify=notify)
-    pool = Pool(Config(servers=dict(servers)), connections, first=first)
+    config = Config(servers=dict(servers), needs=needs or {}, state_folder=state_folder)
+    pool = Pool(config, connections, first=first)
     async with connections, pool:
         yield pool

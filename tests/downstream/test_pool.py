@@ -8,25 +8,27 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import anyio
 import mcp_types as types
 import pytest
 
-from plait.config import ServerSettings
+from plait.config import Config, ServerSettings
+from plait.config.models import Need
 from plait.core.ports import RelayRequest
 from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool
 from plait.downstream.timings import ConnectTimings
-from plait.errors import CallError, ConnectionLost, RpcError, ServerUnavailable
+from plait.errors import CallError, ConnectionLost, RpcError, ServerOff, ServerUnavailable
 
 from ..fakes import a_call
 from .pools import open_pool
 
 SERVER = str(Path(__file__).with_name("faulty_server.py"))
 SOON = 15.0
+Protocol: TypeAlias = Literal["legacy", "modern"]
 QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2)
 
 
@@ -174,6 +176,64 @@ async def test_an_unreachable_or_unknown_server_is_an_error_of_ours():
                     await pool.request(RelayRequest(server, "prompts/get"))
                 assert failure.value.code == types.CONNECTION_CLOSED
         assert pool.offers() == ()
+
+
+async def test_a_server_that_needs_a_variable_is_off_and_says_so():
+    needs = {"a": Need(("TOKEN", "URL"), "the variable TOKEN is not set; set it in secrets.env")}
+    servers = {"a": faulty(), "b": faulty(startup_timeout_s=10)}
+    async with open_pool(servers, QUICK, needs=needs) as pool:
+        catalog = await settled(pool)
+        info = catalog.servers["a"]
+        assert (info.state, info.needs, info.pid) == (ServerState.NEEDY, ("TOKEN", "URL"), None)
+        assert info.condition == "needs TOKEN, URL"
+        assert catalog.servers["b"].state is ServerState.READY
+        said = "a is off: the variable TOKEN is not set; set it in secrets.env"
+        with pytest.raises(ServerOff, match=said):
+            await call(pool, "a", "x")
+        with pytest.raises(RpcError, match=said):
+            await pool.request(RelayRequest("a", "prompts/get"))
+
+
+async def test_a_server_starts_once_its_variable_is_set():
+    off, on = {"a": Need(("TOKEN",), "not set")}, {"a": faulty()}
+    async with open_pool(on, QUICK, needs=off) as pool:
+        assert (await settled(pool)).servers["a"].state is ServerState.NEEDY
+        assert await pool.reload(Config(servers=on)) == {"a"}
+        assert (await settled(pool, "a")).servers["a"].state is ServerState.READY
+        assert await pool.reload(Config(servers=on, needs=off)) == {"a"}
+        assert (await settled(pool)).servers["a"].state is ServerState.NEEDY
+
+
+def plait(state: Path, protocol: Protocol) -> ServerSettings:
+    env = {
+        "PLAIT_ISOLATED": "1",
+        "PLAIT_STATE_DIR": str(state),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    words = ("-m", "plait", "serve")
+    return ServerSettings(command=sys.executable, args=words, env=env, protocol=protocol)
+
+
+@pytest.mark.parametrize("protocol", ["legacy", "modern"])
+async def test_this_gateway_is_refused_as_a_server_however_it_was_started(
+    tmp_path: Path, protocol: Protocol
+):
+    state = tmp_path / "state"
+    state.mkdir()
+    async with open_pool({"a": plait(state, protocol)}, QUICK, state_folder=state) as pool:
+        info = (await settled(pool)).servers["a"]
+        await until(lambda: pool.catalog().servers["a"].state is ServerState.REFUSED)
+        info = pool.catalog().servers["a"]
+        assert info.error is not None
+        assert info.error.startswith("it is this gateway")
+        with pytest.raises(ServerOff, match="a is off: it is this gateway"):
+            await call(pool, "a", "search_tools")
+
+
+async def test_another_gateway_is_a_server_like_others(tmp_path: Path):
+    there = tmp_path / "there"
+    async with open_pool({"a": plait(there, "legacy")}, QUICK, state_folder=tmp_path) as pool:
+        assert (await settled(pool)).servers["a"].state is ServerState.READY
 
 
 async def test_a_notification_that_is_not_strict_json_is_dropped():

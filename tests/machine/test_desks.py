@@ -276,6 +276,14 @@ def test_the_variables_that_a_file_uses_are_found(settings: Path, tmp_path: Path
     assert variables_of(hello(other)) == {"BARE", "MY_KEY"}
 
 
+def test_variables_that_are_passed_on_are_asked_for_by_their_beginning(
+    settings: Path, tmp_path: Path
+):
+    passing = tmp_path / "passing.toml"
+    passing.write_text('[servers.a]\ncommand = "x"\nenv_pass = ["AWS_*"]\n')
+    assert variables_of(hello(passing)) == {"AWS_*"}
+
+
 def test_without_a_file_no_variables_are_used(tmp_path: Path):
     there: Any = hello(tmp_path / "missing.toml")
     assert variables_of(there) == set()

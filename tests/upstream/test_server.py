@@ -12,7 +12,7 @@ from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.relay.listings import RelayConfig
-from plait.upstream.server import build_server, read_only_tools
+from plait.upstream.server import MARK_KEY, build_server, read_only_tools
 from plait.upstream.texts import INSTRUCTIONS
 
 from ..fakes import FakeServers
@@ -126,3 +126,16 @@ async def test_without_servers_by_name_only_our_own_tools_are_known(servers: Fak
 def servers_tools(*names: str) -> tuple[dict[str, object], ...]:
     """What a server lists, in its own words."""
     return tuple({"name": name, "inputSchema": {"type": "object"}} for name in names)
+
+
+async def test_a_hello_has_the_mark_of_the_gateway(servers: FakeServers, era: str):
+    mode = "auto" if era != "legacy" else era
+    marks: list[object] = []
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        for mark in ("", "the-mark"):
+            gateway.mark = mark
+            async with Client(in_memory(build_server(gateway)), mode=mode) as client:
+                result = client.session.initialize_result or client.session.discover_result
+                assert result is not None
+                marks.append((result.meta or {}).get(MARK_KEY))
+    assert marks == [None, "the-mark"]

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from ..config import Config, load_config
 from ..config.desk import place_of
+from ..config.environment import mark_of
 from ..config.reloading import lasting
 from ..core.history import Durable
 from ..core.ports import ResourceResolver
@@ -84,6 +85,7 @@ class Gateway(verbs.Gateway):
         )
         made.notice, made.origin = settings.notice, settings.source
         made.place = place_of(settings)
+        made.mark = mark_of(settings.state_folder)
         made._made = _Made(settings, pool, parts, own)
         return made
 

@@ -37,6 +37,7 @@ from ..errors import (
     InvalidOutput,
     OutputTooLarge,
     ProtocolError,
+    ServerOff,
     ServerUnavailable,
     ToolError,
 )
@@ -237,7 +238,7 @@ def _now() -> float:
 
 def _end_of(error: CallError) -> _End:
     match error:
-        case CircuitOpen():
+        case CircuitOpen() | ServerOff():
             return _End.SAYS_NOTHING
         case ServerUnavailable(retry_after_s=float()):
             return _End.ANSWERED

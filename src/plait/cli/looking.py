@@ -12,7 +12,7 @@ import anyio
 from ..config import Config
 from ..core.tools.catalog import ServerInfo, ServerState, Tool, shown
 from ..core.tools.circuit import circuit_document
-from ..core.values.problems import did_you_mean
+from ..core.values.problems import did_you_mean, some_of
 from ..core.values.strict import Json, JsonObject, present
 from ..engine.gateway import Gateway
 from .documents import Document, Source, read_document
@@ -32,6 +32,8 @@ STATE_MARKS = {
     ServerState.RETRYING: Styled("✗", Look.RED),
     ServerState.IDLE: Styled("○", Look.DIM),
     ServerState.STOPPED: Styled("✗", Look.RED),
+    ServerState.NEEDY: Styled("✗", Look.RED),
+    ServerState.REFUSED: Styled("✗", Look.RED),
 }
 
 
@@ -102,7 +104,7 @@ async def list_tools(
     there = {ServerState.READY, ServerState.IDLE}
     absent = [info for info in catalog.servers.values() if info.state not in there]
     err.lines(
-        (f"{info.name} is {info.state}: {info.error or 'it has not answered yet'}",)
+        (f"{info.name}: {info.condition}: {info.error or 'it has not answered yet'}",)
         for info in absent
     )
     return Exit.SUCCESS
@@ -196,7 +198,7 @@ def server_lines(servers: Sequence[JsonObject]) -> Iterator[Line]:
             yield (Styled("-", Look.DIM), f" {name}  {state}")
             continue
         facts = (
-            state.ljust(11),
+            condition_of(server).ljust(11),
             str(server["transport"]).ljust(longest),
             str(server.get("protocol", "")).ljust(10),
         )
@@ -223,6 +225,14 @@ def server_lines(servers: Sequence[JsonObject]) -> Iterator[Line]:
             yield ("      ", Styled(str(warning), Look.YELLOW))
 
 
+def condition_of(server: JsonObject) -> str:
+    """Return the state in *server*, as `server_document` makes it, for a reader."""
+    needs = server.get("needs")
+    if not isinstance(needs, list):
+        return str(server["state"])
+    return f"needs {some_of([str(one) for one in needs], 3)}"
+
+
 def server_document(info: ServerInfo) -> JsonObject:
     """Return the state of a server as a JSON document."""
     return present(
@@ -235,5 +245,6 @@ def server_document(info: ServerInfo) -> JsonObject:
         error=info.error,
         warnings=list[Json](info.warnings),
         pid=info.pid,
+        needs=list[Json](info.needs) or None,
         **circuit_document(info.open_until, anyio.current_time()),
     )

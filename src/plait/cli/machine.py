@@ -24,7 +24,7 @@ from ..door.frames import CONTROL, Frames, frame
 from ..door.place import NoPlace, NotOurs, Place, peer, state_folder
 from ..errors import ConfigError
 from .exits import Exit
-from .looking import STATE_MARKS, server_lines
+from .looking import STATE_MARKS, condition_of, server_lines
 from .session import Session
 from .style import Line, Look, Styled, counted
 
@@ -200,7 +200,7 @@ def _status_lines(status: JsonObject) -> Iterator[Line]:
         for server in _members(desk, "servers"):
             mark = STATE_MARKS[ServerState(str(server["state"]))]
             pid = f"  process {server['pid']}" if "pid" in server else ""
-            yield ("  ", mark, f" {str(server['name']).ljust(16)}  {server['state']}{pid}")
+            yield ("  ", mark, f" {str(server['name']).ljust(16)}  {condition_of(server)}{pid}")
             for line in str(server.get("error", "")).splitlines():
                 yield (f"      {line}",)
         for run in _members(desk, "runs"):

@@ -1,26 +1,37 @@
 """The files of clients, translated to our settings: JSON with `mcpServers`, `servers`,
-`context_servers` or `mcp`, Codex's TOML.
+`context_servers` or `mcp`, Codex's TOML, the YAML of Goose and Continue.
 
-A key that has a meaning here is translated; any other is ignored, with a note.
+A key that has a meaning here is translated; any other is ignored, with a note. A server that cannot
+be taken over is left out, with a note, and the others are served.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import PurePath
+from ipaddress import ip_address
+from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
+from .fields import TAKEN
 from .models import TRANSPORT_NAMES, ServerSettings
 from .places import Steps, place
 
-JSON_ROOTS = ("mcpServers", "servers", "context_servers", "mcp")
+ROOTS = ("mcpServers", "servers", "context_servers", "mcp", "mcp.servers", "extensions")
+"""Where clients have their servers; the last one is Goose's."""
+PROJECTS = "projects"
+"""Where Claude Code has the servers of single folders."""
 CODEX_ROOT = "mcp_servers"
 _OURS = frozenset({"servers", "gateway", "policy", "history", "audit", "profiles"})
 """A TOML file with one of these keys is a servers.toml, even with a block of Codex pasted into
 it."""
+PORT = 8420
+"""The port on which we usually serve."""
 
 _TYPE_KEYS = frozenset({"type", "transport", "transportType"})
 RENAMED = {
@@ -34,7 +45,16 @@ RENAMED = {
     "disabled_tools": "exclude",
     "includeTools": "include",
     "excludeTools": "exclude",
+    "cmd": "command",
+    "envs": "env",
+    "uri": "url",
 }
+_PARTS_OF_CLIENTS = frozenset({"builtin", "platform", "frontend", "inlinepython"})
+"""Kinds of Goose's extensions that only Goose can start."""
+_SECRET = re.compile(r"\$\{\{\s*(?:secrets|env|inputs)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+"""A variable as Continue writes it."""
+_SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ash", "ksh", "fish"})
+_VERSION = re.compile(r"(?<=.)(?:@|==|\[|\.exe$).*")
 _LEAST_MS = 1_000
 """A `timeout` is in milliseconds for most clients, and in seconds for some. Few would set less than
 a second, so a smaller number is in seconds."""
@@ -54,28 +74,58 @@ class Translation:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     origins: dict[Steps, str] = field(default_factory=dict)
+    varies_by_folder: bool = False
+    """Whether other folders have other servers."""
 
 
-def translate(values: dict[str, Any], *, is_json: bool) -> Translation:
-    """Translate *values* to the format of servers.toml, unless they have it already."""
-    if is_json:
-        return _from_json(values)
+def translate(values: dict[str, Any], *, is_clients: bool, cwd: Path) -> Translation:
+    """Translate *values* to the format of servers.toml, unless they have it already. Of servers of
+    single folders, those of *cwd* count."""
+    if is_clients:
+        return _from_client(values, cwd)
     if CODEX_ROOT in values:
         return _from_toml(values)
     return Translation(values)
 
 
-def _from_json(values: dict[str, Any]) -> Translation:
-    translation = Translation({}, is_clients=True)
-    root = next((name for name in JSON_ROOTS if name in values), None)
-    if root is None:
-        translation.problems.append(f"it has no servers: one of {', '.join(JSON_ROOTS)} is needed")
-    else:
-        servers = values[root]
-        if root == "mcp" and isinstance(servers, dict) and isinstance(servers.get("servers"), dict):
-            servers = servers["servers"]  # in OpenCode 2, and in the settings of VS Code
-        _take_servers(translation, root, servers)
+def _from_client(values: dict[str, Any], cwd: Path) -> Translation:
+    translation = Translation({"servers": {}}, is_clients=True)
+    found = {root: _unwrapped(root, values[root]) for root in ROOTS if root in values}
+    projects = values.get(PROJECTS)
+    if isinstance(projects, dict):
+        _take_project(translation, projects, cwd)
+    elif not found:
+        known = ", ".join(ROOTS)
+        translation.problems.append(f"it has no servers: one of {known} is needed")
+    used = next((root for root, servers in found.items() if servers), next(iter(found), None))
+    for root, servers in found.items():
+        if root == used:
+            _take_servers(translation, root, servers)
+        elif servers:
+            translation.notes.append(f"{root}: was ignored, because {used} has servers")
     return translation
+
+
+def _unwrapped(root: str, servers: Any) -> Any:
+    """Return the servers at *root*; those of OpenCode 2 and of VS Code's settings are deeper."""
+    if root == "mcp" and isinstance(servers, dict) and isinstance(servers.get("servers"), dict):
+        return servers["servers"]
+    return servers
+
+
+def _take_project(translation: Translation, projects: dict[str, Any], cwd: Path) -> None:
+    """Take the servers of the folder that *cwd* is in. They come before those of all folders."""
+    having = {
+        folder: servers
+        for folder, project in projects.items()
+        if isinstance(project, dict) and (servers := project.get("mcpServers"))
+    }
+    translation.varies_by_folder = bool(having)
+    inner = next((str(one) for one in (cwd, *cwd.parents) if str(one) in having), None)
+    if inner is not None:
+        _take_servers(translation, place((PROJECTS, inner, "mcpServers")), having[inner])
+    if others := len(having) - (inner is not None):
+        translation.notes.append(f"{PROJECTS}: servers of other folders ({others}) were ignored")
 
 
 def _from_toml(values: dict[str, Any]) -> Translation:
@@ -90,25 +140,55 @@ def _from_toml(values: dict[str, Any]) -> Translation:
 
 
 def _take_servers(translation: Translation, root: str, servers: Any) -> None:
-    if not isinstance(servers, dict):
-        translation.problems.append(f"{root}: must map names to servers")
-        return
+    """Take *servers*: an object by name, or a list of objects with a name, as Continue writes."""
+    match servers:
+        case dict():
+            named = [(str(name), place((name,), root), one) for name, one in servers.items()]
+        case [*given]:
+            named = [
+                (_name_in(one), place((index,), root), _with_our_variables(one))
+                for index, one in enumerate(given)
+            ]
+        case _:
+            translation.problems.append(f"{root}: must map names to servers")
+            return
     ours = translation.values.setdefault("servers", {})
     if not isinstance(ours, dict):
         return
-    for name, settings in servers.items():
-        origin = place((root, name))
-        if _is_this_gateway(settings):
+    for name, origin, settings in named:
+        if is_this_gateway(settings):
             translation.notes.append(f"{origin}: is this gateway, and was ignored")
             continue
+        server, before = _Server(origin, translation), len(translation.notes)
+        translated = server.translated(settings)
+        if server.faults:
+            translation.notes += [f"{fault}; this server is left out" for fault in server.faults]
+            continue
         fitting = _fitting(name)
-        if fitting in ours or not fitting:
+        if fitting in ours or fitting in TAKEN or not fitting:
             digest = sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
             fitting = f"{(fitting or 'server')[:23]}-{digest}"
         if fitting != name:
-            translation.notes.append(f"{origin}: is called {fitting} here")
-        ours[fitting] = _Server(origin, translation).translated(settings)
+            translation.notes.insert(before, f"{origin}: is called {fitting} here")
+        ours[fitting] = translated
         translation.origins["servers", fitting] = origin
+
+
+def _name_in(settings: Any) -> str:
+    name = settings.get("name") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _with_our_variables(value: Any) -> Any:
+    """Return *value* with `${NAME}` for `${{ secrets.NAME }}` in its texts."""
+    match value:
+        case str():
+            return _SECRET.sub(r"${\1}", value)
+        case list():
+            return [_with_our_variables(child) for child in value]
+        case dict():
+            return {key: _with_our_variables(child) for key, child in value.items()}
+    return value
 
 
 def _fitting(name: str) -> str:
@@ -129,17 +209,51 @@ def _as_text(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
-def _is_this_gateway(settings: Any) -> bool:
-    """Return whether *settings* start `plait serve`: a gateway must not start itself."""
-    match settings:
-        case {"command": str(command), "args": [*args]}:
-            words = [command, *args]
-        case {"command": [*words]}:
-            pass
-        case _:
-            return False
-    names = [PurePath(word).name for word in words if isinstance(word, str)]
-    return "serve" in names and "plait" in names
+def is_this_gateway(settings: Any) -> bool:
+    """Return whether *settings* of a client start `plait serve`, in whatever way, or lead to the
+    address where it usually serves: a gateway must not start itself."""
+    if not isinstance(settings, dict):
+        return False
+    urls = (settings.get(key) for key in ("url", "httpUrl", "serverUrl", "uri"))
+    if any(_is_our_address(url) for url in urls if isinstance(url, str)):
+        return True
+    names = [_VERSION.sub("", PurePath(word).name) for word in _words_of(settings)]
+    return "plait" in names and "serve" in names[names.index("plait") :]
+
+
+def _words_of(settings: dict[str, Any]) -> Iterator[str]:
+    """Yield the words of a command; a line that a shell is to run word by word."""
+    words: list[Any] = []
+    for key in ("command", "cmd", "args"):
+        match settings.get(key):
+            case str(word):
+                words.append(word)
+            case [*more]:
+                words += more
+            case {"path": str(word), **more}:
+                arguments = more.get("args")
+                words += [word, *(arguments if isinstance(arguments, list) else ())]
+    texts = [word for word in words if isinstance(word, str)]
+    is_shell = bool(texts) and PurePath(texts[0]).name in _SHELLS
+    for word in texts:
+        try:
+            yield from shlex.split(word) if is_shell else [word]
+        except ValueError:  # quotes that are not closed
+            yield from word.split()
+
+
+def _is_our_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if port != PORT or parts.path.rstrip("/") not in {"/mcp", "/sse"}:
+        return False
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Server:
@@ -149,6 +263,8 @@ class _Server:
         self._origin = origin
         self._translation = translation
         self._ours: dict[str, Any] = {}
+        self.faults: list[str] = []
+        """The reasons why it cannot be taken over."""
 
     def translated(self, settings: Any) -> Any:
         if not isinstance(settings, dict):
@@ -162,9 +278,11 @@ class _Server:
             case _ if key in _TYPE_KEYS:
                 if (kind := _plain(value)) in _PLAIN_TYPES:
                     self._ours["transport"] = _PLAIN_TYPES[kind]
+                elif kind in _PARTS_OF_CLIENTS:
+                    self._refuse(key, f"{value} is a part of its client, which alone can start it")
                 else:
                     self._refuse(key, f"must be one of {', '.join(TRANSPORT_NAMES)}")
-            case "env" | "headers" | "environment" | "http_headers", dict() as members:
+            case "env" | "headers" | "environment" | "http_headers" | "envs", dict() as members:
                 texts = {one: _as_text(text) for one, text in members.items() if text is not None}
                 self._merge(RENAMED.get(key, key), texts)
             case "args", [*words]:
@@ -181,10 +299,16 @@ class _Server:
                 self._refuse(key, "must be true or false")
             case "bearer_token_env_var", str():
                 self._merge("headers", {"Authorization": f"Bearer ${{{value}}}"})
-            case "env_vars", [*names]:
+            case "env_vars" | "env_keys", [*names]:
                 self._merge(
                     "env", {name: f"${{{name}}}" for name in names if isinstance(name, str)}
                 )
+            case "requestOptions", {"headers": dict() as headers}:  # Continue
+                self._take("headers", headers)
+            case "connectionTimeout", int() | float() if not isinstance(value, bool):
+                self._ours["startup_timeout_s"] = value / 1000
+            case "available_tools", [*names]:  # Goose: none are all
+                self._ours["include"] = names
             case _ if key in _REFUSED:
                 self._refuse(key, f"is not read; {_REFUSED[key]}")
             case "timeout", int() | float() if not isinstance(value, bool) and value < _LEAST_MS:
@@ -208,4 +332,4 @@ class _Server:
         )
 
     def _refuse(self, key: str, reason: str) -> None:
-        self._translation.problems.append(f"{self._origin}.{key}: {reason}")
+        self.faults.append(f"{self._origin}.{key}: {reason}")

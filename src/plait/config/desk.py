@@ -54,10 +54,14 @@ def place_of(config: Config) -> str:
 def _depends_on_folder(config: Config) -> bool:
     """Return whether *config* would be another one in another folder: without a file the bundled
     server is rooted there, and a process without `cwd` runs there."""
-    return config.file is None or any(
-        server.command is not None and server.cwd is None
-        for server in config.servers.values()
-        if server.enabled
+    return (
+        config.file is None
+        or config.varies_by_folder
+        or any(
+            server.command is not None and server.cwd is None
+            for server in config.servers.values()
+            if server.enabled
+        )
     )
 
 

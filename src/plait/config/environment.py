@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
-from ..door.variables import is_safe
+from ..door.variables import chosen, is_safe
 
 
 def home_of(environ: Mapping[str, str]) -> str:
@@ -59,11 +60,35 @@ def _user_folder(environ: Mapping[str, str], variable: str, default: str) -> Pat
     return Path(home_of(environ), system, "plait")
 
 
-def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of *environ* that every server gets. (A value that begins with `()` is
-    a function of a shell.)"""
-    return {
+def mark_of(state_folder: Path | None) -> str:
+    """Return a mark by which gateways of one state folder on one machine know one another; empty
+    without a folder."""
+    if state_folder is None:
+        return ""
+    folder = os.path.realpath(state_folder)
+    try:
+        found = os.stat(folder)
+        there = f"{found.st_dev}:{found.st_ino}"
+    except OSError:  # it is made later, or never
+        there = ""
+    text = "\0".join((os.uname().nodename, folder, there))
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def inherited(environ: Mapping[str, str], path: Sequence[str] = ()) -> dict[str, str]:
+    """Return the variables of *environ* that every server gets, with the folders of *path* before
+    those of its PATH. (A value that begins with `()` is a function of a shell.)"""
+    found = {
         name: value
         for name, value in environ.items()
         if is_safe(name) and not value.startswith("()")
     }
+    if path:
+        found["PATH"] = os.pathsep.join([*path, found.get("PATH") or os.defpath])
+    return found
+
+
+def passed_on(environ: Mapping[str, str], patterns: Sequence[str]) -> dict[str, str]:
+    """Return the variables of *environ* that *patterns* choose, without empty ones."""
+    found = chosen(environ, patterns)
+    return {name: value for name, value in found if value and not value.startswith("()")}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,26 @@ from .environment import expand_user, home_of
 from .named_files import Unreadable, read_named
 from .places import Steps
 
-Report = Callable[[Steps, str], None]
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """A variable that could not be filled in, and its place."""
+
+    steps: Steps
+    fault: str
+    fix: str = ""
+    needs: str = ""
+    """The variable, or the file, that is missing; empty if it is written wrongly."""
+
+    @property
+    def message(self) -> str:
+        return f"{self.fault}; {self.fix}" if self.fix else self.fault
+
+
+Report = Callable[[Unfilled], None]
 
 MAX_SECRET_BYTES = 2**20
+PLACEHOLDER = "missing"
 
 _MARK = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)|\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -28,7 +46,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 class Expander:
     """Fills in variables and reports those that it cannot fill in, never with a value, which may be
-    secret. Every value that it fills in is added to *secrets*."""
+    secret. Every value that it fills in is added to *secrets*. A variable can be set *where*."""
 
     def __init__(
         self,
@@ -37,6 +55,7 @@ class Expander:
         report: Report,
         secrets: Secrets,
         *,
+        where: str = "the environment",
         in_client_file: bool = False,
         read: Callable[[Path, int], tuple[bytes, os.stat_result]] = read_named,
     ) -> None:
@@ -44,6 +63,7 @@ class Expander:
         self._folder = folder
         self._report = report
         self._secrets = secrets
+        self._where = where
         self._in_client_file = in_client_file
         self._read = read
 
@@ -64,9 +84,8 @@ class Expander:
         if found["inside"] is None:
             return "${"
         if not found["end"]:
-            return self._unfilled(
-                steps, "a variable is not closed by }; for the text ${ itself write $${"
-            )
+            fix = "for the text ${ itself write $${"
+            return self._unfilled(Unfilled(steps, "a variable is not closed by }", fix))
         if found["inside"].startswith("file:"):
             return self._file(found["inside"].removeprefix("file:"), steps)
         return self._variable(found["inside"], steps)
@@ -82,23 +101,19 @@ class Expander:
             inside = _as_ours(inside)
         name, has_default, default = inside.partition(":-")
         if not _NAME.fullmatch(name):
-            return self._unfilled(
-                steps,
-                "a variable's name is letters, digits and _; for the text ${ itself write $${",
-            )
+            fault = "a variable's name is letters, digits and _"
+            fix = "for the text ${ itself write $${"
+            return self._unfilled(Unfilled(steps, fault, fix))
         if "${" in default:
-            return self._unfilled(
-                steps, f"the default of {name} contains a variable, which is not expanded"
-            )
+            fault = f"the default of {name} contains a variable, which is not expanded"
+            return self._unfilled(Unfilled(steps, fault))
         value = self._environ.get(name)
         if value or (value is not None and not has_default):
             return self._as_secret(value)
         if not has_default:
-            return self._unfilled(
-                steps,
-                f"the variable {name} {asked}is not set; set it, or give it a default: "
-                f"${{{name}:-default}}",
-            )
+            fix = f"set it in {self._where}, or give it a default: ${{{name}:-default}}"
+            fault = f"the variable {name} {asked}is not set"
+            return self._unfilled(Unfilled(steps, fault, fix, name))
         return self._as_secret(default)
 
     def _file(self, name: str, steps: Steps) -> str:
@@ -108,19 +123,25 @@ class Expander:
             text = data.decode()
         except (Unreadable, ValueError) as error:
             reason = error if isinstance(error, Unreadable) else "it is not UTF-8"
-            return self._unfilled(steps, f"the file {name} cannot be read: {reason}")
+            fault = f"the file {name} cannot be read: {reason}"
+            return self._unfilled(Unfilled(steps, fault, needs=name))
         return self._as_secret(text.rstrip("\r\n"))
 
     def _as_secret(self, value: str) -> str:
-        """Record that *value* is secret, unless it is an existing path: errors name those."""
-        if not (os.path.isabs(value) and os.path.exists(value)):
-            self._secrets.add([value])
+        add_secret(self._secrets, value)
         return value
 
-    def _unfilled(self, steps: Steps, message: str) -> str:
-        """Report a problem and return a placeholder, which goes nowhere: the file is refused."""
-        self._report(steps, message)
-        return "missing"
+    def _unfilled(self, unfilled: Unfilled) -> str:
+        """Report a problem and return a placeholder, which goes nowhere: the file is refused, or
+        its server is off."""
+        self._report(unfilled)
+        return PLACEHOLDER
+
+
+def add_secret(secrets: Secrets, value: str) -> None:
+    """Add *value* to *secrets*, unless it is an existing path: errors name those."""
+    if not (os.path.isabs(value) and os.path.exists(value)):
+        secrets.add([value])
 
 
 def _as_ours(inside: str) -> str:

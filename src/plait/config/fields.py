@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
@@ -70,6 +79,28 @@ def _is_variable(name: str) -> str:
     return has_no_nul(name)
 
 
+def _is_passed(pattern: str) -> str:
+    """Check the name of a variable that goes on to a server; a `*` may stand at its end."""
+    if "*" in pattern[:-1] or pattern == "*":
+        raise ValueError(
+            "a * stands at the end alone, after the beginning of the names that it stands for: "
+            '"AWS_*"'
+        )
+    return _is_variable(pattern)
+
+
+def _is_server(name: str) -> str:
+    """Refuse the names that stand for something else before the colon of a tool."""
+    if name in TAKEN:
+        raise ValueError(f"{' and '.join(sorted(TAKEN))} cannot name a server; choose another name")
+    return name
+
+
+def _split(value: Any) -> Any:
+    """Return the folders in a text, as a variable has them; anything else as it is."""
+    return value.split(os.pathsep) if isinstance(value, str) else value
+
+
 def _is_header(name: str) -> str:
     """Check the name of a header (RFC 9110, 5.1)."""
     if not _HEADER_NAME.fullmatch(name):
@@ -116,12 +147,15 @@ def is_address(url: str) -> str:
     return url
 
 
+TAKEN = frozenset({"dag", "plait"})
+"""Saved DAGs are called `dag:name`, and Plait's own resources `plait://…`."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+NewServerName = Annotated[ServerName, AfterValidator(_is_server)]
 ResourceTemplate = Annotated[str, AfterValidator(_is_resource)]
 RateText = Annotated[str, AfterValidator(_is_rate)]
 ToolPattern = Annotated[str, AfterValidator(_can_match)]
@@ -129,5 +163,7 @@ PolicyRule = Annotated[str, AfterValidator(_is_rule)]
 Word = Annotated[str, AfterValidator(has_no_nul)]
 CommandText = Annotated[str, AfterValidator(_is_command)]
 Variable = Annotated[str, AfterValidator(_is_variable)]
+Folders = Annotated[tuple[Path, ...], BeforeValidator(_split)]
+PassedVariable = Annotated[str, AfterValidator(_is_passed)]
 HeaderName = Annotated[str, AfterValidator(_is_header)]
 HeaderValue = Annotated[str, AfterValidator(_is_header_value)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -24,8 +25,11 @@ from .fields import (
     Bytes,
     CommandText,
     Count,
+    Folders,
     HeaderName,
     HeaderValue,
+    NewServerName,
+    PassedVariable,
     RateText,
     ResourceTemplate,
     Seconds,
@@ -83,6 +87,8 @@ class GatewaySettings(Section):
     learn: bool = True
     """Whether to keep durations of calls, and shapes of outputs: keys and types, no values."""
     max_result_chars: Annotated[int, Field(ge=1_000, le=10_000_000)] = 24_000
+    path: Folders = ()
+    """Folders that come before those of the client's PATH, for finding and running commands."""
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
 
@@ -105,6 +111,9 @@ class ServerSettings(Section):
     command: Annotated[str, Field(min_length=1), AfterValidator(has_no_nul)] | None = None
     args: tuple[Word, ...] = ()
     env: dict[Variable, Word] = Field(default_factory=dict, repr=False)
+    env_pass: tuple[PassedVariable, ...] = ()
+    """Variables of the client that go on to the process, unless they are empty. Once settings are
+    loaded, they are in `env` too."""
     cwd: Path | None = None
 
     url: (
@@ -249,7 +258,7 @@ class Settings(Section):
     """The contents of a servers.toml."""
 
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
-    servers: dict[ServerName, ServerSettings] = Field(default_factory=dict)
+    servers: dict[NewServerName, ServerSettings] = Field(default_factory=dict)
     tools: dict[ToolPattern, ToolSettings] = Field(default_factory=dict)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     history: HistorySettings = Field(default_factory=HistorySettings)
@@ -259,6 +268,15 @@ class Settings(Section):
 
 RUN_CODE = ("run_tests", "format_code")
 """The tools of a bundled server that run code of the project without being set up for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Variables, or files of secrets, that a server needs and does not have."""
+
+    names: tuple[str, ...]
+    reason: str
+    """Says what is missing, and where to set it."""
 
 
 class Config(Settings):
@@ -296,6 +314,13 @@ class Config(Settings):
     """The lines of the rules of policies in the file, by place, as far as they are known."""
     file: Path | None = Field(default=None, exclude=True)
     """The file that the settings came from; None for the built-in defaults."""
+    needs: Mapping[str, Need] = Field(default_factory=dict, exclude=True)
+    """By name, the servers that are off because they name variables that are not set. Their
+    settings are incomplete."""
+    secrets_file: Path | None = Field(default=None, exclude=True)
+    """The file of the user's variables, which may be missing."""
+    varies_by_folder: bool = Field(default=False, exclude=True)
+    """Whether the file has other servers for clients in other folders."""
     variables: Mapping[str, str | None] = Field(default_factory=dict, exclude=True, repr=False)
     """The variables that made these settings what they are, with their values; None for one that is
     not set."""

@@ -12,27 +12,29 @@ from pydantic import BaseModel, ValidationError
 from ..core.values.problems import nearest
 from ..errors import ConfigError
 from ..redaction import Secrets
-from .clients import Translation, translate
-from .environment import config_folder_of, expand_user, inherited, state_folder_of
-from .expand import Expander
-from .lines import lines_of
+from .clients import translate
+from .environment import config_folder_of, expand_user, inherited, passed_on, state_folder_of
+from .expand import Expander, Unfilled, add_secret
 from .mistakes import message_of, steps_of
 from .models import (
     AuditSettings,
     Config,
     GatewaySettings,
     LimitSettings,
+    Need,
     ServerSettings,
     Settings,
 )
 from .named_files import Unreadable
-from .parse import is_json
+from .parse import is_clients
 from .places import Steps, place
 from .rule_notes import idle_patterns, overruled, unused_labels
-from .trust import Decisions, SettingsFile, Untrusted, check_writers
+from .secrets_file import FILE_NAME as SECRETS_NAME
+from .secrets_file import Variables
+from .settings_file import FILE_NAME, lines_of_rules, settings_file
+from .trust import Untrusted
 from .variables import Recording
 
-FILE_NAME = "servers.toml"
 PREFIX = "PLAIT_"
 OTHER_VARIABLES = frozenset(
     {
@@ -68,14 +70,14 @@ def load_config(
     secrets = Secrets() if secrets is None else secrets
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
-    file, is_found = _settings_file(path, environ, cwd)
+    file, is_found = settings_file(path, environ, cwd)
     if file is None:
-        reader = _Reader("built-in defaults", cwd, environ, secrets)
+        reader = _Reader("built-in defaults", cwd, environ, secrets, cwd)
         config = reader.read({"servers": {"workspace": {"builtin": "workspace"}}})
     else:
-        reader = _Reader(str(file.path), file.path.parent, environ, secrets)
-        config = reader.read(file.values(), from_json=is_json(file.path))
-        config = config.model_copy(update={"lines": _lines_of_rules(file), "is_found": is_found})
+        reader = _Reader(str(file.path), file.path.parent, environ, secrets, cwd)
+        config = reader.read(file.values(), from_client=is_clients(file.path))
+        config = config.model_copy(update={"lines": lines_of_rules(file), "is_found": is_found})
     update = {
         "state_folder": state_folder_of(environ, cwd),
         "folder": cwd,
@@ -88,28 +90,38 @@ def load_config(
 
 def names_of_variables(path: Path | None, environ: Mapping[str, str], cwd: Path) -> frozenset[str]:
     """Return the names of all variables whose values `load_config` would ask for, without these
-    values. Empty if the settings cannot be used: loading them says why.
+    values; `AWS_*` stands for all that begin so. Empty if the settings cannot be used: loading them
+    says why.
 
     *environ* needs only what leads to the file: `PLAIT_CONFIG`, `PLAIT_STATE_DIR`, `HOME`, and the
     `XDG_*` folders of settings and state.
     """
     recording = Recording({})
     try:
-        file, _ = _settings_file(path, environ, cwd.absolute())
+        file, _ = settings_file(path, environ, cwd.absolute())
         values = {} if file is None else file.values()
     except ConfigError:
         return frozenset()
-    from_json = file is not None and is_json(file.path)
+    from_client = file is not None and is_clients(file.path)
     expander = Expander(
         recording,
         cwd,
-        lambda steps, message: None,
+        lambda unfilled: None,
         Secrets(),
-        in_client_file=from_json,
+        in_client_file=from_client,
         read=_read_nothing,
     )
-    expander.expand(translate(values, is_json=from_json).values)
-    return frozenset(recording.used)
+    translation = translate(values, is_clients=from_client, cwd=cwd.absolute())
+    filled = expander.expand(translation.values)
+    return frozenset((*recording.used, *_passed_on(filled)))
+
+
+def _passed_on(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the variables in `env_pass` of all servers."""
+    servers = values.get("servers")
+    for server in servers.values() if isinstance(servers, dict) else ():
+        names = server.get("env_pass") if isinstance(server, dict) else None
+        yield from (n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
 
 
 def without_servers(
@@ -120,92 +132,47 @@ def without_servers(
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
     path = refused.file.path
-    config = _Reader(str(path), path.parent, environ, Secrets()).read({})
+    config = _Reader(str(path), path.parent, environ, Secrets(), cwd).read({})
     state_folder = state_folder_of(environ, cwd)
     update = {"state_folder": state_folder, "folder": cwd, "notice": str(refused)}
     return config.model_copy(update=update)
-
-
-def _settings_file(
-    path: Path | None, environ: Mapping[str, str], cwd: Path
-) -> tuple[SettingsFile | None, bool]:
-    """Read the file of the settings, which is *path* or has to be found; None without one. Returns
-    with it whether it was found in *cwd* or its parents, rather than named or the user's own.
-    Raises `ConfigError`, and `Untrusted`."""
-    named = _named(environ, cwd) if path is None else cwd / path
-    found = named or _find(cwd, environ)
-    if found is None:
-        return None, False
-    file = SettingsFile.read(found)
-    is_found = named is None and not _is_users_own(found, environ)
-    if is_found:
-        check_writers(file)
-        if not (decisions := Decisions(state_folder_of(environ, cwd))).trusts(file):
-            raise Untrusted(file, decisions)
-    return file, is_found
-
-
-def _lines_of_rules(file: SettingsFile) -> dict[Steps, int]:
-    """Return the lines of the rules in *file*, by place."""
-    if is_json(file.path):
-        return {}  # a client's: it has none
-    values = file.values()
-    profiles = values.get("profiles", {})
-    tables = {("policy",): values.get("policy", {})} | {
-        ("profiles", name, "policy"): profile.get("policy", {})
-        for name, profile in profiles.items()
-    }
-    texts: dict[Steps, str] = {}
-    for steps, table in tables.items():
-        for key, value in table.items():
-            if isinstance(value, list):
-                named = ((at, one) for at, one in enumerate(value) if isinstance(one, str) and one)
-                texts |= {(*steps, key, at): one for at, one in named}
-            elif isinstance(value, str):
-                texts[*steps, key] = value
-    return lines_of(file.data.decode("utf-8-sig"), texts) if texts else {}
 
 
 def _read_nothing(file: Path, max_bytes: int) -> NoReturn:
     raise Unreadable("it is not read for the names of variables")
 
 
-def _named(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    named = environ.get("PLAIT_CONFIG")
-    return cwd / expand_user(named, environ) if named else None
-
-
-def _find(cwd: Path, environ: Mapping[str, str]) -> Path | None:
-    folders = [cwd, *cwd.parents, config_folder_of(environ)]
-    files = (folder / FILE_NAME for folder in folders)
-    return next(
-        (file for file in files if os.path.isfile(file)), None
-    )  # a folder that cannot be read has none
-
-
-def _is_users_own(file: Path, environ: Mapping[str, str]) -> bool:
-    """Return whether *file* is in the user's own configuration folder."""
-    return file.parent.resolve() == config_folder_of(environ).resolve()
-
-
 class _Reader:
     """Reads one file; collects its problems on the way."""
 
     def __init__(
-        self, source: str, folder: Path, environ: Mapping[str, str], secrets: Secrets
+        self,
+        source: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        secrets: Secrets,
+        cwd: Path,
     ) -> None:
         self._source = source
         self._secrets = secrets
         self._folder = folder
         self._environ = environ
-        self._recorded = Recording(environ)
+        self._cwd = cwd
+        self._variables = Variables(environ, config_folder_of(environ) / SECRETS_NAME)
+        self._recorded = Recording(self._variables)
         """Records the variables that the file names."""
         self._problems: list[str] = []
-        self._unfilled: set[Steps] = set()
+        self._notes: list[str] = []
+        self._unfilled: dict[Steps, Unfilled] = {}
+        """The places of variables that servers lack."""
+        self._reported: set[Steps] = set()
+        """The places of all else that could not be filled in."""
+        self._malformed: list[Unfilled] = []
+        """Variables that are written wrongly in servers of a client's file."""
         self._origins: dict[Steps, str] = {}
 
-    def read(self, values: dict[str, Any], *, from_json: bool = False) -> Config:
-        translation = translate(values, is_json=from_json)
+    def read(self, values: dict[str, Any], *, from_client: bool = False) -> Config:
+        translation = translate(values, is_clients=from_client, cwd=self._cwd)
         self._origins |= translation.origins
         self._problems += [self._in_file(problem) for problem in translation.problems]
         if translation.is_clients and self._folder.name.startswith("."):
@@ -217,11 +184,14 @@ class _Reader:
             self._folder,
             self._report_unfilled,
             self._secrets,
-            in_client_file=from_json,
+            where=f"the environment or in {self._variables.file}",
+            in_client_file=from_client,
         )
         known = [name for name in translation.values.get("servers") or () if isinstance(name, str)]
-        notes = [*translation.notes, *self._leave_out_those_that_are_off(translation, from_json)]
+        self._notes += translation.notes
         filled = expander.expand(translation.values)
+        for unfilled in self._malformed:
+            self._leave_out(filled, unfilled.steps, unfilled.message)
         self._set_from_environment(filled)
         settings = self._validated(filled)
         self._check_profiles(settings, known)
@@ -230,51 +200,86 @@ class _Reader:
             raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
         audit = self._audit(settings)
         files = () if audit.file is None else (audit.file,)
-        servers = {name: self._rooted(server, files) for name, server in settings.servers.items()}
+        servers = {
+            name: self._rooted(self._with_passed(server), files)
+            for name, server in settings.servers.items()
+        }
+        needs = self._needs(settings)
+        self._notes += [
+            f"{self._placed(('servers', name))[0]}: is off: {need.reason}"
+            for name, need in needs.items()
+            if settings.servers[name].enabled
+        ]
+        gateway = self._gateway(settings)
         of_rules = (*idle_patterns(settings), *overruled(settings), *unused_labels(settings))
-        shown = tuple(map(self._secrets.redact, (*notes, *of_rules)))
-        sections = {**dict(settings), "servers": servers, "audit": audit}
+        shown = tuple(map(self._secrets.redact, (*self._notes, *of_rules)))
+        sections = {**dict(settings), "gateway": gateway, "servers": servers, "audit": audit}
         return Config(
             **sections,
             source=self._source,
             notes=shown,
             secrets=self._secrets,
-            environment=inherited(self._environ),
+            environment=inherited(self._environ, [*map(str, gateway.path)]),
+            needs=needs,
+            secrets_file=self._variables.file,
+            varies_by_folder=translation.varies_by_folder,
             variables=self._recorded.used | self._settings_variables(),
         )
 
-    def _leave_out_those_that_are_off(
-        self, translation: Translation, from_json: bool
-    ) -> Iterator[str]:
-        """Leave out the servers that are off and need a variable that is not set. Yields a note for
-        each."""
-        servers = translation.values.get("servers")
-        if not isinstance(servers, dict):
-            return
-        for name, server in list(servers.items()):
-            if not isinstance(server, dict) or server.get("enabled") is not False:
-                continue
-            missing: list[str] = []
-            Expander(
-                self._recorded,
-                self._folder,
-                lambda steps, message, missing=missing: missing.append(message),  # type: ignore[misc]  # as it is now
-                self._secrets,
-                in_client_file=from_json,
-            ).expand(server)
-            if missing:
-                del servers[name]
-                origin = self._origins.get(("servers", name)) or place(("servers", name))
-                yield f"{origin}: is off, and left out: {missing[0]}"
-
     def _validated(self, values: dict[str, Any]) -> Settings:
+        """Check *values*. What a server that is off lacks gets a stand-in; a server of a client's
+        file that is wrong is left out, with a note."""
         try:
             return Settings.model_validate(values)
         except ValidationError as error:
-            for detail in error.errors(include_url=False, include_input=False):
-                if (steps := steps_of(detail)) not in self._unfilled:
-                    self._report(steps, message_of(detail))
-            return Settings()
+            details = error.errors(include_url=False, include_input=False)
+        for detail in details:
+            steps = steps_of(detail)
+            if steps in self._reported:
+                continue
+            if steps in self._unfilled:
+                _stand_in(values, steps)
+            elif self._is_clients(steps):
+                self._leave_out(values, steps, message_of(detail))
+            else:
+                self._report(steps, message_of(detail))
+        return Settings() if self._problems else self._validated(values)
+
+    def _is_clients(self, steps: Steps) -> bool:
+        """Return whether *steps* lead to a server that is written as a client writes it."""
+        return steps[:1] == ("servers",) and steps[:2] in self._origins
+
+    def _leave_out(self, values: dict[str, Any], steps: Steps, message: str) -> None:
+        if values["servers"].pop(steps[1], None) is not None:
+            self._notes.append(f"{self._placed(steps)[0]}: {message}; this server is left out")
+
+    def _needs(self, settings: Settings) -> dict[str, Need]:
+        """Return what the servers lack that are off, by name."""
+        lacking: dict[str, list[Unfilled]] = {}
+        for steps, unfilled in self._unfilled.items():
+            lacking.setdefault(str(steps[1]), []).append(unfilled)
+        return {name: self._need(lacking[name]) for name in settings.servers if name in lacking}
+
+    def _need(self, lacking: Sequence[Unfilled]) -> Need:
+        faults = dict.fromkeys(one.fault for one in lacking)
+        fix = self._variables.refusal or f"set it in the environment or in {self._variables.file}"
+        is_variable = any(one.fix for one in lacking)
+        reason = "; ".join([*faults, fix] if is_variable else faults)
+        names = dict.fromkeys(one.needs for one in lacking)
+        return Need(tuple(names), self._secrets.redact(reason))
+
+    def _with_passed(self, server: ServerSettings) -> ServerSettings:
+        """Return *server* with the variables in `env` that the client passes on to it."""
+        passed = passed_on(self._environ, server.env_pass)
+        for name, value in passed.items():
+            self._recorded.used[name] = value
+            add_secret(self._secrets, value)
+        return server.model_copy(update={"env": {**passed, **server.env}}) if passed else server
+
+    def _gateway(self, settings: Settings) -> GatewaySettings:
+        """Resolve the folders of commands that are relative to the settings."""
+        folders = (self._folder / expand_user(one, self._environ) for one in settings.gateway.path)
+        return settings.gateway.model_copy(update={"path": tuple(folders)})
 
     def _check_profiles(self, settings: Settings, known: Sequence[str]) -> None:
         """Report the servers of profiles that are not *known*."""
@@ -317,7 +322,7 @@ class _Reader:
         folders_of_settings = (self._folder, *self._folder.parents, own)
         found = (folder / FILE_NAME for folder in folders_of_settings)
         read = (file for file in [Path(self._source).absolute()] if file.is_file())
-        protect = (*read, *found, *audit, *named)
+        protect = (*read, *found, self._variables.file, *audit, *named)
         return server.model_copy(update={**folders, "protect": tuple(dict.fromkeys(protect))})
 
     def _set_from_environment(self, values: dict[str, Any]) -> None:
@@ -353,19 +358,31 @@ class _Reader:
 
     def _report(self, steps: Steps, message: str) -> None:
         """Add a problem, with the place where a reader of the file or the environment finds it."""
+        placed, is_in_file = self._placed(steps)
+        problem = f"{placed}: {message}"
+        self._problems.append(self._in_file(problem) if is_in_file else problem)
+
+    def _placed(self, steps: Steps) -> tuple[str, bool]:
+        """Return the place of *steps* for a reader, and whether that is in the file."""
         for length in range(len(steps), 0, -1):
             if origin := self._origins.get(steps[:length]):
                 break
         else:
             length, origin = 0, ""
-        problem = f"{place(steps[length:], origin)}: {message}"
-        self._problems.append(
-            problem if origin.startswith("the variable ") else self._in_file(problem)
-        )
+        return place(steps[length:], origin), not origin.startswith("the variable ")
 
-    def _report_unfilled(self, steps: Steps, message: str) -> None:
-        self._unfilled.add(steps)
-        self._report(steps, message)
+    def _report_unfilled(self, unfilled: Unfilled) -> None:
+        """Note what is missing: its server is off, or what is wrong if it has none."""
+        steps = unfilled.steps
+        if unfilled.needs and len(steps) > 2 and steps[0] == "servers":
+            self._unfilled[steps] = unfilled
+        elif self._is_clients(steps):
+            self._malformed.append(unfilled)
+        else:
+            self._reported.add(steps)
+            self._report(steps, unfilled.message)
+            if unfilled.needs and (refusal := self._variables.refusal):
+                self._problems.append(refusal)
 
     def _in_file(self, problem: str) -> str:
         return f"{problem} ({self._source})"
@@ -378,3 +395,16 @@ def _put(values: Any, steps: tuple[str, ...], value: str) -> None:
             values = values.setdefault(section, {})
     if isinstance(values, dict):
         values[steps[-1]] = value
+
+
+def _stand_in(values: dict[str, Any], steps: Steps) -> None:
+    """Put something valid in the place of a setting of a server that is off anyway."""
+    _, name, key, *_ = steps
+    server = values["servers"][name]
+    match key:
+        case "url":
+            server[key] = "http://missing.invalid"
+        case "builtin":
+            server[key] = "workspace"
+        case _:
+            server.pop(key, None)

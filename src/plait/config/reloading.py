@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 """Seconds between two looks at the file. If both see the same, the file is complete."""
 
-LIVE = frozenset({"max_concurrency", "timeout_s", "idle_exit_s", "detect_conflicts"})
+LIVE = frozenset({"max_concurrency", "timeout_s", "idle_exit_s", "detect_conflicts", "path"})
 LIVE_LIMITS = frozenset(
     {
         "max_tasks",
@@ -108,6 +108,8 @@ def stamps_of(config: Config) -> dict[Path, Stamp]:
 
 def _watched(config: Config) -> list[Path]:
     files = [Path(config.source)]
+    if config.secrets_file is not None:
+        files.append(config.secrets_file)
     if config.state_folder is not None:  # what is refused now may be trusted later
         files.append(Decisions(config.state_folder).folder)
     return files

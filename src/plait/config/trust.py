@@ -24,7 +24,7 @@ from ..stores import files
 from .clients import translate
 from .credentials import credentials_of
 from .named_files import Unreadable, read_named
-from .parse import is_json, parse
+from .parse import is_clients, parse
 
 FOLDER = "trusted"
 MAX_SETTINGS_BYTES = 4 * 2**20
@@ -127,9 +127,12 @@ def _is_own_group(group: int, user: int) -> bool:
 def effects(file: SettingsFile) -> Iterator[str]:
     """Yield what *file* would start, reach and pass on, a line each. Variables stay as they are
     written, and secrets are left out. Raises `ConfigError`."""
-    translation = translate(file.values(), is_json=is_json(file.path))
+    translation = translate(file.values(), is_clients=is_clients(file.path), cwd=file.path.parent)
     if translation.problems:
         raise ConfigError("\n".join(f"{file.path}: {each}" for each in translation.problems))
+    gateway = translation.values.get("gateway")
+    for folder in _words(gateway.get("path")) if isinstance(gateway, dict) else ():
+        yield f"commands are looked for in {folder} first"
     servers = translation.values.get("servers")
     for name, server in servers.items() if isinstance(servers, dict) else ():
         if not isinstance(server, dict) or server.get("enabled") is False:
@@ -143,6 +146,8 @@ def effects(file: SettingsFile) -> Iterator[str]:
         for key, pairs in texts.items():
             for variable, value in pairs.items():
                 yield secrets.redact(f"  {key} {variable} = {value}")
+        for passed in _words(server.get("env_pass")):
+            yield f"  passes on {passed}"
         for key in ("cwd", "root"):
             if key in server:
                 yield f"  {key} = {server[key]}"

@@ -19,7 +19,7 @@ from ..privacy import hide_memory
 from . import frames
 from .frames import HELLO_VERSION, Frames, frame, read_record, record
 from .place import NoPlace, NotOurs, Place, state_folder
-from .variables import is_for_settings, is_safe
+from .variables import is_for_settings, to_send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,9 +248,8 @@ _SIGNALS = (_signal.SIGINT, _signal.SIGTERM)
 
 def values(names: bytes) -> bytes:
     """Return the frame with the variables that the gateway asked for in *names*."""
-    wanted = {value for name, value in read_record(names) if name == "name"}
-    chosen = ((n, v) for n, v in os.environ.items() if n in wanted or is_safe(n))
-    return frame(frames.VALUES, record(chosen))
+    wanted = (value for name, value in read_record(names) if name == "name")
+    return frame(frames.VALUES, record(to_send(os.environ, wanted)))
 
 
 def _write(stream: TextIO, data: bytes) -> None:

@@ -32,7 +32,7 @@ from .frames import Frames, frame, read_record, record
 from .gateways import STARTUP_S, TOO_MANY_DEATHS, Gateways
 from .place import NoPlace, NotOurs, Place, start_isolated, state_folder
 from .session import Session
-from .variables import is_for_settings, is_safe
+from .variables import is_for_settings, to_send
 
 WINDOW_BYTES = 2**20
 MAX_LINE_BYTES = 16 * 2**20
@@ -262,8 +262,8 @@ class Door:
 
     def _open(self, fields: list[tuple[str, str]]) -> None:
         """Take the second step of the hello, and hand over everything that is open."""
-        wanted = {value for name, value in fields if name == "name"}
-        values = ((n, v) for n, v in os.environ.items() if n in wanted or is_safe(n))
+        names = (value for name, value in fields if name == "name")
+        values = to_send(os.environ, names)
         self._lines.max_bytes = int(dict(fields).get("max_line", MAX_LINE_BYTES))
         self._to_gateway.add(frame(frames.VALUES, record(values)), *self._session.reopen())
         if self._has_ended:

@@ -12,10 +12,11 @@ from collections.abc import Callable
 import anyio
 
 from ..core.tools.catalog import ServerState
-from ..errors import ServerUnavailable
+from ..errors import ServerOff, ServerUnavailable
 from ..waiting import Signal
 from .timings import ConnectTimings
 
+_OFF = frozenset({ServerState.NEEDY, ServerState.REFUSED})
 _BEFORE_READY = frozenset({ServerState.NOT_STARTED, ServerState.CONNECTING})
 
 
@@ -101,6 +102,8 @@ class Availability:
         now = anyio.current_time()
         if not self._is_expected(now) or now >= deadline:
             hint = "plait servers shows the state of each server."
+            if self.state in _OFF:
+                raise ServerOff(f"{self._name} is off: {self.error}", hint=hint)
             if self.state is ServerState.RETRYING:
                 hint = f"The next attempt is in {max(0.0, self._next_attempt - now):.0f} s."
             raise ServerUnavailable(
@@ -114,4 +117,4 @@ class Availability:
         now."""
         if self.state is ServerState.RETRYING:
             return self._has_been_ready and self._next_attempt - now <= self._timings.soon_s
-        return self.state is not ServerState.STOPPED
+        return self.state is not ServerState.STOPPED and self.state not in _OFF

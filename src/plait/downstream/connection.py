@@ -27,6 +27,7 @@ import mcp_types as types
 from mcp import MCPError
 
 from ..config import ServerSettings
+from ..config.models import Need
 from ..core.ports import (
     NO_CLIENT,
     Caller,
@@ -82,11 +83,14 @@ class Connection:
         roots_caller: Caller | None = None,
         secrets: Secrets | None = None,
         pins: ServerPins | None = None,
+        need: Need | None = None,
+        own_mark: str = "",
     ) -> None:
         """*on_change* is called after each change of the state or of a list, *on_ready* each time
         that a session was opened; *observe* takes the notices for observers. *remembered* is what
         is known of the server from an earlier start. *roots_caller* answers for roots outside of
-        any request. *pins* has the definitions of tools as they were first used.
+        any request. *pins* has the definitions of tools as they were first used. With a *need* the
+        server is off. One whose hello has *own_mark* is this gateway, and is refused.
 
         *secrets* are redacted in every error that leaves the connection, whether its text is the
         server's, the system's or a library's. Results stay as they came.
@@ -115,12 +119,14 @@ class Connection:
         )
         self._definitions = DefinitionCheck(name, self._lists, pins)
         self._subscriptions = ServerSubscriptions()
+        self._need = need
         self._is_watched = False
         """Whether its watched resources count as a use."""
         self._owner = Owner(
             name=name,
             way=TransportGuess(settings),
             era=EraCache(settings.protocol, remembered),
+            own_mark=own_mark,
             lists=self._lists,
             subscriptions=self._subscriptions,
             use=self.use,
@@ -178,6 +184,7 @@ class Connection:
             pid=transport.pid if transport is not None else None,
             open_until=self._open_until,
             shared_as=self._shared_as,
+            needs=self._need.names if self._need is not None else (),
         )
 
     @property
@@ -191,8 +198,12 @@ class Connection:
 
     async def run(self, begin: anyio.Event | None = None) -> None:
         """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
-        is in use, or its tools are unknown."""
-        await self._owner.run(begin)
+        is in use, or its tools are unknown. One that is off is never started."""
+        if self._need is None:
+            await self._owner.run(begin)
+        else:
+            self._availability.become(ServerState.NEEDY, self._need.reason)
+            await anyio.sleep_forever()
 
     async def wait_settled(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
@@ -205,7 +216,7 @@ class Connection:
 
     def recall(self) -> None:
         """List what the server had at an earlier start, until it has listed its own."""
-        if not self._availability.is_in_first_attempt or self.tools:
+        if self._need is not None or not self._availability.is_in_first_attempt or self.tools:
             return
         self._owner.era.recall()
         if self.is_known:

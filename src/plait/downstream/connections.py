@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
+from ..config.environment import mark_of
 from ..core.ports import Listings, Pins, ToolCall
 from ..core.tools.server_notices import CircuitChanged, ServerNotice
 from ..core.values.printable import printable
@@ -247,6 +248,8 @@ class Connections:
             on_notification=held.broadcast,
             roots_caller=NO_ROOTS if is_shared else OnlyClient(name, held.all_roots),
             secrets=held.secrets,
+            need=config.needs.get(name),
+            own_mark=mark_of(config.state_folder),
         )
         held.hold(holder, terms, secrets)
         if self._tasks is not None:

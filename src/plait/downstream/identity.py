@@ -23,6 +23,8 @@ def process_identity(name: str, settings: ServerSettings, config: Config) -> str
     differs, the server is another one. It can be compared within one process only."""
     reaching: dict[str, object] = {key: getattr(settings, key) for key in OF_EVERY_SERVER}
     reaching["name"] = name
+    if (need := config.needs.get(name)) is not None:
+        reaching["needs"] = (*need.names, need.reason)
     if settings.kept_for == "client":
         reaching["client"] = config.client
     if settings.url is not None:

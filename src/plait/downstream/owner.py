@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 
 from ..config import ServerSettings
 from ..core.tools.catalog import ServerState
+from ..errors import ServerUnavailable
 from .availability import Availability
 from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
@@ -38,6 +39,8 @@ from .usage import UsageTracker
 
 log = logging.getLogger(__name__)
 
+OWN = "it is this gateway, which must not be a server of itself; remove it from the settings"
+
 
 @dataclass(eq=False, slots=True)
 class _Attempt:
@@ -47,6 +50,8 @@ class _Attempt:
     reason: str = ""
     """The reason of the end."""
     was_ready: bool = False
+    is_own: bool = False
+    """Whether it led to this gateway."""
     has_held: bool = False
     """Whether it was ready for long enough, or of enough use, to open another at once."""
     left: anyio.Event = field(default_factory=anyio.Event)
@@ -72,6 +77,8 @@ class Owner:
     timings: ConnectTimings
     open_transport: Callable[[ServerSettings], Transport]
     open_session: Callable[[Transport], AbstractAsyncContextManager[ProtocolSession]]
+    own_mark: str = ""
+    """The mark of this gateway; empty if it has none."""
 
     session: ProtocolSession | None = field(default=None, init=False)
     """Set only while it can take calls: after the lists were read, and before the transport is
@@ -125,6 +132,9 @@ class Owner:
             tasks.start_soon(self._try, attempt)
             await attempt.left.wait()
             error = attempt.reason
+            if attempt.is_own:
+                self.availability.become(ServerState.REFUSED, OWN)
+                await anyio.sleep_forever()
             self.availability.attempted(was_ready=attempt.was_ready)
             lasted_s = anyio.current_time() - began
             if (
@@ -191,6 +201,9 @@ class Owner:
                 with self._bounded() as starting:
                     probe_s = self.way.settings.probe_timeout_s
                     greeting = await negotiate(session, era, probe_s)
+                    if self.own_mark and greeting.mark == self.own_mark:
+                        attempt.is_own = True
+                        raise ServerUnavailable(OWN)
                     async with session.following_changes():
                         session.take_stale()
                         await self.lists.read(session)

@@ -128,6 +128,8 @@ class Gateway:
         self.origin = ""
         """The settings that it was made from; empty if none."""
         self._servers = servers
+        self.mark = ""
+        """The mark by which gateways of one state folder know one another; empty without one."""
         self.place = ""
         """The folder of its clients, or their settings where these depend on none: what one of them
         has seen, all have."""

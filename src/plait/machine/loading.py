@@ -24,6 +24,7 @@ COMMANDS = ("plait.cli.calling", "plait.cli.looking", "plait.cli.running")
 """The commands of a person that are carried out here."""
 OF_OTHERS = (
     "anyio._backends._asyncio",
+    "dotenv.parser",
     "encodings.idna",
     "httpx2",
     "mcp.client.sse",
@@ -32,6 +33,7 @@ OF_OTHERS = (
     "structlog.processors",
     "structlog.stdlib",
     "uvicorn.lifespan.on",
+    "yaml",
 )
 """Modules of libraries that are imported when they are first used."""
 

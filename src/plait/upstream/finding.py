@@ -67,7 +67,7 @@ def search_answer(
             line_of[tool.full_name] = len(lines)
         lines += [] if matches else ["nothing found"]
     if missing := [info for info in found.servers if not info.is_known]:
-        servers = some_of([f"{info.name} ({info.state})" for info in missing], 8)
+        servers = some_of([f"{info.name} ({info.condition})" for info in missing], 8)
         notes.append(f"Not searched, because not connected: {servers}.")
         if any(info.state is ServerState.CONNECTING for info in missing):
             notes.append("Ask again in some seconds.")
@@ -125,7 +125,9 @@ def _server(info: ServerInfo) -> JsonObject:
 
 def _server_line(info: ServerInfo) -> str:
     tools = f"{info.tools:,} tool{'' if info.tools == 1 else 's'}"
-    return f"{info.name}: {info.state}, {tools}" + (f" ({_line(info.error)})" if info.error else "")
+    return f"{info.name}: {info.condition}, {tools}" + (
+        f" ({_line(info.error)})" if info.error else ""
+    )
 
 
 def _unknown(problem: Problem, names: Sequence[str]) -> JsonObject:

@@ -35,6 +35,8 @@ from .schemas import TOOLS, ToolText
 from .tools import Tools
 
 NAME = "plait"
+MARK_KEY = "plait/gateway"
+"""Where a gateway of the same state folder looks, so that it does not take us for a server."""
 LISTS_LAST_MS = 3_600_000
 """Time for which clients may reuse our own lists, which never change while the gateway runs."""
 
@@ -106,7 +108,9 @@ def build_server(
         calls.check()
         result = await call_next(ctx)
         if isinstance(result, dict):
-            return {**result, **_introduction(gateway, relaying, passthrough)}
+            introduced = {**result, **_introduction(gateway, relaying, passthrough)}
+            meta: JsonObject = {"_meta": {**(result.get("_meta") or {}), MARK_KEY: gateway.mark}}
+            return {**introduced, **meta} if gateway.mark else introduced
         return result
 
     if find_spec("opentelemetry.sdk") is None:  # else spans would be made that nothing records

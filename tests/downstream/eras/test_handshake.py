@@ -11,7 +11,7 @@ import pytest
 from mcp import MCPError
 
 from plait.core.values.strict import JsonObject
-from plait.downstream.eras.handshake import DiedOnProbe, Era, Greeting, negotiate
+from plait.downstream.eras.handshake import MARK_KEY, DiedOnProbe, Era, Greeting, negotiate
 from plait.errors import ServerUnavailable
 
 PROBE_S = 2.0
@@ -23,6 +23,7 @@ OLD: JsonObject = {
     "serverInfo": {"name": "files", "version": "1"},
     "instructions": "Read them.",
 }
+MARKED: JsonObject = {MARK_KEY: "m"}
 UNKNOWN = MCPError(types.METHOD_NOT_FOUND, "Method not found")
 CLOSED = MCPError(types.CONNECTION_CLOSED, "Connection closed")
 Answer: TypeAlias = "JsonObject | MCPError | None"
@@ -290,3 +291,19 @@ def test_a_capability_is_declared_by_an_object_or_true(
     greeting = Greeting(Era.LEGACY, "2025-11-25", capabilities)
     assert greeting.has("tools") is has_tools
     assert greeting.has("tools", "listChanged") is has_changes
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        Server(discover=[{**NEW, "_meta": MARKED}]),
+        Server(init=[{**OLD, "_meta": MARKED}], discover=[UNKNOWN]),
+    ],
+)
+async def test_the_mark_of_a_gateway_is_in_its_hello(hello: Server):
+    assert (await negotiate(hello, None, PROBE_S)).mark == "m"
+
+
+@pytest.mark.parametrize("meta", [{}, {MARK_KEY: 3}, []])
+async def test_other_servers_have_no_mark(meta: Any):
+    assert (await negotiate(Server(discover=[{**NEW, "_meta": meta}]), None, PROBE_S)).mark == ""

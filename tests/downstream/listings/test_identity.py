@@ -45,3 +45,16 @@ def test_each_setting_that_leads_to_a_server_makes_another_server(
 ):
     assert identity_of("s", ServerSettings(**one)) != identity_of("s", ServerSettings(**other))
     assert identity_of("s", ServerSettings(**one)) != identity_of("t", ServerSettings(**one))
+
+
+def test_variables_that_differ_by_client_make_no_other_server():
+    """Else each client would find other tools remembered, and pinned."""
+    passing: dict[str, Any] = {"command": "x", "env_pass": ("AWS_*",)}
+    identities = {
+        identity_of("s", ServerSettings(**passing, env=env))
+        for env in list[dict[str, str]]([{}, {"AWS_A": "1"}, {"AWS_A": "2", "AWS_B": "3"}])
+    }
+    assert len(identities) == 1
+    named = ServerSettings(**passing, env={"OTHER": "1"})
+    assert identity_of("s", named) not in identities
+    assert identity_of("s", ServerSettings(command="x")) not in identities

@@ -80,3 +80,11 @@ async def test_runs_that_are_to_survive_power_cuts_must_be_writable(
         history.trouble = "the disk is full"
         reasons = list(unready(gateway))
     assert ("the disk is full" in "".join(reasons)) is (durable is Durable.POWER)
+
+
+async def test_what_a_server_needs_that_is_required_is_named():
+    servers = FakeServers()
+    needy = ServerInfo("db", ServerState.NEEDY, error="not set", is_required=True, needs=("TOKEN",))
+    servers.add_server(needy)
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        assert [*unready(gateway)] == ["db is required, and it needs TOKEN: not set"]

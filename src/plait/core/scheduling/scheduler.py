@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from ...errors import CallError, CallTimeout, CircuitOpen, ConnectionLost, ServerUnavailable
+from ...errors import (
+    CallError,
+    CallTimeout,
+    CircuitOpen,
+    ConnectionLost,
+    ServerOff,
+    ServerUnavailable,
+)
 from ..tools.claims import Places, ResourceClaim
 from ..tools.output import Output
 from ..tools.tool_stats import ToolStats
@@ -285,7 +292,7 @@ class Scheduler:
             self.limits.resize(server)
 
     def _went_wrong(self, call: Waiting, error: CallError, now: float) -> None:
-        if isinstance(error, CircuitOpen):  # the server was not asked
+        if isinstance(error, CircuitOpen | ServerOff):  # the server was not asked
             return
         server = call.tool.server_key
         if error.retry_after_s:

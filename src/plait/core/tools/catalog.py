@@ -34,6 +34,8 @@ class ServerState(StrEnum):
     RETRYING = "retrying"  # the last attempt failed, or the server went away; another follows
     IDLE = "idle"  # a lazy server: started when it is used
     STOPPED = "stopped"
+    NEEDY = "needs a variable"  # it is off until a variable is set that its settings name
+    REFUSED = "refused"  # it is this gateway, which must not start itself
 
 
 DO_WITHOUT = "Do without it, or ask the operator."
@@ -63,6 +65,13 @@ class ServerInfo:
     shared_as: str = ""
     """Its unique name where several configurations share a process (`shown` gives the name in it);
     else empty."""
+    needs: tuple[str, ...] = ()
+    """The variables, or files, without which it is off."""
+
+    @property
+    def condition(self) -> str:
+        """Its state for a reader, with the names of what it needs."""
+        return f"needs {some_of(self.needs, 3)}" if self.needs else str(self.state)
 
     @property
     def is_known(self) -> bool:

@@ -28,6 +28,8 @@ from ...core.values.strict import Json, JsonObject
 from ...errors import ServerUnavailable
 
 ME: JsonObject = {"name": "plait", "title": "Plait", "version": __version__}
+MARK_KEY = "plait/gateway"
+"""Where Plait says in its hello which gateway it is."""
 EXTENSIONS: JsonObject = {
     "io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}
 }
@@ -67,6 +69,8 @@ class Greeting:
     capabilities: JsonObject = field(default_factory=dict)
     instructions: str | None = None
     title: str | None = None
+    mark: str = ""
+    """The mark of its state folder, if it is Plait."""
 
     def has(self, *path: str) -> bool:
         """Whether the server declared the capability at *path*: an object, or true."""
@@ -210,4 +214,11 @@ def _greeting(era: Era, version: str, result: JsonObject, info: Json) -> Greetin
         capabilities if isinstance(capabilities, dict) else {},
         instructions if isinstance(instructions, str) else None,
         title,
+        _mark_in(result),
     )
+
+
+def _mark_in(result: JsonObject) -> str:
+    meta = result.get("_meta")
+    mark = meta.get(MARK_KEY) if isinstance(meta, dict) else None
+    return mark if isinstance(mark, str) else ""

@@ -6,6 +6,7 @@ import hashlib
 from urllib.parse import parse_qsl, urlsplit
 
 from ...config import ServerSettings
+from ...config.environment import passed_on
 from ...core.values.strict import Json, JsonObject, encode
 
 
@@ -15,11 +16,12 @@ def identity_of(name: str, settings: ServerSettings) -> str:
     Of variables, headers and the query of a URL only the names count.
     """
     parts = urlsplit(settings.url or "")
+    passed = {*passed_on(settings.env, settings.env_pass)}  # differs by client
     identity: JsonObject = {
         "name": name,
         "command": settings.command,
         "args": list(settings.args),
-        "env": list[Json](sorted(settings.env)),
+        "env": list[Json](sorted({*settings.env} - passed)),
         "cwd": str(settings.cwd),
         "url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
         "query": list[Json](
@@ -34,4 +36,6 @@ def identity_of(name: str, settings: ServerSettings) -> str:
         "tools": list(settings.tools),
         "protocol": settings.protocol,
     }
+    if settings.env_pass:
+        identity["env_pass"] = list(settings.env_pass)
     return f"{name}-{hashlib.sha256(encode(identity)).hexdigest()[:24]}"

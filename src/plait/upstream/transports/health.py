@@ -68,6 +68,7 @@ def unready(gateway: Gateway, *, is_stopping: bool = False) -> Iterator[str]:
 def _down(info: ServerInfo) -> Iterator[str]:
     if info.state not in _UP:
         why = f": {info.error}" if info.error else ""
-        yield f"{info.name} is required, and is {info.state}{why}"
+        verb = "it" if info.needs else "is"
+        yield f"{info.name} is required, and {verb} {info.condition}{why}"
     elif state_of(info.open_until, anyio.current_time()) is CircuitState.OPEN:
         yield f"{info.name} is required, and its circuit is open"
