@@ -424,6 +424,8 @@ class _Reader:
         if node.name in SEARCHES and self.findings.are_notes(before):
             check_search(node, given[0], given[1], self.findings)
         result = result_of(node.name, function, given)
+        # What is unknown is taken to be what the function wants, so that its result has a kind that
+        # can be said and fixed: only a null that is known makes the result null.
         is_null = any(
             "null" in shape.kinds and shape != ANY
             for n, shape in enumerate(given)
