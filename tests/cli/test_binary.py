@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plait.cli.binary import binaries, files_of, without_binary, write_files
+from plait.cli.binary import (
+    Unsaved,
+    binaries,
+    check_place,
+    files_of,
+    without_binary,
+    write_files,
+)
 from plait.cli.exits import Misused
 
 IMAGE: Any = {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}
@@ -35,12 +43,26 @@ def test_all_else_stays_as_it_is():
     assert without_binary(value) is value
 
 
-def test_what_cannot_be_decoded_or_written_is_refused(tmp_path: Path):
+def test_what_cannot_be_decoded_or_written_is_not_lost(tmp_path: Path):
     broken: Any = {**IMAGE, "data": "a"}
-    with pytest.raises(Misused, match="base64 is broken"):
+    with pytest.raises(Unsaved, match="base64 of the result is broken.* plait history shows"):
         files_of(broken, (), "", tmp_path / "x.png")
-    with pytest.raises(Misused, match="Is a directory"):
+    with pytest.raises(Unsaved, match=r"Is a directory\. The call was made"):
         write_files([(tmp_path, b"text")])
+
+
+def test_a_place_is_checked_before_the_call(tmp_path: Path):
+    check_place(tmp_path / "new.txt")
+    check_place(Path("new.txt"))
+    check_place(Path(os.devnull))
+    for wrong in (tmp_path, tmp_path / "no" / "x"):
+        with pytest.raises(Misused, match="nothing was called"):
+            check_place(wrong)
+    fixed = tmp_path / "fixed.txt"
+    fixed.touch(0o444)
+    if not os.access(fixed, os.W_OK):  # root may write everything
+        with pytest.raises(Misused, match="may not be written"):
+            check_place(fixed)
 
 
 def test_attachments_beside_another_output_are_saved(tmp_path: Path):

@@ -181,6 +181,34 @@ def test_binary_content_is_never_printed_but_saved(
 def test_a_result_without_binary_content_is_saved_as_text(plait: Plait, tmp_path: Path):
     assert plait("call", "s:say", "text=hi", "-o", "out.txt").exit_code == 0
     assert (tmp_path / "out.txt").read_text() == "hi\n"
-    refused = plait("call", "s:say", "text=hi", "-o", "no/such/folder")
+
+
+def test_a_document_is_saved_and_printed(plait: Plait, tmp_path: Path):
+    both = plait("call", "s:say", "text=hi", "--json", "-o", "out.txt")
+    assert json.loads(both.stdout)["outputs"] == {"call": "hi"}
+    assert (tmp_path / "out.txt").read_text() == "hi\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "why"), [("no/such/folder", "there is no folder no/such"), (".", "it is a folder")]
+)
+def test_nothing_is_called_for_a_file_that_cannot_be_written(
+    plait: Plait, servers: FakeServers, place: str, why: str
+):
+    refused = plait("call", "s:say", "text=hi", "-o", place)
     assert refused.exit_code == 2
-    assert "No such file" in refused.stderr
+    assert f"Invalid value for -o: {place}: {why}, so nothing was called." in refused.stderr
+    assert servers.calls == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_result_that_cannot_be_saved_is_named_and_not_lost(
+    plait: Plait, options: tuple[str, ...]
+):
+    ended = plait("call", "s:say", "text=hi", "-o", "/dev/full", *options)
+    assert ended.exit_code == 1
+    assert "error: /dev/full cannot be written: No space left on device." in ended.stderr
+    assert "The call was made, and plait history shows its result." in ended.stderr
+    assert "saved" not in ended.stderr
+    assert not options or json.loads(ended.stdout)["status"] == "success"

@@ -11,8 +11,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from plait.cli.binary import Unsaved
 from plait.cli.console import Console
-from plait.cli.exits import Exit, Misused
+from plait.cli.exits import Exit
 from plait.cli.invocation import Invocation
 from plait.core.values.problems import Problem
 from plait.door import terminal
@@ -72,8 +73,14 @@ def test_files_are_written_here(tmp_path: Path):
     invocation, _, _ = typed()
     invocation.save([(tmp_path / "a", b"a"), (tmp_path / "b", b"b")])
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"a", b"b"]
-    with pytest.raises(Misused, match="Is a directory"):
+    with pytest.raises(Unsaved, match="Is a directory"):
         invocation.save([(tmp_path, b"")])
+
+
+def test_what_could_not_be_saved_is_a_failure_in_words():
+    invocation, out, err = typed()
+    assert invocation.report(Unsaved("x cannot be written: full.")) == Exit.TASK_FAILED
+    assert (out.getvalue(), err.getvalue()) == ("", "error: x cannot be written: full.\n")
 
 
 async def test_without_a_terminal_no_line_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

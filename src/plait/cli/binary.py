@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,27 @@ from ..core.values.strict import Json, JsonObject
 from .exits import Misused
 
 OPTION = "-o"
+SEE = "The call was made, and plait history shows its result."
+
+
+class Unsaved(Exception):
+    """The result of a call that was made cannot be saved: exit code 1. The message says why, and
+    where the result is."""
+
+
+def check_place(path: Path) -> None:
+    """Check that a file can be written at *path*, before a call is made for it. Raises `Misused`
+    if not."""
+    folder = path.parent
+    if path.is_dir():
+        why = "it is a folder"
+    elif not folder.is_dir():
+        why = f"there is no folder {folder}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        why = "it may not be written"
+    else:
+        return
+    raise Misused(f"{path}: {why}, so nothing was called.", hint=OPTION)
 
 
 class Binary(NamedTuple):
@@ -48,23 +70,23 @@ def files_of(
     value: Json, attachments: Sequence[JsonObject], text: str, path: Path
 ) -> list[tuple[Path, bytes]]:
     """Return the files that hold an output: its binary contents in *path*, the second one in
-    `NAME-2`; without any, its *text*. Raises `Misused`."""
+    `NAME-2`; without any, its *text*. Raises `Unsaved`."""
     found = [*binaries(value)] or [*binaries([*attachments])]
     paths = [path, *(path.with_stem(f"{path.stem}-{at}") for at in range(2, len(found) + 1))]
     try:
         contents = [base64.b64decode(each.data) for each in found] or [text.encode()]
     except binascii.Error as error:
-        raise Misused(f"{path}: the base64 is broken: {error}.", hint=OPTION) from None
+        raise Unsaved(f"{path}: the base64 of the result is broken: {error}. {SEE}") from None
     return list(zip(paths, contents, strict=True))
 
 
 def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
-    """Write *files*, each a path and its content. Raises `Misused`."""
+    """Write *files*, each a path and its content. Raises `Unsaved`."""
     for path, content in files:
         try:
             path.write_bytes(content)
         except OSError as error:
-            raise Misused(f"{path}: {error.strerror}.", hint=OPTION) from None
+            raise Unsaved(f"{path} cannot be written: {error.strerror}. {SEE}") from None
 
 
 def _binary(block: Json) -> Binary | None:

@@ -87,15 +87,14 @@ def _show(invocation: Invocation, result: RunResult, name: str, to: Path | None)
     out, err = invocation.console.out, invocation.console.err
     if invocation.as_json:
         out.json(result.document("full"))
-    elif CALL in result.outputs:
-        value = result.outputs[CALL]
-        attachments = result.attachments.get(CALL, ())
+    if CALL in result.outputs:
+        value, attachments = result.outputs[CALL], result.attachments.get(CALL, ())
         if to is not None:
             text = "\n".join(pretty(value, out.width)) + "\n"
             files = files_of(value, attachments, text, to)
             invocation.save(files)
             err.line(f"saved in {', '.join(str(path) for path, _ in files)}")
-        else:
+        elif not invocation.as_json:
             out.lines((Verbatim(line),) for line in pretty(without_binary(value), out.width))
             if found := [*binaries(value)] or [*binaries([*attachments])]:
                 err.line(f"{counted(len(found), 'binary part')}: save it with -o FILE")

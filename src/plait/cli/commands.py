@@ -297,11 +297,18 @@ def call(
     debug: DebugOption = False,
 ) -> None:
     """Call one tool and show its result."""
+    from .binary import check_place
     from .calling import read_words
     from .orders import Call
 
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
-    perform(session, lambda: Call(tool, tuple(read_words(arguments or ())), output))
+
+    def command() -> Call:
+        if output is not None:
+            check_place(output)
+        return Call(tool, tuple(read_words(arguments or ())), output)
+
+    perform(session, command)
 
 
 @program.command()

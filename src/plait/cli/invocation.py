@@ -15,7 +15,7 @@ from ..core.ports import NO_CLIENT, Caller
 from ..core.values.strict import loads
 from ..errors import ConfigError, InvalidDag
 from ..redaction import Secrets
-from .binary import write_files
+from .binary import Unsaved, write_files
 from .console import Console
 from .early import INTERRUPTED
 from .exits import Exit
@@ -91,7 +91,7 @@ class Invocation:
             os.close(waking)
 
     def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
-        """Write *files* where the person is. Raises `Misused`."""
+        """Write *files* where the person is. Raises `Unsaved`."""
         write_files(files)
 
     def leave_a_document(self) -> None:
@@ -112,6 +112,9 @@ class Invocation:
                 self._show_traceback(error)
                 self.console.complain(self.secrets.redact(str(error)))
                 return Exit.CONFIG
+            case Unsaved():
+                self.console.complain(self.secrets.redact(str(error)))
+                return Exit.TASK_FAILED
         self._show_traceback(error)
         message = self.secrets.redact(f"{type(error).__name__}: {error}")
         self.console.complain(f"{message}\n--debug shows where it happened.")
