@@ -74,10 +74,11 @@ class Shape:
         return There.DOUBTFUL if self.members else There.UNKNOWN
 
     def member(self, name: str) -> Shape:
-        found = self.members.get(name) or self.of_members
-        if found is None:
-            return replace(ANY, is_learned=self.is_learned)
-        return found if self.kinds == {"object"} else or_null(found)
+        if (found := self.members.get(name)) is not None:
+            return found if self.kinds == {"object"} else or_null(found)
+        if self.of_members is not None:  # whether there is one of this name is unknown
+            return or_null(self.of_members)
+        return replace(ANY, is_learned=self.is_learned)
 
     @property
     def is_wide(self) -> bool:
