@@ -45,7 +45,7 @@ def test_all_else_stays_as_it_is():
 
 def test_what_cannot_be_decoded_or_written_is_not_lost(tmp_path: Path):
     broken: Any = {**IMAGE, "data": "a"}
-    with pytest.raises(Unsaved, match="base64 of the result is broken.* plait history shows"):
+    with pytest.raises(Unsaved, match=r"base64 of the result is broken.* plait history shows"):
         files_of(broken, (), "", tmp_path / "x.png")
     with pytest.raises(Unsaved, match=r"Is a directory\. The call was made"):
         write_files([(tmp_path, b"text")])
