@@ -38,6 +38,17 @@ def test_the_wheel_has_the_tables_and_statements_of_the_history(built: Path):
         assert {f"{folder}/schema.sql", f"{folder}/queries.sql"} <= set(wheel.namelist())
 
 
+def test_the_wheel_has_the_services_and_jobs_of_the_tour(built: Path):
+    with ZipFile(next(built.glob("plait-*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    folder = ROOT / "src"
+    tour = [
+        file for file in (folder / "plait" / "tour").rglob("*") if file.suffix in {".py", ".json"}
+    ]
+    assert len(tour) > 8
+    assert {file.relative_to(folder).as_posix() for file in tour} <= names
+
+
 def test_the_source_archive_has_the_license(built: Path):
     with tarfile.open(next(built.glob("plait-*.tar.gz"))) as archive:
         name = next(name for name in archive.getnames() if name.endswith("/LICENSE"))

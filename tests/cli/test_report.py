@@ -26,7 +26,7 @@ from plait.core.results.record import RunStatus, TaskRecord
 from plait.core.results.result import RunResult, TaskError, TaskResult
 from plait.core.scheduling.events import Failure, Status, Wait
 from plait.core.tools.output import Output
-from plait.core.values.problems import Problem
+from plait.core.values.problems import Problem, Way
 from plait.errors import InvalidDag
 
 from .records import ended, record, shown
@@ -292,6 +292,25 @@ def test_a_refusal_names_its_file_and_numbers_every_problem():
         "     Did you mean?",
         "  2. tasks  A cycle.",
         "note  a note",
+    ]
+
+
+def test_the_ways_of_a_refused_flow_are_drawn_each_once_with_its_labels():
+    ways = (
+        Way("private", "out", ("list.text", "sum", "post.text")),
+        Way("secret", "out", ("list.text", "sum", "post.text")),
+        Way("untrusted", "out", ("page", "post.url")),
+    )
+    message = "s:post may not be given it: list.text → sum → post.text and page → post.url."
+    problem = Problem("tasks[2]", "flow_denied", message, "Leave it out.", "post", ways=ways)
+    assert shown(refusal_report(InvalidDag([problem])))[1:] == [
+        '  1. tasks[2] "post"  s:post may not be given it',
+        "       list.text            private, secret",
+        "         └─ sum",
+        "              └─ post.text  out",
+        "       page                 untrusted",
+        "         └─ post.url        out",
+        "     Leave it out.",
     ]
 
 

@@ -135,7 +135,7 @@ def test_the_page_on_the_command_line_names_every_command_and_exit_code():
     page = (ROOT / "docs" / "cli.md").read_text()
     for command in program.registered_commands:
         assert command.callback is not None
-        assert f"| `plait {command.callback.__name__}" in page
+        assert f"| `plait {command.name or command.callback.__name__}" in page
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     assert codes == set(Exit)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plait.cli.report import refusal_report
+from plait.cli.style import fold
 from plait.config import Config, load_config
 from plait.core.flows.decision import PlanFlows
 from plait.core.language.reader import read_dag
@@ -12,7 +14,9 @@ from plait.core.planning.check import check
 from plait.core.scheduling.conflicts import planned_accesses
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
+from plait.errors import InvalidDag
 
+from ..cli.records import shown
 from .blocks import BLOCKS, ROOT, Block
 
 PAGE = ROOT / "docs" / "flows.md"
@@ -45,4 +49,8 @@ def test_the_way_is_said_and_drawn_as_on_the_page(tmp_path: Path):
     assert f"`{broken.words}`" in " ".join(PAGE.read_text().split())
     [drawn] = [block for block in OF_PAGE if block.language == "mermaid"]
     assert drawn.text.strip() == broken.mermaid
-    assert broken.problem("").code == "flow_denied"
+    problem = broken.problem("tasks[3]")
+    assert problem.code == "flow_denied"
+    [screen] = [block for block in OF_PAGE if block.language == "text"]
+    lines = refusal_report(InvalidDag([problem]), "post.json")
+    assert screen.text.splitlines() == shown(part for line in lines for part in fold(line, 80))

@@ -55,6 +55,29 @@ def _plait(
 ) -> None: ...
 
 
+@program.command("try")
+def try_out(
+    ctx: typer.Context,
+    step: Annotated[
+        int | None,
+        typer.Option("--step", min=1, max=4, metavar="N", help="Only this step, 1 to 4."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Press no keys: say yes, and go on by itself.")
+    ] = False,
+    debug: DebugOption = False,
+) -> None:
+    """See in a minute what Plait does, on made-up services.
+
+    It needs no files, keys or network. 1: a job call by call and as one DAG. 2: writes that wait
+    for a yes. 3: a leak that is refused. 4: a gateway that is killed, and its run that goes on.
+    """
+    from .trying import try_out
+
+    session = session_of(ctx, None, None, None, debug)
+    end(lambda: session.settle(lambda: try_out(session, step, says_yes=yes)))
+
+
 @program.command()
 def serve(
     ctx: typer.Context,

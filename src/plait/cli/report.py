@@ -24,6 +24,7 @@ from .style import (
 
 if TYPE_CHECKING:
     from ..core.results.result import Metrics, RunResult, TaskError, TaskResult
+    from ..core.values.problems import Way
     from ..errors import InvalidDag
 
 MAX_OUTPUT_LINES = 30
@@ -122,13 +123,30 @@ def refusal_report(error: InvalidDag, name: str | None = None) -> Iterator[Line]
     yield (Styled("refused", Look.RED), f": {number}{where}, nothing has run")
     for index, problem in enumerate(error.problems, 1):
         place = f'{problem.path} "{problem.id}"' if problem.id else problem.path
-        first, *more = problem.message.splitlines() or [""]
+        first, *more = problem.message_without_ways.splitlines() or [""]
         yield (f"{index:>3}. ", Styled(place, Look.BOLD), f"  {first}")
         yield from ((f"     {line}",) for line in more)
+        yield from ways_report(problem.ways)
         is_syntax = problem.path == "$" and problem.code == "invalid_json"
         hint = "Fix the file." if is_syntax and name else problem.hint or ""
         yield from (("     ", Styled(line, Look.DIM)) for line in hint.splitlines())
     yield from notes_report(error.notes)
+
+
+def ways_report(ways: Iterable[Way]) -> Iterator[Line]:
+    """Draw the ways of data that may not flow, each once, with the labels at both ends."""
+    labels: dict[tuple[str, ...], list[str]] = {}
+    for way in ways:
+        labels.setdefault((*way.steps, way.to), []).append(way.source)
+    rows: list[tuple[str, Styled | None]] = []
+    for (*steps, to), sources in labels.items():
+        ends = {0: Styled(", ".join(sources), Look.YELLOW), len(steps) - 1: Styled(to, Look.RED)}
+        for depth, step in enumerate(steps):
+            branch = f"{'     ' * (depth - 1)}  └─ " if depth else ""
+            rows.append((f"       {branch}{step}", ends.get(depth)))
+    width = max((len(text) for text, _ in rows), default=0) + 2
+    for text, label in rows:
+        yield (text,) if label is None else (text.ljust(width), label)
 
 
 def invalid_document(error: InvalidDag) -> JsonObject:

@@ -7,6 +7,7 @@ from typing import Any
 
 from plait.core.flows.rules import Remember
 from plait.core.flows.ways import Step
+from plait.core.values.problems import Way
 
 from ..tables import table
 from .cases import REFUSED
@@ -58,6 +59,8 @@ def test_a_refusal_says_what_may_not_flow_how_and_what_to_do() -> None:
         "hint": 'Leave out this reference, or the task "post".',
         "mermaid": found.mermaid,
     }
+    assert problem.ways == (Way("private", "outbound", ("read.text", "post.text")),)
+    assert problem.message_without_ways == "chat:post may not be given what is private"
 
 
 def test_a_refusal_by_what_was_seen_names_the_way_to_see_less() -> None:

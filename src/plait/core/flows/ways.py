@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from ..language.references import Reference
 from ..tools.policy import ToolPolicy
 from ..tools.rules import Answer, Decision
-from ..values.problems import Problem, written
+from ..values.problems import Problem, Way, ways_in_words, written
 from .nodes import Node
 from .resources import overlap, shown
 from .rules import FlowRule, Then
@@ -55,7 +55,13 @@ class BrokenFlow:
     @property
     def words(self) -> str:
         """The ways in words: `read.text → sum → post.text`."""
-        return " and ".join(dict.fromkeys(" → ".join(map(str, way)) for way in self.ways))
+        return ways_in_words(way.steps for way in self._named_ways)
+
+    @property
+    def _named_ways(self) -> tuple[Way, ...]:
+        labels = self.rule.sources if self.ways else ()
+        ways = zip(labels, self.ways, strict=True)
+        return tuple([Way(label, self.rule.to, tuple(map(str, way))) for label, way in ways])
 
     @property
     def mermaid(self) -> str:
@@ -83,7 +89,9 @@ class BrokenFlow:
         which = "this reference" if len(self.ways) == 1 else "one of these references"
         hint = SEEN if self.is_remembered else f'Leave out {which}, or the task "{self.task}".'
         drawn = self.mermaid if self.ways else None
-        return Problem(path, "flow_denied", self.message, hint, self.task, mermaid=drawn)
+        return Problem(
+            path, "flow_denied", self.message, hint, self.task, mermaid=drawn, ways=self._named_ways
+        )
 
     def asked(self, policy: ToolPolicy) -> ToolPolicy:
         """Return *policy* for a call that a person has to say yes to, because of this: to each by

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from heapq import nlargest
 from itertools import islice
-from typing import Self
+from typing import NamedTuple, Self
 
 from .strict import Json, JsonObject, dumps, present, short
 
@@ -95,13 +95,26 @@ def written(place: Iterable[str | int]) -> str:
     )
 
 
+class Way(NamedTuple):
+    """A way of data that may not flow: from what has the label `source` to what has `to`."""
+
+    source: str
+    to: str
+    steps: tuple[str, ...]
+
+
+def ways_in_words(ways: Iterable[tuple[str, ...]]) -> str:
+    """Return ways as words: `read.text → sum → post.text and page → post.text`."""
+    return " and ".join(dict.fromkeys(" → ".join(steps) for steps in ways))
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One reason to refuse a document.
 
     `path` is its place in the document (`tasks[2].arguments.path`), `id` the task it belongs to,
     `message` what is wrong and `hint` what would be right. `fix` is set only if nothing else can
-    have been meant. `mermaid` draws the way of data that may not flow.
+    have been meant. `ways` are those of data that may not flow, and `mermaid` draws them.
     """
 
     path: str
@@ -111,6 +124,12 @@ class Problem:
     id: str | None = None
     fix: Fix | None = None
     mermaid: str | None = None
+    ways: tuple[Way, ...] = ()
+
+    @property
+    def message_without_ways(self) -> str:
+        words = ways_in_words(way.steps for way in self.ways)
+        return self.message.removesuffix(f": {words}.")
 
     def document(self) -> JsonObject:
         """Return the JSON object that clients get: the known members, in the contract's order."""

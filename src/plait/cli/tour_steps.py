@@ -1,0 +1,256 @@
+"""The steps of the tour. Each is done by real processes in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..tour.company import FORUM
+from ..tour.place import Place
+from ..tour.service import Logged, read_log
+from .exits import Exit
+from .style import Line, Look, Styled, counted, milliseconds
+from .tour_processes import Processes, TourFailed, wait_until
+
+if TYPE_CHECKING:
+    from ..tour.ways import Cost
+    from .console import Stream
+
+ASK: Final = ("[policy]", 'ask = ["write"]', 'approve = ["terminal", "flag"]')
+TRIFECTA: Final = (
+    "[policy]",
+    'flows = "trifecta"',
+    "[policy.labels]",
+    'private = ["files:*"]',
+    'untrusted = ["pages:read_page"]',
+    'outbound = ["pages:send", "chat:post_message"]',
+)
+KILLED_AT: Final = 4
+"""The comment that is on its way when the gateway is killed."""
+WIDEST_BAR: Final = 30
+LEAST_FOR_BARS: Final = 72
+COMMENT: Final = "issues:add_comment"
+HEADING: Final = f"{'':13}{'time':>7}{'requests':>9}{'characters':>11}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """The surroundings of a step. *says_yes* stands for a person without keys."""
+
+    out: Stream
+    processes: Processes
+    says_yes: bool
+
+    @property
+    def place(self) -> Place:
+        return self.processes.place
+
+    def say(self, *lines: str) -> None:
+        self.out.lines((line,) if line else () for line in lines)
+
+    def show(self, text: str) -> None:
+        """Show *text* of a file."""
+        self.out.lines((Styled(f"  {line}", Look.DIM),) for line in text.rstrip("\n").splitlines())
+
+    def type(self, *words: str) -> None:
+        """Show a command as a person would type it."""
+        self.out.line(Styled("$ ", Look.DIM), Styled(shlex.join(words), Look.BOLD))
+
+    async def run(self, *words: str, expected: tuple[int, ...] = (Exit.SUCCESS,)) -> int:
+        """Show the command `plait` with *words*, and run it."""
+        self.type("plait", *words)
+        return await self.processes.run(*words, expected=expected)
+
+    def sent(self) -> list[Logged]:
+        """Return the calls that reached a service and change something."""
+        names = ("issues", "chat", "files", "pages")
+        return [
+            call for name in names for call in read_log(self.place.folder, name) if call.changes
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what it shows, how it is done, and the lines that do it on one's own servers."""
+
+    title: str
+    do: Callable[[Tour], Awaitable[None]]
+    yourself: tuple[tuple[str, str], ...]
+    """Each with what it does."""
+    policy: tuple[str, ...] = ()
+
+
+async def two_ways(tour: Tour) -> None:
+    from ..tour.ways import as_one_dag, call_by_call
+
+    tour.say("Which bugs wait for an answer? Post their numbers for whoever is on call.", "")
+    tour.show(tour.place.job("bugs"))
+    tour.say("")
+    tour.out.line(Styled(HEADING, Look.DIM))
+    single = await call_by_call(tour.place, os.environ)
+    tour.out.line(*row("call by call", single, Look.YELLOW, single.seconds, tour.out.width))
+    whole = await as_one_dag(tour.place, os.environ)
+    tour.out.line(*row("one DAG", whole, Look.GREEN, single.seconds, tour.out.width))
+    if single.posted != whole.posted:
+        raise TourFailed(f'They posted different texts: "{single.posted}", "{whole.posted}".')
+    tour.say(
+        f'Both posted "{whole.posted}".',
+        "Characters are those that a model writes and reads. The time in which it thinks before "
+        "each request is not counted.",
+    )
+
+
+def row(name: str, cost: Cost, look: Look, full_s: float, width: int) -> Line:
+    """Show a cost, with a bar of its time where that fits: a whole one for *full_s*."""
+    time = milliseconds(cost.seconds * 1000)
+    figures = f"{name:13}{time:>7}{cost.requests:>9}{cost.characters:>11,}"
+    if width < LEAST_FOR_BARS:
+        return (figures,)
+    share = min(1.0, cost.seconds / full_s)
+    return (figures, "  ", Styled("━" * max(1, round(share * WIDEST_BAR)), look))
+
+
+async def held(tour: Tour) -> None:
+    tour.say("A release: a note at each fixed issue, a changelog, a message. With this setting", "")
+    tour.show("\n".join(ASK[:2]))
+    tour.say("", "it reads, and then shows every write as it will be sent.", "")
+    yes = ("--approve",) if tour.says_yes else ()
+    ends = (Exit.SUCCESS, Exit.REFUSED, Exit.WAITING)
+    code = await tour.run("run", "release.json", *yes, expected=ends)
+    sent = Counter(call.tool for call in tour.sent())
+    tour.say("")
+    if sent:
+        which = ", ".join(f"{tool} {number}" for tool, number in sent.items())
+        tour.say(f"The logs of the services have what was approved: {which}.")
+    else:
+        tour.say("The logs of the services: nothing was changed.")
+    if code == Exit.WAITING:
+        tour.say("A run that waits can be answered later: plait approve RUN.")
+
+
+async def leaking(tour: Tour) -> None:
+    tour.say("A model is asked to sum up a page of a forum, under these settings:", "")
+    tour.show("\n".join(TRIFECTA))
+    tour.say("")
+    await tour.run("call", "pages:read_page", f"url={FORUM}")
+    tour.say("", "One that obeys the page sends this plan:", "")
+    tour.show(tour.place.job("leak"))
+    tour.say("")
+    await tour.run("run", "leak.json", expected=(Exit.REFUSED,))
+    read = read_log(tour.place.folder, "files")
+    if read or tour.sent():
+        raise TourFailed("A plan that was refused has made calls.")
+    tour.say("", "The logs of the services: no file was read, and nothing was sent.")
+
+
+async def killed(tour: Tour) -> None:
+    folder = tour.place.folder
+    shown = 0
+
+    def comments() -> list[Logged]:
+        return [call for call in read_log(folder, "issues") if call.tool == COMMENT]
+
+    def show_new() -> None:
+        nonlocal shown
+        new = comments()[shown:]
+        shown += len(new)
+        for call in new:
+            number, text = call.arguments["number"], call.arguments["text"]
+            tour.say(f"  from {call.gateway}: {number:>2}  {text}")
+
+    tour.say(
+        "A comment at each of eight bugs, one after the other. This is the log of the service, "
+        "with the gateway that sent each.",
+        "",
+    )
+    tour.type("plait", "run", "remind.json")
+    async with tour.processes.running("run", "remind.json", shows=False) as process:
+
+        def is_in_the_middle() -> bool:
+            show_new()
+            return len(comments()) >= KILLED_AT or process.returncode is not None
+
+        await wait_until(is_in_the_middle)
+        if process.returncode is not None:
+            raise TourFailed(f"plait run remind.json ended with {process.returncode}.")
+        process.kill()
+        await process.wait()
+    show_new()
+    tour.type("kill", "-9", str(process.pid))
+    [run] = json.loads(await tour.processes.output("history", "--json"))["runs"]
+    run_id = str(run["run_id"])
+    kept = json.loads(await tour.processes.output("history", run_id, "--json"))
+    resume = ["resume", run_id[:8]]
+    if kept["in_doubt"]:
+        tour.say(
+            "",
+            f"{run_id[:8]} was interrupted. Its last comment is in doubt: it was sent, and the "
+            "answer is lost. The log above has it, so it is done.",
+            "",
+        )
+        resume += ["--in-doubt", "*=done"]
+    tour.type("plait", *resume)
+    async with tour.processes.running(*resume, shows=False) as process:
+
+        def has_ended() -> bool:
+            show_new()
+            return process.returncode is not None
+
+        await wait_until(has_ended)
+    show_new()
+    if process.returncode:
+        raise TourFailed(f"plait resume {run_id} ended with {process.returncode}.")
+    tour.say("", once(comments()))
+
+
+def once(comments: Iterable[Logged]) -> str:
+    """Say that each comment was sent once. Raises `TourFailed` if one was not."""
+    count = Counter(call.arguments["number"] for call in comments)
+    twice = [str(number) for number, times in count.items() if times > 1]
+    if twice:
+        raise TourFailed(f"Sent more than once: the comment at {', '.join(twice)}.")
+    gateways = len({call.gateway for call in comments})
+    return f"{counted(len(count), 'comment')} by {counted(gateways, 'gateway')}, none sent twice."
+
+
+STEPS: Final = (
+    Step(
+        "The same job, call by call and as one DAG",
+        two_ways,
+        (
+            ("plait tools WORDS", "what your servers can do"),
+            ("plait run job.json", "a DAG over them"),
+        ),
+    ),
+    Step(
+        "Nothing is changed before you say yes",
+        held,
+        (
+            ('[policy] ask = ["write"]', "in servers.toml"),
+            ("plait run job.json", "asks here, and in a client there"),
+        ),
+        ASK,
+    ),
+    Step(
+        "A page that gives orders",
+        leaking,
+        (
+            ('[policy] flows = "trifecta"', "and the labels of your tools"),
+            ("plait plan job.json", "says whether it is refused"),
+        ),
+        TRIFECTA,
+    ),
+    Step(
+        "kill -9 in the middle",
+        killed,
+        (
+            ("plait history", "past runs, also interrupted ones"),
+            ("plait resume RUN", "goes on with one"),
+        ),
+    ),
+)
