@@ -221,7 +221,7 @@ class Crash:
                 seen = await life.ask("execute_dag", **story.document)
                 if seen["status"] not in ("interrupted", "invalid"):
                     raise Broken(f"{story.name} was run anew: {seen}")
-            elif is_alone and story.owed:
+            elif is_alone and story.owed and story.word is None:
                 seen = await life.ask("execute_dag", **story.document)
                 if seen.get("run_id") not in story.owed:
                     raise Broken(f"{story.name} had ended, and was run anew: {seen}")
