@@ -102,7 +102,7 @@ def _yaml(text: str) -> dict[str, Any]:
     if len(text) > MAX_YAML_BYTES:
         raise ValueError(f"it has more than {MAX_YAML_BYTES:,} characters")
     try:
-        values = yaml.load(text, _loader())  # noqa: S506  # a loader of plain values
+        values = yaml.load(text, yaml_loader())  # noqa: S506  # a loader of plain values
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = "" if mark is None else f" (at line {mark.line + 1}, column {mark.column + 1})"
@@ -115,7 +115,7 @@ def _yaml(text: str) -> dict[str, Any]:
 
 
 @cache
-def _loader() -> type[yaml.SafeLoader]:
+def yaml_loader() -> type[yaml.SafeLoader]:
     """Return a loader of YAML 1.2, which clients read: `on` and `12:30` are texts."""
     import yaml
 

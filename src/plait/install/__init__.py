@@ -2,6 +2,9 @@
 way back.
 
 `machine.py` says where programs keep their settings, `clients.py` is the table of clients, and
-`entries.py` reads what their files hold. `splice.py` changes a file without touching what is not
-ours: `changes.py` says what is to change, and a module for each format finds it in the text.
+`entries.py` reads what their files hold. `planning.py` makes a plan (`plan.py`) of that: each
+server as we would write it (`carrying.py`, `literals.py`), the rules about its tools (`rules.py`),
+our own files (`our_files.py`) and those of the clients. `splice.py` changes a file without touching
+what is not ours: `changes.py` says what is to change, and a module for each format finds it in the
+text.
 """

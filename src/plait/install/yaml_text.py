@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..config.parse import yaml_loader
 from .changes import Impossible, Steps
 from .positions import (
     BLANKS,
@@ -195,7 +196,7 @@ class YamlText:
         column = self._column(node)
         text = " " * column + self.data[node.start_byte : node.end_byte].decode()
         try:
-            return yaml.safe_load(text)
+            return yaml.load(text, yaml_loader())  # noqa: S506  # a loader of plain values
         except yaml.YAMLError:
             return None
 
