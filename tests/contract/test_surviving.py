@@ -38,6 +38,12 @@ ONE_GOES_ON = (
     f"{PROMISE}::test_one_of_many_resumers_takes_over_and_the_others_get_its_run",
     f"{PROMISE}::test_who_read_a_chain_before_another_went_on_gets_that_run",
 )
+OWED = (
+    f"{PREPARED}::test_a_run_whose_answer_was_lost_is_the_answer_to_its_document_once",
+    f"{PREPARED}::test_a_run_of_a_living_gateway_or_of_long_ago_is_not_the_answer",
+    "upstream/test_tools.py::test_the_answer_that_a_dead_gateway_owed_is_given_once",
+    f"{PROMISE}::test_a_run_whose_answer_may_be_lost_is_listed_until_it_is_answered",
+)
 LOST = f"{RUN}::test_a_run_that_could_not_be_written_says_so_and_nothing_goes_on_from_it"
 NOT_FOR_POWER = (
     f"{RUN}::test_a_run_for_power_cuts_is_refused_before_anything_is_sent"
@@ -138,6 +144,7 @@ CONTRACT: dict[str, Shown] = {
     "A document equal to that of an interrupted run": (
         f"{PREPARED}::test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_is_meant",
     ),
+    "Nor is one equal to that of a run which changed": OWED,
     '`"again": true` runs it.': (
         f"{PREPARED}::test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_is_meant",
     ),
@@ -177,6 +184,12 @@ RELIABILITY: dict[str, Shown] = {
     ),
     "Of two callers that go on with one run": ONE_GOES_ON,
     "the other gets that run.": ONE_GOES_ON,
+    "A client that got no answer sends its document": OWED,
+    "If the run of it was interrupted, the answer": (
+        f"{PREPARED}::test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_is_meant",
+    ),
+    "if it had ended, the answer is its result": OWED,
+    "This holds for an hour": OWED,
     "The history is one SQLite file": (
         f"{DATABASE}::test_the_file_is_for_its_owner_alone",
         f"{LEASES}::test_notes_and_leases_are_for_their_owner_alone",
