@@ -25,6 +25,7 @@ from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
 from plait.errors import PolicyDenied, RpcError
+from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
@@ -106,10 +107,14 @@ async def answer(context: Any, params: types.ElicitRequestParams) -> types.Elici
 
 @asynccontextmanager
 async def connected(
-    era: str, answers: ElicitationFnT | None, servers: FakeServers, **options: Any
+    era: str,
+    answers: ElicitationFnT | None,
+    servers: FakeServers,
+    history: MemoryHistory | None = None,
+    **options: Any,
 ) -> AsyncIterator[Client]:
     servers.add(tool("s:greet"), greet)
-    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), history=history) as gateway:
         server = build_server(gateway, relaying=RelayConfig(Nothing()), **options)
         async with Client(in_memory(server), mode=era, elicitation_callback=answers) as client:
             yield client
@@ -214,6 +219,36 @@ async def test_a_question_without_a_waiting_request_goes_to_the_next_one(
         )
     assert ended["status"] == "success"
     assert ended["outputs"]["a"] == {"action": "decline"}
+
+
+async def test_a_question_reaches_its_client_over_the_process_of_the_run_and_others_see_the_end(
+    era: str, servers: FakeServers
+):
+    async def never(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        raise AssertionError("it is asked in the process of its run")
+
+    shelf = Shelf()
+    user = {"principal_of": always_user}
+    ended: list[dict[str, Any]] = []
+    async with (
+        connected(era, answer, servers, MemoryHistory(shelf), **user) as client,
+        connected(era, never, servers, MemoryHistory(shelf), **user) as elsewhere,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def wait(waiting: Client, run_id: str) -> None:
+            seen = await waiting.call_tool("get_run", {"run_id": run_id, "wait_s": 200})
+            ended.append(dict(structured(seen)))
+
+        document = {"tasks": [task("first", "s:sleep"), task("a", "s:greet", depends_on=["first"])]}
+        begun = structured(await client.call_tool("execute_dag", {**document, "wait_s": 0}))
+        seen = await elsewhere.call_tool("get_run", {"run_id": begun["run_id"], "wait_s": 20})
+        assert (
+            structured(seen)["status"] == "running"
+        )  # it asks, and no request of its client waits
+        for waiting in (client, elsewhere):
+            tasks.start_soon(wait, waiting, begun["run_id"])
+    assert [one["outputs"]["a"]["answer"]["action"] for one in ended] == ["accept", "accept"]
 
 
 async def test_a_question_without_a_waiting_request_fails_after_ten_minutes():
