@@ -145,8 +145,7 @@ CONTRACT: dict[str, Shown] = {
         f"{RUN}::test_an_answer_reaches_a_run_of_another_process",
     ),
     "A question of a server goes to the client": (
-        "upstream/relay/test_run_waiters.py::test_a_question_reaches_its_client_over_the_process"
-        "_of_the_run_and_others_see_the_end",
+        "upstream/relay/test_run_waiters.py::test_a_question_is_asked_over_the_process_of_its_run",
     ),
     "A document equal to that of an interrupted run": (
         f"{PREPARED}::test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_is_meant",

@@ -221,9 +221,7 @@ async def test_a_question_without_a_waiting_request_goes_to_the_next_one(
     assert ended["outputs"]["a"] == {"action": "decline"}
 
 
-async def test_a_question_reaches_its_client_over_the_process_of_the_run_and_others_see_the_end(
-    era: str, servers: FakeServers
-):
+async def test_a_question_is_asked_over_the_process_of_its_run(era: str, servers: FakeServers):
     async def never(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
         raise AssertionError("it is asked in the process of its run")
 
