@@ -50,11 +50,12 @@ def _main() -> None:
     )  # else it searches all installed packages
     # Importing leaves no garbage, and looking for it takes a fifth of the start: `settle_memory`.
     gc.disable()
+    from .cli.command_line import asked_for
     from .cli.commands import program
     from .privacy import hide_memory
 
     hide_memory()
-    program(prog_name="plait")
+    asked_for(program, sys.argv[1:])(prog_name="plait")
 
 
 def _call_in_shared_gateway() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,6 +12,8 @@ import typer
 from .exits import Misused
 
 if TYPE_CHECKING:
+    from typer.models import CommandInfo
+
     from .options import LogLevel
     from .orders import AnyCommand
     from .session import Session
@@ -21,6 +24,21 @@ refused or denied, and
 nothing was changed; 4 the configuration is wrong; 5 a server that was needed cannot be reached; \
 6 it waits for a person; 124 the
 run timed out; 130 it was interrupted; 143 it was ended by SIGTERM."""
+
+
+def asked_for(program: typer.Typer, words: Sequence[str]) -> typer.Typer:
+    """Return *program* with the one command that *words* begin with, or with all of them if that is
+    none: typer examines the options of all that it has, which takes longer than the rest."""
+    asked = copy(program)
+    asked.registered_commands = [
+        one for one in program.registered_commands if [_name_of(one)] == words[:1]
+    ]
+    asked.registered_groups = [one for one in program.registered_groups if [one.name] == words[:1]]
+    return asked if asked.registered_commands or asked.registered_groups else program
+
+
+def _name_of(command: CommandInfo) -> str | None:
+    return command.name or getattr(command.callback, "__name__", None)
 
 
 def session_of(
