@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from plait.cli.approval_screen import Shown, approval_screen, call_screen
 from plait.cli.style import Line, Look, Styled, length
-from plait.core.results.approval import Approval, AskedCall, LaterTask
+from plait.core.results.approval import Approval, AskedCall, Comparison, LaterTask
+from plait.core.results.difference import difference_of
 from plait.core.scheduling.events import Key
 from plait.core.tools.catalog import Tool
 from plait.core.values.printable import printable
@@ -32,7 +33,14 @@ PLAIN = tool("x:y", closed=False)
 
 def call(place: str, made: Tool, arguments: dict[str, Json], **more: Any) -> AskedCall:
     why, is_single = more.get("why", WHY), more.get("is_single", False)
-    return AskedCall(Key("r", place), place, made, arguments, why, is_single)
+    key, compared = Key("r", place), more.get("compared")
+    return AskedCall(key, place, made, arguments, why, is_single, compared=compared)
+
+
+def overwriting(place: str, path: str, before: str, after: str) -> AskedCall:
+    """A call that overwrites a file that was read."""
+    compared = Comparison(difference_of("content", "files:read_file", before, after), None)
+    return call(place, FILE, {"path": path, "content": after}, compared=compared)
 
 
 def later(task: str, made: Tool, arguments: Json, *, may_be_covered: bool = True) -> LaterTask:
@@ -71,6 +79,49 @@ RELEASE = approval(
     reads=1,
     conflicts=({"id": "close", "waits_for": "fix", "resource": "tracker:12", "why": "w"},),
 )
+
+
+CHANGES = "# Changes\n- 2.4.0: search\n"
+
+
+def test_a_file_that_is_overwritten_is_shown_as_the_difference():
+    after = CHANGES.replace("\n- 2.4.0", "\n- 2.4.1: retries \x1b[2J\n- 2.4.0")
+    asked = approval(overwriting("save", "CHANGES", CHANGES, after))
+    assert screen(asked)[2:11] == [
+        "~ files:write_file  save                                             destructive",
+        '    path     "CHANGES"',
+        "    content  +1 -0 lines · 48 characters · read by files:read_file",
+        "             @@ -1,2 +1,3 @@",
+        "              # Changes",
+        "             +- 2.4.1: retries \\x1b[2J",
+        "              - 2.4.0: search",
+        "",
+        "1 call: 1 to files · 1 destructive",
+    ]
+
+
+def test_in_full_a_difference_comes_with_the_value_as_it_will_be_sent():
+    before = "".join(f"{n}\n" for n in range(100))
+    asked = approval(overwriting("save", "CHANGES", before, before.replace("7\n", "seven\n")))
+    folded, whole = screen(asked), screen(asked, is_whole=True)
+    assert any(line.endswith("more lines") for line in folded)
+    assert "-97" not in " ".join(folded)
+    assert "             -97" in whole
+    assert "             as it will be sent:" in whole
+    assert "             │ 96" in whole
+
+
+def test_many_files_that_are_overwritten_are_a_table_with_the_numbers_of_lines():
+    calls = [overwriting(f"w[{n}]", f"{n}.txt", "old\n", f"new {n % 2}\n") for n in range(9)]
+    table = screen(approval(*calls))
+    assert sum("+1 -1 lines" in line for line in table) == 9
+
+
+def test_one_content_for_several_files_is_not_said_once():
+    calls = [overwriting(f"w[{n}]", f"{n}.txt", f"{n}\n", "new\n") for n in range(2)]
+    lines = screen(approval(*calls))
+    assert "    the same in each:" not in lines
+    assert [line.strip() for line in lines if line.strip() in {"-0", "-1"}] == ["-0", "-1"]
 
 
 def test_a_question_at_80_columns():

@@ -9,6 +9,7 @@ HELD = "core/scheduling/test_holding.py"
 ASKED = "engine/test_approvals.py"
 LEFT = "engine/test_writing.py"
 POLICY = "contract/test_policy.py"
+COMPARED = "engine/test_comparing.py"
 RULES = "core/tools/test_rules.py"
 FLOWS = "contract/test_flows.py"
 TERMINAL = "cli/test_approving.py"
@@ -111,6 +112,11 @@ CONTRACT: dict[str, Shown] = {
         f"{ASKED}::test_a_tool_that_was_defined_anew_is_not_approved",
         f"{ASKED}::test_a_question_is_withdrawn_as_soon_as_a_tool_of_it_is_defined_anew",
         f"{CHECKED}::test_an_approved_call_is_not_sent_to_a_tool_that_is_described_otherwise",
+    ),
+    "What a shown difference was drawn from is read again": (
+        f"{COMPARED}::test_a_yes_does_not_cover_a_file_that_has_changed_since_it_was_shown",
+        f"{COMPARED}::test_of_two_approved_calls_on_one_file_the_second_is_asked_for_again",
+        f"{COMPARED}::test_a_yes_from_before_a_crash_does_not_cover_a_file_that_has_changed",
     ),
     "No tool, resource or answer of Plait gives a yes.": (
         f"{ASKED}::test_no_answer_of_plait_gives_a_yes",

@@ -7,6 +7,7 @@ import pytest
 from plait.core.history import CallKey, digest_of_arguments
 from plait.core.kept_decisions import DecidedCall, KeptDecision
 from plait.core.scheduling.events import Decided, Key
+from plait.core.tools.overwriting import Reading
 from plait.core.values.strict import Json
 
 from .results.test_approval import asked_in
@@ -40,6 +41,18 @@ def test_an_answer_for_some_calls_alone_comes_back_as_that():
     kept = KeptDecision.of(answer, question)
     assert KeptDecision.read(kept.document()) == kept
     assert (kept.event(question.question), kept.denied) == (answer, ())
+
+
+def test_a_reading_that_was_shown_comes_back_with_its_call():
+    question = asked_in(write("w", arguments={"path": "x"}), write("v", arguments={"path": "y"}))
+    [w, v] = [call.key for call in question.calls]
+    reading = Reading("content", "s:read_file", {"path": "x"}, is_file=True, digest="d")
+    answer = Decided(question.question, frozenset({w, v}), "", readings=((w, reading),))
+    kept = KeptDecision.of(answer, question)
+    assert KeptDecision.read(kept.document()) == kept
+    assert kept.event(question.question) == answer
+    denied = Decided(question.question, frozenset({v}), "", readings=((w, reading),))
+    assert KeptDecision.of(denied, question).readings == ()
 
 
 def test_a_call_without_an_answer_in_time_is_not_denied():

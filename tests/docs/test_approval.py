@@ -34,7 +34,7 @@ def test_its_two_minutes_lead_to_the_screen_and_to_what_it_says(
     monkeypatch.setenv("COLUMNS", "80")
     _, settings = of_the_page("toml")
     document, _ = of_the_page("json")
-    [command], [screen] = of_the_page("sh"), of_the_page("text")
+    [command], [screen, again] = of_the_page("sh"), of_the_page("text")
     (tmp_path / "servers.toml").write_text(settings.text)
     (tmp_path / "notes.json").write_text(document.text)
     program, *words = shlex.split(command.text)
@@ -50,6 +50,14 @@ def test_its_two_minutes_lead_to_the_screen_and_to_what_it_says(
     assert process.returncode == code
     new = {"copy.toml", "list.txt"} if answer == "y" else set()
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == files | new
+    if answer == "y":
+        (tmp_path / "servers.toml").write_text(f'{settings.text.rstrip()}\nlater = "cover"\n')
+        with on_a_terminal(*words, cwd=tmp_path) as (process, terminal):
+            said = read_until(terminal, "leave it waiting").replace("\r\n", "\n")
+            assert again.text.strip() in "\n".join(map(str.rstrip, said.splitlines()))
+            os.write(terminal, b"n\n")
+            read_to_the_end(terminal)
+            process.communicate()
 
 
 def test_its_settings_are_read_and_those_of_asking_are_the_defaults(tmp_path: Path):

@@ -20,6 +20,7 @@ from ..core.values.problems import some_of
 from ..core.values.strict import Json
 from .shown_values import (
     MOST_CHARS,
+    Compared,
     Origin,
     chunks,
     cut_text,
@@ -93,7 +94,8 @@ def call_screen(call: AskedCall, number: int, count: int, shown: Shown) -> Itera
     yield ()
     place = f"  {printable(call.place)}  {number:,} of {count:,}"
     yield from _heading(call.tool, place, (), shown)
-    yield from _arguments(call.arguments, shown._replace(is_whole=True), INDENT)
+    own = _values(call)
+    yield from _arguments(own, shown._replace(is_whole=True), INDENT)
     yield from _wrapped(f"why  {_reason(call.why)}", shown, Look.DIM)
 
 
@@ -130,7 +132,7 @@ def _calls(calls: list[AskedCall], shown: Shown) -> Iterator[Line]:
     facts = ["each by itself"] if first.is_single else []
     if len(calls) == 1:
         yield from _heading(first.tool, f"  {printable(first.place)}", facts, shown)
-        yield from _arguments(first.arguments, shown, INDENT)
+        yield from _arguments(_values(first), shown, INDENT)
         return
     yield from _heading(first.tool, "", [counted(len(calls), "call"), *facts], shown)
     names = list(dict.fromkeys(name for call in calls for name in call.arguments))
@@ -151,6 +153,8 @@ def _is_same(name: str, calls: Sequence[AskedCall]) -> bool:
     first = calls[0].arguments
     if any(name not in call.arguments for call in calls):
         return False
+    if any(call.difference is not None and call.difference.argument == name for call in calls):
+        return False
     if any(call.arguments[name] != first[name] for call in calls):
         return False
     written = {json.dumps(call.arguments[name], sort_keys=True) for call in calls}
@@ -165,10 +169,7 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
     table = [
         [
             printable(call.place),
-            *(
-                value_text(call.arguments[name], most) if name in call.arguments else ""
-                for name in names
-            ),
+            *(_cell(call, name, most) for name in names),
         ]
         for call in calls
     ]
@@ -180,14 +181,16 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
         for name in names
     )
     is_cut = sum(widths) > room and (shown.is_whole or has_pages)
-    widths = [] if is_cut else _fitted(widths, room)
+    is_compared = any(call.difference is not None for call in calls)
+    has_room = shown.is_whole or len(calls) <= MOST_PAGES
+    widths = [] if is_cut or (is_compared and has_room) else _fitted(widths, room)
     if not widths:
         for call in calls:
             yield (
                 " " * INDENT,
                 Styled(cut_text(printable(call.place), shown.within(INDENT)), Look.DIM),
             )
-            own = {name: call.arguments[name] for name in names if name in call.arguments}
+            own = {name: value for name, value in _values(call).items() if name in names}
             yield from _arguments(own, shown, INDENT + 2)
         return
     if names:
@@ -197,6 +200,24 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
         rest = _row(cells, widths[1:])
         place = cut_text(place, widths[0]).ljust(widths[0])
         yield (" " * INDENT, Styled(place, Look.DIM), f"  {rest}".rstrip())
+
+
+def _cell(call: AskedCall, name: str, most: int | None) -> str:
+    if name not in call.arguments:
+        return ""
+    text, difference = value_text(call.arguments[name], most), call.difference
+    if difference is None or difference.argument != name:
+        return text
+    return f"{difference.counts}: {text}"
+
+
+def _values(call: AskedCall) -> Mapping[str, Json | Compared]:
+    """Return the arguments of *call*, with what it changes in one that is compared."""
+    difference = call.difference
+    if difference is None or difference.argument not in call.arguments:
+        return call.arguments
+    value = call.arguments[difference.argument]
+    return {**call.arguments, difference.argument: Compared(value, difference)}
 
 
 def _fitted(widths: list[int], room: int) -> list[int]:
@@ -251,7 +272,9 @@ def _effects(tool: Tool) -> Iterator[tuple[str, bool]]:
     yield "unannotated", not traits.annotated
 
 
-def _arguments(arguments: Mapping[str, Json], shown: Shown, indent: int) -> Iterator[Line]:
+def _arguments(
+    arguments: Mapping[str, Json | Compared], shown: Shown, indent: int
+) -> Iterator[Line]:
     """Show each argument: its name, and its value next to it or, where that is narrow, below."""
     most = None if shown.is_whole else MOST_CHARS
     names = {name: foreign(name, most) for name in arguments}

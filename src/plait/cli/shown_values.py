@@ -10,17 +10,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
+from ..core.results.difference import Difference
 from ..core.values.printable import printable
 from ..core.values.strict import Json
 from .style import Line, Look, Styled, counted, pretty
 
 MOST_LINES = 8
 """Most lines of one value."""
+MOST_CHANGED = 16
+"""Most lines of a difference."""
 MOST_CHARS = 240
 """Most characters of one value, or of one line of it."""
 MOST_NESTED_CHARS = 4_000
 """Most characters of a value that is laid out over lines."""
+
+
+_LOOKS = {"+": Look.GREEN, "-": Look.RED, "@": Look.BLUE}
 
 
 class Origin(str):
@@ -29,8 +36,19 @@ class Origin(str):
     __slots__ = ()
 
 
-def value_lines(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
-    """Show *value* in lines of at most *room*: a text of several lines as these, behind a bar."""
+class Compared(NamedTuple):
+    """A value, and what it changes in what it overwrites."""
+
+    value: Json
+    difference: Difference
+
+
+def value_lines(value: Json | Compared, room: int, *, is_whole: bool) -> Iterator[Line]:
+    """Show *value* in lines of at most *room*: a text of several lines as these, behind a bar; one
+    that is compared as its difference and, if all of it is to be shown, then itself."""
+    if isinstance(value, Compared):
+        yield from _difference(value, room, is_whole=is_whole)
+        return
     if isinstance(value, Origin):
         yield from ((Styled(part, Look.BLUE),) for part in words(value, room))
         return
@@ -42,6 +60,24 @@ def value_lines(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
         return
     for part in chunks(value_text(value, None if is_whole else MOST_CHARS), room):
         yield (part,)
+
+
+def _difference(compared: Compared, room: int, *, is_whole: bool) -> Iterator[Line]:
+    value, difference = compared
+    size = len(value if isinstance(value, str) else value_text(value, None))
+    said = f"{difference.counts} · {counted(size, 'character')} · read by {difference.reader}"
+    yield from ((Styled(part, Look.DIM),) for part in words(printable(said), room))
+    kept = difference.lines
+    shown = kept if is_whole or len(kept) <= MOST_CHANGED else kept[: MOST_CHANGED - 1]
+    for line in shown:
+        look = _LOOKS.get(line[:1])
+        for part in chunks(printable(line, "\t").expandtabs(4), room):
+            yield (part if look is None else Styled(part, look),)
+    if left := len(kept) + difference.left_out - len(shown):
+        yield (Styled(f"… {counted(left, 'more line')}", Look.DIM),)
+    if is_whole:
+        yield (Styled("as it will be sent:", Look.DIM),)
+        yield from value_lines(value, room, is_whole=True)
 
 
 def _lines_of(text: str, room: int, *, is_whole: bool) -> Iterator[Line]:

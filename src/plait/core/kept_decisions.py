@@ -10,6 +10,7 @@ from ..errors import ApprovalDenied
 from .history import CallKey, digest_of_arguments
 from .results.approval import Approval
 from .scheduling.events import Decided, Key
+from .tools.overwriting import Reading
 from .values.strict import Json, JsonObject, present
 
 
@@ -36,17 +37,23 @@ class KeptDecision:
     """As in `Decided`."""
     about: tuple[CallKey, ...] | None = None
     """The calls that it answers for, if not for all."""
+    readings: tuple[tuple[DecidedCall, Reading], ...] = ()
+    """As in `Decided`."""
 
     @classmethod
-    def of(cls, answer: Decided, question: Approval) -> Self:
-        """Return what is kept of *answer* to *question*."""
+    def of(cls, answer: Decided, question: Approval | None) -> Self:
+        """Return what is kept of *answer* to *question*; None if it was not shown yet."""
         approved, denied = [], []
         about = None if answer.about is None else [CallKey(*key[1:]) for key in answer.about]
-        for call in question.calls:
+        given = dict(answer.readings)
+        readings = []
+        for call in () if question is None else question.calls:
             key = CallKey(*call.key[1:], call.round)
             decided = DecidedCall(key, digest_of_arguments(call.arguments))
             if call.key in answer.approved:
                 approved.append(decided)
+                if (reading := given.get(call.key)) is not None:
+                    readings.append((decided, reading))
             elif answer.code == ApprovalDenied.code:
                 denied.append(decided)
         covered = tuple(sorted(answer.covered))
@@ -55,9 +62,10 @@ class KeptDecision:
             answer.code,
             covered,
             tuple(denied),
-            question.is_preview,
+            question is not None and question.is_preview,
             answer.answer_id,
             None if about is None else tuple(sorted(about, key=repr)),
+            tuple(readings),
         )
 
     def document(self) -> JsonObject:
@@ -69,6 +77,7 @@ class KeptDecision:
             preview=self.is_preview or None,
             id=self.answer_id,
             about=None if self.about is None else [[*key[:2], [*key.at]] for key in self.about],
+            readings=[[*_rows([call]), [*reading]] for call, reading in self.readings] or None,
         )
 
     @classmethod
@@ -85,6 +94,7 @@ class KeptDecision:
             members.get("preview") is True,
             answer_id if isinstance(answer_id, str) else None,
             tuple(filter(None, map(_key, about))) if isinstance(about, list) else None,
+            _readings(members.get("readings")),
         )
 
     def event(self, question: Key) -> Decided:
@@ -99,6 +109,9 @@ class KeptDecision:
             about=None
             if self.about is None
             else frozenset([Key(question.run, *key[:3]) for key in self.about]),
+            readings=tuple(
+                [(Key(question.run, *call.key[:3]), reading) for call, reading in self.readings]
+            ),
         )
 
 
@@ -109,6 +122,16 @@ def _rows(calls: Iterable[DecidedCall]) -> list[Json]:
 def _calls(rows: Json) -> tuple[DecidedCall, ...]:
     read = [_call(row) for row in (rows if isinstance(rows, list) else [])]
     return tuple([call for call in read if call is not None])
+
+
+def _readings(rows: Json) -> tuple[tuple[DecidedCall, Reading], ...]:
+    found = []
+    for row in rows if isinstance(rows, list) else []:
+        match row:
+            case [decided, [str(name), str(reader), dict(arguments), bool(is_file), str(digest)]]:
+                if (call := _call(decided)) is not None:
+                    found.append((call, Reading(name, reader, arguments, is_file, digest)))
+    return tuple(found)
 
 
 def _call(row: Json) -> DecidedCall | None:

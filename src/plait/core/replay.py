@@ -22,6 +22,7 @@ from .history import (
     ASKED,
     BACKED_OFF,
     DECIDED,
+    OUTDATED,
     REFUSED,
     SAID,
     Happened,
@@ -40,7 +41,7 @@ from .scheduling.run import Run
 from .tools.output import Output
 from .values.strict import Json, dumps
 
-KNOWN = frozenset({"woke", "sent", REFUSED, "paused", "resumed", "located"})
+KNOWN = frozenset({"woke", "sent", REFUSED, OUTDATED, "paused", "resumed", "located"})
 """The kinds of events that may have no effect: the last three free slots and resources alone."""
 LONGEST_SHOWN = 200
 Answer: TypeAlias = Succeeded | Failed
@@ -159,6 +160,8 @@ class Replay:
             run.sent(key, now)
         elif kind == REFUSED and (call := self._ready.pop(key, None)) is not None:
             run.refuse(call, _failure(event.detail).error(), now)
+        elif kind == OUTDATED and (call := self._ready.pop(key, None)) is not None:
+            run.hold_again(call, now)
         elif kind == BACKED_OFF:
             raise Differs(f"{_place(key)} was tried again; replayed, it is not")
         elif kind not in KNOWN:

@@ -27,6 +27,7 @@ from ..core.tools.rules import Answer
 from ..core.values.strict import JsonObject, dumps
 from ..errors import ApprovalDenied, ApprovalRequired, RpcError, StaleApproval, ToolChanged
 from .auditing import Trail
+from .comparing import Comparing
 from .writing import Writing
 
 ELICITATION = "elicitation"
@@ -79,6 +80,13 @@ class _Question:
             frozenset(covered) if self._covers_later and is_whole else frozenset(),
             by,
             answer_id,
+            readings=tuple(
+                [
+                    (call.key, call.compared.reading)
+                    for call in calls
+                    if call.compared is not None and call.compared.reading is not None
+                ]
+            ),
         )
         self._answered.set()
 
@@ -141,14 +149,18 @@ class Approvals:
         command: Ask,
         caller: Caller,
         writing: Writing | None,
-        catalog: Callable[[], Catalog] = Catalog,
+        comparing: Comparing | None = None,
     ) -> Decided:
         """Ask for the calls of *command*: of the client of *caller*, and of whoever calls `answer`.
-        The question is written before it is shown, and withdrawn if tools of it are defined anew in
-        *catalog*. The caller of this bounds the time."""
+        The question has what *comparing* finds out, is written before it is shown, and is withdrawn
+        if tools of it are defined anew. The caller of this bounds the time."""
         approval = approval_of(run, command, secrets.token_hex(16))
-        asked = _Question(approval, caller, run.approving, catalog)
         is_granted = self._has_granted(caller, approval)
+        if comparing is not None and not is_granted:
+            found = await comparing.compared(run, approval.calls, caller)
+            approval = approval.compared(found)
+        catalog = Catalog if comparing is None else comparing.catalog
+        asked = _Question(approval, caller, run.approving, catalog)
         self._trail.asked(run, approval, is_granted=is_granted)
         if writing is not None:
             writing.asked(approval, anyio.current_time())

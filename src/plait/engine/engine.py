@@ -39,7 +39,7 @@ from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
-from ..core.tools.catalog import Catalog, Tool
+from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import Principal, may_see
@@ -48,6 +48,7 @@ from ..errors import CallError, HistoryLost, StaleApproval, UnknownRun
 from ..waiting import Signal
 from .approvals import PYTHON, Approvals
 from .auditing import Trail
+from .comparing import Comparing
 from .flows import Flows, RunFlows
 from .lookups import AS_WRITTEN, Lookups
 from .recalling import Recalling
@@ -245,14 +246,14 @@ class Engine:
         caller: Caller,
         writing: Writing | None = None,
         flows: RunFlows | None = None,
-        catalog: Callable[[], Catalog] = Catalog,
+        comparing: Comparing | None = None,
     ) -> None:
-        """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
-        *flows*. *catalog* gives the tools that its configuration knows."""
+        """Start *run* for *caller*; it is written with *writing*, its calls are checked with
+        *flows*, and *comparing* shows what they would change."""
         self._live[run.id] = _LiveRun(run, self._runner.approvals, writing)
         if flows is not None:
             self.flows.begin(run.id, flows)
-        self._runner.submit(run, caller, writing, flows, catalog)
+        self._runner.submit(run, caller, writing, flows, comparing)
         if writing is not None and not self._is_listening:
             self._is_listening = True
             self.start_soon(self._listen)

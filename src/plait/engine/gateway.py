@@ -39,6 +39,7 @@ from .approvals import PYTHON
 from .auditing import Party
 from .calls_by_name import CallsByName
 from .checking import Checking
+from .comparing import Comparing
 from .consent import Consent
 from .engine import STOP_S, Engine
 from .flows import CallFlows
@@ -152,6 +153,7 @@ class Gateway:
         self._consent = Consent(self.engine, self.catalog, self._submitted, self.wait)
         self._checking = self._checking_now()
         self._by_name = self._calls_by_name_now()
+        self._comparing = self._comparing_now()
         self._index: tuple[Catalog, SearchIndex] | None = None
 
     def __repr__(self) -> str:
@@ -185,6 +187,7 @@ class Gateway:
         self._checking = self._checking_now()
         self._forget_index()
         self._by_name = self._calls_by_name_now()
+        self._comparing = self._comparing_now()
         if not self._is_sharing:
             self.engine.lookups.resolver = resolver or AS_WRITTEN
         self.engine.change_limits(limits.concurrency, limits.max_output_bytes, self.desk)
@@ -375,7 +378,7 @@ class Gateway:
                 self.engine.await_answer(run.id, writing.log)
             if beginning.durable is Durable.POWER and not await begun.log.committed():
                 raise InvalidDag([_unwritten(history.trouble)])
-        self.engine.submit(run, caller, writing, prepared.flows, self.catalog)
+        self.engine.submit(run, caller, writing, prepared.flows, self._comparing)
         return Submitted(run.id, plan.dag, plan.notes)
 
     def answered(self, run_id: str) -> None:
@@ -567,6 +570,9 @@ class Gateway:
             flows=flows,
             desk=self.desk,
         )
+
+    def _comparing_now(self) -> Comparing:
+        return Comparing(self.engine, self.catalog, self._policy, self._flows, self.desk)
 
     async def _reach(self, names: Iterable[str], seconds: float) -> None:
         """Wait for the servers of the tools *names*, if they are still being connected to."""

@@ -1,7 +1,7 @@
 """Carries out the scheduler's commands: the only module that starts, times out and delays the calls
 of runs.
 
-Each `Locate`, `Call`, `Ask` and `Sleep` is answered exactly once, an aborted one too.
+Each `Locate`, `Call`, `Confirm`, `Ask` and `Sleep` is answered exactly once, an aborted one too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from ..core.scheduling.events import (
     Call,
     CancelRequested,
     Changed,
+    Confirm,
+    Confirmed,
     Decided,
     Event,
     Failed,
@@ -43,12 +45,12 @@ from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
-from ..core.tools.catalog import Catalog
 from ..core.tools.output import read_output
 from ..errors import ApprovalRequired, CallError
 from ..waiting import Signal
 from .approvals import Approvals
 from .auditing import Trail
+from .comparing import Comparing
 from .direct_calls import DirectCalls
 from .flows import RunFlows
 from .lookups import AS_WRITTEN, Lookups
@@ -60,7 +62,7 @@ log = logging.getLogger(__name__)
 MAX_OUTPUT_BYTES = 10 * 2**20
 CALLS_BEFORE_YIELD = 4
 """Calls after which a task yields to others: answers from the cache arrive at once."""
-Answerable: TypeAlias = Locate | Call | Ask | Sleep
+Answerable: TypeAlias = Locate | Call | Confirm | Ask | Sleep
 """A command that is answered by exactly one event."""
 
 
@@ -111,8 +113,8 @@ class Runner:
         self.approvals = Approvals(asked, self.trail)
         self._flows: dict[str, RunFlows] = {}
         """The runs under rules for flows."""
-        self._catalogs: dict[str, Callable[[], Catalog]] = {}
-        """The tools that the configuration of each run knows."""
+        self._comparing: dict[str, Comparing] = {}
+        """By run: it shows the changes that calls would make."""
         self._left: set[str] = set()
         """The runs that were left to other processes."""
         self._aborted: set[Key] = set()
@@ -151,12 +153,13 @@ class Runner:
         caller: Caller = NO_CLIENT,
         writing: Writing | None = None,
         flows: RunFlows | None = None,
-        catalog: Callable[[], Catalog] = Catalog,
+        comparing: Comparing | None = None,
     ) -> None:
-        """Start *run* for *caller*; it is written with *writing*, and its calls are checked with
-        *flows*. *catalog* gives the tools that its configuration knows."""
+        """Start *run* for *caller*; it is written with *writing*, its calls are checked with
+        *flows*, and *comparing* shows what they would change."""
         self.trail.begin(run)
-        self._catalogs[run.id] = catalog
+        if comparing is not None:
+            self._comparing[run.id] = comparing
         if flows is not None:
             self._flows[run.id] = flows
         if caller is not NO_CLIENT:
@@ -223,7 +226,7 @@ class Runner:
                         heapq.heappush(answers, (place, count := count + 1, answer))
                     case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
                         heapq.heappush(answers, (0.0, count := count + 1, Located(key, places)))
-                    case Locate() | Call() | Ask() | Sleep():
+                    case Locate() | Call() | Confirm() | Ask() | Sleep():
                         self._scopes[command.key] = None
                         begun.append(command)
             if not answers:
@@ -285,8 +288,14 @@ class Runner:
             case Ask(key):
                 scope.deadline = self._now() + command.timeout_s
                 run, caller = self._scheduler.runs[key.run], self._callers.get(key.run, NO_CLIENT)
-                writing, catalog = self._writing.get(key.run), self._catalogs[key.run]
-                return await self.approvals.ask(run, command, caller, writing, catalog)
+                writing, comparing = self._writing.get(key.run), self._comparing.get(key.run)
+                return await self.approvals.ask(run, command, caller, writing, comparing)
+            case Confirm(key, call, reading):
+                scope.deadline = math.inf  # it is bounded, and what is not read is outdated
+                caller = self._callers.get(key.run, NO_CLIENT)
+                if (comparing := self._comparing.get(key.run)) is None:
+                    return Confirmed(key, is_outdated=True)
+                return Confirmed(key, await comparing.is_outdated(call, reading, caller))
             case Sleep():
                 scope.deadline = self._now() + command.seconds
                 await anyio.sleep_forever()
@@ -354,7 +363,7 @@ class Runner:
     def _notify(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
-            self._catalogs.pop(notice.run, None)
+            self._comparing.pop(notice.run, None)
             self._writing.pop(notice.run, None)
             if (flows := self._flows.pop(notice.run, None)) is not None:
                 flows.end()
@@ -372,6 +381,8 @@ def _out_of_time(command: Answerable, unsent_reason: str | None) -> Event:
             return Decided(key, frozenset(), ApprovalRequired.code)
         case Locate(key):
             return Located(key, {})
+        case Confirm(key):
+            return Confirmed(key, is_outdated=True)
     hint = "Give it more time with timeout_s, or do without it."
     name = command.tool.full_name
     return Failed(command.key, out_of_time(name, command.timeout_s, unsent_reason, hint))

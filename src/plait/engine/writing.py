@@ -24,6 +24,7 @@ from ..core.history import (
     BACKED_OFF,
     DECIDED,
     INTERRUPTED,
+    OUTDATED,
     REFUSED,
     SAID,
     Admission,
@@ -52,6 +53,7 @@ from ..core.scheduling.events import (
     Call,
     CancelRequested,
     Changed,
+    Confirmed,
     Decided,
     Event,
     Failed,
@@ -67,6 +69,7 @@ from ..core.scheduling.events import (
 )
 from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
+from ..core.tools.overwriting import Reading
 from ..core.tools.policy import ToolPolicy
 from ..core.values.problems import Problem
 from ..core.values.strict import Json
@@ -150,18 +153,24 @@ class Earlier:
         ]
         is_yes: dict[DecidedCall, bool] = {}
         """The last answer for each call."""
+        readings: dict[DecidedCall, Reading] = {}
         for one in decided:
             is_yes.update(dict.fromkeys([] if one.is_preview else one.approved, True))
             is_yes.update(dict.fromkeys(one.denied, False))
+            readings.update(one.readings)
         is_applied = any(one.is_preview and one.approved for one in decided)
 
-        def word(call: Call) -> bool | None:
-            key = _call_key(call)
-            if key in self._chain.calls:  # it was sent
-                return None
-            return is_yes.get(DecidedCall(key, digest_of_arguments(call.arguments)))
+        def as_decided(call: Call) -> DecidedCall:
+            return DecidedCall(_call_key(call), digest_of_arguments(call.arguments))
 
-        return Known(lambda call: self.answer(call) is not None, word, is_applied)
+        def word(call: Call) -> bool | None:
+            was_sent = _call_key(call) in self._chain.calls
+            return None if was_sent else is_yes.get(as_decided(call))
+
+        def reading(call: Call) -> Reading | None:
+            return readings.get(as_decided(call))
+
+        return Known(lambda call: self.answer(call) is not None, word, reading, is_applied)
 
     def answer(self, call: Call) -> tuple[float, Answer] | None:
         """Return the answer of *call* if it is not sent any more, with its place among the events
@@ -366,7 +375,6 @@ class Writing:
             case Aborted(key):
                 self._end(key, at, None, Failure(CANCELLED, "the call was cancelled"))
             case Decided():
-                assert self._question is not None  # it was written before it was shown
                 kept = KeptDecision.of(event, self._question)
                 self.log.put(Happened(at, DECIDED, None, kept.document()))
             case Woke(key) | Paused(key) | Resumed(key) | Sent(key):
@@ -374,6 +382,8 @@ class Writing:
             case Located(key, places):
                 found: list[Json] = [[*name, place] for name, place in places.items()]
                 self.log.put(Happened(at, "located", _named(key), found))
+            case Confirmed(key, is_outdated=True):
+                self.log.put(Happened(at, OUTDATED, _named(key)))
             case CancelRequested(_, at_once):
                 self.log.put(Happened(at, CANCELLED, None, at_once or None))
 

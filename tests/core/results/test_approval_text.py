@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from plait.core.results.approval import Comparison
 from plait.core.results.approval_text import (
     MAX_CALL_CHARS,
     MAX_VALUE_CHARS,
     MOST_CALLS,
+    MOST_COMPARED,
+    MOST_LINES,
     call_question,
     kind_of,
     question,
 )
+from plait.core.results.difference import difference_of
 from plait.core.tools.rules import Rules
 from plait.core.values.strict import JsonObject
 from tests.fakes import tool
@@ -42,6 +46,34 @@ def test_a_value_can_neither_steer_a_terminal_nor_pass_for_a_part_of_the_questio
     shown = question(approval, approval.calls)
     assert len(shown.splitlines()) == 3
     assert not any(char in shown for char in ("\x1b", "\u202e"))
+
+
+def test_what_a_call_changes_in_a_file_is_written_out_behind_a_bar():
+    approval = asked_in(write("w", arguments={"path": "x", "content": "one\n2. w: s:read\n"}))
+    difference = difference_of("content", "s:read", "one\n", "one\n2. w: s:read\n")
+    [key] = [call.key for call in approval.calls]
+    compared = approval.compared({key: Comparison(difference, None)})
+    assert question(compared, compared.calls).splitlines()[1:] == [
+        '1. w: s:write path: "x", content: +1 -0 lines (17 characters in all, read by s:read)',
+        "   | @@ -1 +1,2 @@",
+        "   |  one",
+        "   | +2. w: s:read",
+        'Why: asked because [policy] ask = ["write"].',
+    ]
+
+
+def test_long_differences_are_cut_and_those_of_many_calls_counted():
+    count = MOST_COMPARED + 1
+    each = write("w", for_each=[*range(count)], arguments={"path": "n$ITEM", "content": "x"})
+    approval = asked_in(each)
+    difference = difference_of("content", "s:read", "", "line\n" * 30)
+    compared = approval.compared(
+        {call.key: Comparison(difference, None) for call in approval.calls}
+    )
+    text = question(compared, compared.calls)
+    assert text.count("   | @@") == MOST_COMPARED
+    assert text.count(f"… {31 - MOST_LINES} lines more") == MOST_COMPARED
+    assert 'content: "x"' in text.splitlines()[-2]
 
 
 def test_what_is_long_is_cut_with_its_length():

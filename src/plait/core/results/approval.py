@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..planning.plan import Plan, PlannedTask
@@ -18,14 +18,24 @@ from ..scheduling.events import Ask, HeldCall, Key
 from ..scheduling.holding import needs_yes
 from ..scheduling.run import Run
 from ..tools.catalog import Tool, digest_of
+from ..tools.overwriting import Reading
 from ..tools.rules import Answer
 from ..values.strict import Json, JsonObject, present
+from .difference import Difference
 
 if TYPE_CHECKING:
     from .record import RunRecord
 
 
 APPLY = "plait apply"
+
+
+class Comparison(NamedTuple):
+    """The change that a call would make in what it overwrites, and how that was read."""
+
+    difference: Difference
+    reading: Reading | None
+    """None in a question of another process, which says only the difference."""
 
 
 class AskedCall(NamedTuple):
@@ -41,14 +51,22 @@ class AskedCall(NamedTuple):
     """Whether it needs a yes of its own."""
     round: int = 0
     """As in `CallId`."""
+    compared: Comparison | None = None
+    """The change that it would make; None if that is not known."""
+
+    @property
+    def difference(self) -> Difference | None:
+        return None if self.compared is None else self.compared.difference
 
     def document(self) -> JsonObject:
+        difference = self.difference
         return {
             "task": self.place,
             "tool": self.tool.full_name,
             "arguments": self.arguments,
             "why": self.why,
             **present(by_itself=self.is_single or None),
+            **present(difference=None if difference is None else difference.document()),
             **_traits(self.tool),
         }
 
@@ -122,8 +140,10 @@ class Approval:
                 cast("JsonObject", call["arguments"]),
                 str(call["why"]),
                 call.get("by_itself") is True,
+                compared=None if difference is None else Comparison(difference, None),
             )
             for call in cast("list[JsonObject]", question["calls"])
+            for difference in [Difference.read(call.get("difference"))]
         ]
         later = [
             LaterTask(
@@ -148,6 +168,11 @@ class Approval:
             APPLY in str(question["how"]),
             str(question["digest"]),
         )
+
+    def compared(self, found: Mapping[Key, Comparison]) -> Approval:
+        """Return it with the comparisons *found*, by call."""
+        calls = [call._replace(compared=found.get(call.key)) for call in self.calls]
+        return replace(self, calls=tuple(calls))
 
     @property
     def how(self) -> str:

@@ -12,6 +12,7 @@ from ..tools.catalog import Tool
 from ..values.printable import printable
 from ..values.strict import Json, JsonObject, dumps
 from .approval import Approval, AskedCall
+from .difference import Difference
 
 YES = "yes"
 NO = "no"
@@ -21,6 +22,10 @@ MOST_CALLS = 40
 MOST_LATER = 10
 MAX_VALUE_CHARS = 200
 MAX_CALL_CHARS = 600
+MOST_COMPARED = 10
+"""Most calls whose differences are written out."""
+MOST_LINES = 12
+"""Most lines of each of them; the others are counted."""
 
 
 def question(approval: Approval, calls: Iterable[AskedCall]) -> str:
@@ -31,7 +36,13 @@ def question(approval: Approval, calls: Iterable[AskedCall]) -> str:
     changed = f"{_count(approval.changed, 'task')} changed something so far"
     changed = changed if approval.changed else "nothing has been changed yet"
     lines = [f"{name} wants to make {_count(len(asked), 'call')}; {done}, and {changed}."]
-    lines += [f"{number}. {_call(call)}" for number, call in enumerate(asked[:MOST_CALLS], 1)]
+    room = MOST_COMPARED
+    for number, call in enumerate(asked[:MOST_CALLS], 1):
+        difference = call.difference if room else None
+        lines.append(f"{number}. {_call(call, difference)}")
+        if difference is not None:
+            room -= 1
+            lines += _lines(difference)
     lines += _counted(asked[MOST_CALLS:])
     if len(asked) == len(approval.calls):
         lines += [
@@ -49,13 +60,33 @@ def call_question(tool: Tool, arguments: JsonObject, why: str) -> str:
     return f"Call {tool.full_name}{kind_of(tool)} {_written(arguments)}".rstrip() + f"\nWhy: {why}."
 
 
-def _call(call: AskedCall) -> str:
-    written = _written(call.arguments)
+def _call(call: AskedCall, difference: Difference | None) -> str:
+    written = _written(call.arguments, difference)
     return f"{call.place}: {call.tool.full_name}{kind_of(call.tool)} {written}".rstrip()
 
 
-def _written(arguments: JsonObject) -> str:
-    text = ", ".join(f"{printable(name)}: {_value(value)}" for name, value in arguments.items())
+def _lines(difference: Difference) -> Iterator[str]:
+    """Write what a call changes, behind a bar."""
+    for line in difference.lines[:MOST_LINES]:
+        text = printable(line, "\t")
+        yield f"   | {text if len(text) <= MAX_VALUE_CHARS else text[:MAX_VALUE_CHARS] + '…'}"
+    left = len(difference.lines) + difference.left_out - MOST_LINES
+    if left > 0:
+        yield f"   … {_count(left, 'line')} more: look at all of them in a terminal"
+
+
+def _written(arguments: JsonObject, difference: Difference | None = None) -> str:
+    """Write *arguments*; of one of which the *difference* is known, that with its length."""
+    parts = []
+    for name, value in arguments.items():
+        if difference is not None and name == difference.argument:
+            size = len(value) if isinstance(value, str) else len(dumps(value))
+            whole = f"{_count(size, 'character')} in all, read by {difference.reader}"
+            written = f"{difference.counts} ({whole})"
+        else:
+            written = _value(value)
+        parts.append(f"{printable(name)}: {written}")
+    text = ", ".join(parts)
     if len(text) > MAX_CALL_CHARS:
         return f"{text[:MAX_CALL_CHARS]}… ({len(text):,} characters)"
     return text

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..planning.plan import GROUP, in_order
 from ..scheduling.events import Failure, Status
@@ -226,7 +226,7 @@ class RunResult:
         document["truncated"] = []
         document["notes"] = list(self.notes)
         if self.record.approval is not None:
-            document["approval"] = self.record.approval
+            document["approval"] = _without_differences(self.record.approval)
         if self.record.history_lost:
             document["history_lost"] = True
         if detail == "concise" and not self.record.is_done:
@@ -437,3 +437,13 @@ def _critical_path(
             chain.append(step)
         step = before[step]
     return tuple(reversed(chain)), length
+
+
+def _without_differences(approval: dict[str, Any]) -> JsonObject:
+    """Return a question without what a person alone is shown: its client has not read what calls
+    would overwrite."""
+    calls = [
+        {name: value for name, value in call.items() if name != "difference"}
+        for call in approval["calls"]
+    ]
+    return {**approval, "calls": calls}

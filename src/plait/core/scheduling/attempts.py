@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from ...errors import CallError
+from ..tools.overwriting import Reading
 from ..values.strict import JsonObject
 from .events import (
     READY,
@@ -24,6 +25,7 @@ from .events import (
     Sleep,
     Status,
     Wait,
+    Why,
 )
 from .frame import Frame, TaskCall
 from .holding import Holding
@@ -41,6 +43,8 @@ class Known(NamedTuple):
     """Says whether the answer of a call is there without it being sent."""
     word: Callable[[Call], bool | None] = lambda call: None
     """Says whether a person said yes or no to a call that was not sent yet; None if unknown."""
+    reading: Callable[[Call], Reading | None] = lambda call: None
+    """Gives the reading to which they were shown the difference; None without one."""
     is_applied: bool = False
     """Whether the run was a preview and was applied."""
 
@@ -98,10 +102,13 @@ class Attempts:
             known, command = self.known, call.command(call.attempts + 1)
             word = None if known is None else known.word(command)
             call.is_approved = word is True
+            if call.is_approved and known is not None:
+                call.reading, call.why_asked = known.reading(command), Why.POLICY
             if word is False:
                 self.denied.append(call)
                 return
             if not call.is_approved and (known is None or not known.is_answered(command)):
+                call.reading = None
                 self.holding.add(call, why)
                 return
         elif self.holding is not None and self.holding.covers(call):
@@ -110,6 +117,13 @@ class Attempts:
         self.ready.append(call)
         if call.frame.is_tracked:
             call.frame.ready[call.key] = call
+
+    def hold_again(self, call: TaskCall) -> None:
+        """Hold *call*, which is ready, for the reason for which it was held before."""
+        assert self.holding is not None
+        call.is_approved, call.reading = False, None
+        self.give_up(call)
+        self.holding.add(call, call.why_asked)
 
     def give_up(self, call: TaskCall) -> None:
         """Forget *call*, which was ready and cannot be sent."""
@@ -252,7 +266,7 @@ class Attempts:
         repeat = call.planned.repeat
         assert repeat is not None
         call.arguments, call.attempts, call.waits = arguments, 0, ()
-        call.is_approved = False
+        call.is_approved, call.reading = False, None
         call.waiting_since = now
         call.rounds += 1
         state, item = call.frame.states[call.planned.id], call.key.item

@@ -13,6 +13,7 @@ from ..planning.plan import MAX_CALLS
 from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
+from ..tools.overwriting import Reading
 from ..tools.policy import ToolPolicy
 from ..tools.rules import Decision
 from ..tools.server_notices import ServerNotice
@@ -143,6 +144,13 @@ class Key(NamedTuple):
     """The items of the groups around the task, the outermost first."""
 
 
+class Why(StrEnum):
+    """The reason why a call is held until a person has said yes."""
+
+    POLICY = "policy"
+    PREVIEW = "preview"
+
+
 @dataclass(frozen=True, slots=True)
 class RunLimits:
     """Limits of one run as a whole."""
@@ -216,8 +224,8 @@ class InnerOutline(NamedTuple):
         return ".".join(parts)
 
 
-# Commands: what to do outside. Each `Locate`, `Call`, `Sleep` and `Ask` is answered by exactly one
-# event.
+# Commands: what to do outside. Each `Locate`, `Call`, `Confirm`, `Sleep` and `Ask` is answered by
+# exactly one event.
 
 
 class Locate(NamedTuple):
@@ -265,6 +273,16 @@ class Ask(NamedTuple):
     is_preview: bool
 
 
+class Confirm(NamedTuple):
+    """Look whether the reading to which a person was shown the difference of this call, which has
+    its resources, is still so, and answer `Confirmed`."""
+
+    key: Key
+    call: Call
+    """As it is made once that is so."""
+    reading: Reading
+
+
 class Sleep(NamedTuple):
     """Answer `Woke` after `seconds`."""
 
@@ -286,7 +304,7 @@ class Refuse(NamedTuple):
     error: CallError
 
 
-Command: TypeAlias = Locate | Call | Ask | Sleep | Abort | Refuse
+Command: TypeAlias = Locate | Call | Confirm | Ask | Sleep | Abort | Refuse
 
 
 # Events: what has happened outside.
@@ -347,6 +365,16 @@ class Decided(NamedTuple):
     """Names the answer, if it came from another process."""
     about: frozenset[Key] | None = None
     """The calls that it answers for, if not for all: the others are asked for again."""
+    readings: tuple[tuple[Key, Reading], ...] = ()
+    """The readings to which a person was shown differences, by approved call: that they are still
+    so is confirmed before these are made."""
+
+
+class Confirmed(NamedTuple):
+    """The answer to `Confirm`: a call that *is_outdated* is not made, but asked for again."""
+
+    key: Key
+    is_outdated: bool
 
 
 class Aborted(NamedTuple):
@@ -386,6 +414,7 @@ Event: TypeAlias = (
     | Failed
     | Woke
     | Decided
+    | Confirmed
     | Aborted
     | Paused
     | Resumed

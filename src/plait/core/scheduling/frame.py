@@ -18,10 +18,11 @@ from ..planning.names import item_named
 from ..planning.plan import Plan, PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
+from ..tools.overwriting import Reading
 from ..values.schema import Place
 from ..values.strict import Json, JsonObject
 from .conflicts import ConflictOrder, Conflicts, Layers
-from .events import PENDING, Call, Failure, Key, Wait
+from .events import PENDING, Call, Failure, Key, Wait, Why
 from .state import TaskState
 from .tally import Tally
 
@@ -40,11 +41,13 @@ class TaskCall:
         "pages",
         "paused_s",
         "planned",
+        "reading",
         "rounds",
         "started_at",
         "took_s",
         "waiting_since",
         "waits",
+        "why_asked",
     )
 
     frame: Frame
@@ -70,6 +73,11 @@ class TaskCall:
         """The attempts of its present round."""
         self.is_approved = False
         """Whether a person said yes to its present round."""
+        self.reading: Reading | None = None
+        """The reading to which a person was shown the difference, if it is to be confirmed before
+        the call is made."""
+        self.why_asked = Why.POLICY
+        """The reason for which that person was asked."""
         self.rounds = 0
         """The number of answers after which it was made again: the pages before this one."""
         self.pages: list[Output] | None = None

@@ -18,23 +18,15 @@ While a run only waits for a person, its own time stands still.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from enum import StrEnum
 from operator import attrgetter
 
 from ..planning.plan import PlannedTask
 from ..tools.rules import Answer
-from .events import Key
+from .events import Key, Why
 from .frame import TaskCall
 
 ASK_S = 30.0
 """Longest time between the first call that is held and the question, if other calls go on."""
-
-
-class Why(StrEnum):
-    """The reason why a call is held."""
-
-    POLICY = "policy"
-    PREVIEW = "preview"
 
 
 class Holding:

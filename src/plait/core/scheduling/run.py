@@ -35,9 +35,10 @@ from .events import (
     Started,
     Status,
     Waiting,
+    Why,
 )
 from .frame import Frame, TaskCall
-from .holding import ASK_S, Holding, Why, needs_yes
+from .holding import ASK_S, Holding, needs_yes
 from .lanes import NO_DESK, SlotRequest, Urgency
 from .lifecycle import Lifecycle
 from .moves import Moves
@@ -297,6 +298,14 @@ class Run:
         self._answers.fail(call, error, Failure.of(error), now)
         self._advance(now)
 
+    def hold_again(self, call: TaskCall, now: float) -> None:
+        """Hold *call*, which is ready, once more: what a person was shown of it has changed."""
+        if call.frame.has_ended(call.planned.id):
+            self._attempts.give_up(call)
+        else:
+            self._attempts.hold_again(call)
+        self._advance(now)
+
     def wake(self, key: Key, now: float) -> None:
         """End a pause before a repeated call, or the time of the whole run; or go on with the next
         step."""
@@ -323,10 +332,12 @@ class Run:
         holding.covered |= event.covered
         if holding.why_asked is Why.PREVIEW and event.approved:
             holding.is_preview = False
+        readings = dict(event.readings)
         for call in holding.close(event.about):
             if call.key in event.approved:
                 is_by_policy = holding.why_asked is Why.POLICY
                 call.is_approved = is_by_policy or not call.planned.policy.needs_yes
+                call.reading, call.why_asked = readings.get(call.key), holding.why_asked
                 self._attempts.release(call, now)
             else:
                 error = _not_approved(call, event.code)

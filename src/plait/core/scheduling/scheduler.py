@@ -21,6 +21,7 @@ from ...errors import (
 )
 from ..tools.claims import Places, ResourceClaim
 from ..tools.output import Output
+from ..tools.overwriting import Reading
 from ..tools.tool_stats import ToolStats
 from .attempts import IsKnown, Known
 from .conflicts import why_they_conflict
@@ -33,6 +34,8 @@ from .events import (
     CallRequested,
     CancelRequested,
     Command,
+    Confirm,
+    Confirmed,
     Decided,
     Event,
     Failed,
@@ -81,6 +84,10 @@ class Scheduler:
         since when."""
         self._lock_requests: dict[str, dict[Key, LockRequest[Waiting]]] = {}
         """The lock requests of ready and running calls, by run; `NO_RUN` for direct calls."""
+        self._confirming: dict[Key, TaskCall] = {}
+        """The calls that have their resources and wait for `Confirmed`."""
+        self._confirms: list[Command] = []
+        """The commands for these for the next step."""
         self._watched: set[str] = set()
         """Servers with a scheduled wake-up for their rate limit."""
         self._notices: list[RunNotice] = []
@@ -140,6 +147,8 @@ class Scheduler:
                 if run is not None:
                     run.decide(event, now)
                 return self._step(now, run)
+            case Confirmed():
+                return self._confirmed(event, now)
             case Paused(key):
                 self._pause(key, now)
                 return self._step(now, None)
@@ -250,6 +259,18 @@ class Scheduler:
                     self.runs[call.key.run].refuse(call, error, now)
         return self._step(now, run, *commands)
 
+    def _confirmed(self, event: Confirmed, now: float) -> Step:
+        """Let a call go on of which a person was shown what is still so; else hold it again."""
+        run, call = self.runs.get(event.key.run), self._confirming.pop(event.key, None)
+        if run is not None and call is not None:
+            if event.is_outdated:
+                self._release(event.key, now)
+                run.hold_again(call, now)
+            else:
+                call.reading = None
+                self._line_up(call)
+        return self._step(now, run)
+
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
         """Free the slots of a call that has ended, and learn about its server."""
         if self._paused:
@@ -349,6 +370,8 @@ class Scheduler:
             notices += owner.notices
             owner.commands.clear()
             owner.notices.clear()
+        commands += self._confirms
+        self._confirms.clear()
         if self.limits.rates:
             commands += self._watch(now)
         return Step(commands, notices)
@@ -360,6 +383,10 @@ class Scheduler:
                 yield Abort(call.key)
                 continue
             if self.locating.leave(call.key):
+                continue
+            if self._confirming.pop(call.key, None) is not None:
+                yield Abort(call.key)
+                self._release(call.key, now)
                 continue
             request = self._lock_requests.get(run.id, {}).get(call.key)
             if request is None or request.blocker is None:
@@ -418,6 +445,10 @@ class Scheduler:
         match call:
             case DirectCall():
                 self.limits.add(call.slots, call.urgency, call)
+            case TaskCall(reading=Reading() as reading):
+                self._confirming[call.key] = call
+                command = call.command(call.attempts + 1)
+                self._confirms.append(Confirm(call.key, command, reading))
             case TaskCall():
                 run = self.runs[call.key.run]
                 self.limits.add(run.slots(call), run.urgency(call), call)
@@ -441,6 +472,9 @@ class Scheduler:
         resources."""
         del self.runs[run.id]
         run.commands += map(Abort, self.locating.drop_run(run.id))
+        for key in [key for key in self._confirming if key.run == run.id]:
+            del self._confirming[key]
+            run.commands.append(Abort(key))
         self.limits.close_run(run.id)
         waiting = [key for key in self._lock_requests.get(run.id, ()) if key not in self._in_flight]
         for key in reversed(waiting):  # so that no call is granted resources it no longer needs

@@ -286,7 +286,7 @@ class AccessRules:
             for text in _texts(arguments.get(name, default)):
                 if text.startswith("file:"):
                     yield text, self.paths_write
-                elif _snake(name) not in _URIS:
+                elif snake(name) not in _URIS:
                     yield f"file:{text}", self.paths_write
 
     def _roots(self) -> Iterator[tuple[str, bool]]:
@@ -345,12 +345,12 @@ def _default(schema: Json) -> Json:
 def _holds_paths(name: str, schema: Json) -> bool:
     if isinstance(schema, dict) and schema.get("type") in _NO_TEXT:
         return False
-    snake = _snake(name)
-    singular = snake.removesuffix("s").replace("directorie", "directory")
-    return snake in _URIS or singular in _PATHS or singular.endswith(_PATH_ENDS)
+    words = snake(name)
+    singular = words.removesuffix("s").replace("directorie", "directory")
+    return words in _URIS or singular in _PATHS or singular.endswith(_PATH_ENDS)
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     """Turn `filePath` and `file-path` into `file_path`."""
     return _HUMP.sub("_", name).replace("-", "_").lower()
 
@@ -358,7 +358,7 @@ def _snake(name: str) -> str:
 def _only_reads(tool: Tool) -> bool:
     if tool.word.read_only is not None or "readOnlyHint" in tool.hints:
         return tool.is_read_only
-    words = frozenset(_snake(tool.name).split("_"))
+    words = frozenset(snake(tool.name).split("_"))
     return not words.isdisjoint(_READING) and words.isdisjoint(_WRITING)
 
 
