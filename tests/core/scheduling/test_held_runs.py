@@ -21,6 +21,8 @@ from plait.core.scheduling.events import (
     Call,
     CancelRequested,
     Command,
+    Confirm,
+    Confirmed,
     Decided,
     Event,
     Failed,
@@ -37,6 +39,7 @@ from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.output import Output
+from plait.core.tools.overwriting import Reading
 from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Rules
 from plait.core.values.strict import dumps
@@ -58,6 +61,7 @@ RULES = st.sampled_from(
 )
 ENOUGH = 2_000
 """Events after which every run has ended."""
+READING = Reading("content", "s:read", {}, is_file=True, digest="d")
 
 
 class Story:
@@ -82,6 +86,10 @@ class Story:
         self.sent: list[Call] = []
         self.approved: dict[tuple[Key, int], str] = {}
         """The arguments of each approved call and round."""
+        self.to_confirm: set[Key] = set()
+        """The approved calls of which a difference was shown, and that were not confirmed."""
+        self.is_shown_again = False
+        """Whether something was not as it was shown, so that a preview may be shown again."""
         self.is_previewing = preview
         self._take(self.scheduler.submit(self.run, self.now))
 
@@ -95,6 +103,9 @@ class Story:
                 case Call():
                     self._may_be_sent(command)
                     self.open[command.key] = command
+                case Confirm(key):
+                    assert key in self.to_confirm
+                    self.open[key] = command
                 case Ask():
                     self._may_ask(command)
                     self.open[command.key] = command
@@ -109,6 +120,7 @@ class Story:
     def _may_be_sent(self, call: Call) -> None:
         self.sent.append(call)
         needs_yes = call.policy.needs_yes
+        assert call.key not in self.to_confirm
         assert not (self.is_previewing and not call.tool.is_read_only)
         if needs_yes:
             assert self.approved.get((call.key, call.round)) == dumps(call.arguments)
@@ -120,7 +132,7 @@ class Story:
         indices = {task.id: task.index for task in self.plan.all_tasks()}
         places = [(indices[call.key.task], call.key.item or 0) for call in ask.calls]
         assert places == sorted(places)
-        assert ask.is_preview <= self.is_previewing
+        assert ask.is_preview <= (self.is_previewing or self.is_shown_again)
         in_flight = {call.key for call in self.open.values() if isinstance(call, Call)}
         assert not in_flight & {call.key for call in ask.calls}
         is_idle = not any(isinstance(one, Call) for one in self.open.values())
@@ -159,7 +171,27 @@ class Story:
                 else:
                     for call in yes:
                         self.approved[call.key, call.round] = dumps(call.arguments)
-                return Decided(key, frozenset(call.key for call in yes), "approval_denied")
+                compared = [
+                    call.key
+                    for call in yes
+                    if self.run.conflicts.accesses(call.key.task, call.arguments)
+                    and self.random.random() < 0.5
+                ]
+                self.to_confirm -= {call.key for call in calls}  # the last question counts
+                self.to_confirm |= set(compared)
+                return Decided(
+                    key,
+                    frozenset(call.key for call in yes),
+                    "approval_denied",
+                    readings=tuple([(key, READING) for key in compared]),
+                )
+            case Confirm(key, call):
+                self.to_confirm.discard(key)
+                is_outdated = self.random.random() < 0.3
+                if is_outdated:
+                    self.is_shown_again = True
+                    self.approved.pop((key, call.round), None)
+                return Confirmed(key, is_outdated)
         raise AssertionError(command)
 
     @property

@@ -151,6 +151,8 @@ class Attempts:
         if call.frame.is_tracked:
             del call.frame.ready[call.key]
             self._start_in_group(call, now)
+        if state.status is WAITING:  # another item of it was held once more
+            self._moves.task(state, READY, now, call)
         if state.status is READY:
             self._moves.task(state, RUNNING, now, call)
         if call.key.item is not None:
