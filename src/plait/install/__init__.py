@@ -7,4 +7,7 @@ server as we would write it (`carrying.py`, `literals.py`), the rules about its 
 our own files (`our_files.py`) and those of the clients. `splice.py` changes a file without touching
 what is not ours: `changes.py` says what is to change, and a module for each format finds it in the
 text.
+
+`applying.py` carries a plan out and takes it back, over `backups.py` and `replacing.py`;
+`running.py` and `launcher.py` look at what runs and at which command of ours lasts.
 """
