@@ -33,7 +33,7 @@ class Busy(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What has become of the files."""
+    """The end of each file."""
 
     written: list[Path] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
@@ -57,8 +57,8 @@ def alone(state_folder: Path) -> Iterator[None]:
 
 def apply(changes: Sequence[FileChange], state_folder: Path, now: datetime) -> Outcome:
     """Write the files of *changes*; those that cannot be written are left alone. Raises `Changed`,
-    before anything is written, if one is not what the plan was made of, and `OSError` if there can
-    be no backup."""
+    before anything is written, if one is not what the plan was made of, and `OSError` if the
+    backup cannot be made."""
     for change in changes:
         with suppress(LeftAlone):  # which it says when its turn comes
             if replacing.read(change.path) != change.before:

@@ -40,7 +40,7 @@ class Entry:
     """The digest of what was written."""
     kind: Format | None
     changes: tuple[Change, ...]
-    """What was changed in a client's file; empty for ours."""
+    """The changes in a client's file; empty for ours."""
 
 
 @dataclass(frozen=True, slots=True)
