@@ -11,7 +11,8 @@ from plait import __version__
 from .conftest import Plait, task
 
 LOOKING = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history")
-COMMANDS = ("try", *LOOKING, "resume", "apply", "approve", "deny")
+COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny")
+BEFORE = ("try",)
 WITHOUT_SETTINGS = ("ps", "stop", "restart", "trust", "completion")
 
 
@@ -19,6 +20,7 @@ def test_help_names_every_command(plait: Plait):
     result = plait("--help")
     assert result.exit_code == 0
     assert re.findall(r"^  ([a-z]+)  ", result.stdout, re.MULTILINE) == [
+        *BEFORE,
         *COMMANDS,
         *WITHOUT_SETTINGS,
     ]
@@ -70,6 +72,6 @@ def test_runs_are_logged_at_the_level_that_is_asked_for(
 def test_the_first_lines_of_help_are_whole_at_80_columns(plait: Plait):
     lines = plait("--help").stdout.splitlines()
     rows = [line for line in lines if re.match(r"  [a-z]+  ", line)]
-    assert len(rows) == len(COMMANDS) + len(WITHOUT_SETTINGS)
+    assert len(rows) == len(BEFORE + COMMANDS + WITHOUT_SETTINGS)
     assert not any(row.endswith("...") for row in rows)
     assert max(map(len, rows)) <= 76  # outside of tests there is a margin of four columns
