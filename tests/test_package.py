@@ -38,7 +38,7 @@ def test_the_wheel_has_the_tables_and_statements_of_the_history(built: Path):
         assert {f"{folder}/schema.sql", f"{folder}/queries.sql"} <= set(wheel.namelist())
 
 
-def test_the_wheel_has_the_services_and_jobs_of_the_tour(built: Path):
+def test_the_wheel_has_the_services_and_jobs_of_the_tour_and_the_skill(built: Path):
     with ZipFile(next(built.glob("plait-*.whl"))) as wheel:
         names = set(wheel.namelist())
     folder = ROOT / "src"
@@ -47,6 +47,7 @@ def test_the_wheel_has_the_services_and_jobs_of_the_tour(built: Path):
     ]
     assert len(tour) > 8
     assert {file.relative_to(folder).as_posix() for file in tour} <= names
+    assert "plait/install/SKILL.md" in names
 
 
 def test_the_source_archive_has_the_license(built: Path):

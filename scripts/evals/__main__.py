@@ -11,14 +11,27 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .doing import Model, Outcome, Way, do_by_model, do_by_plan
+from .doing import Model, Outcome, Way, do_by_model, do_by_plan, do_in_shell
 from .jobs import Job, jobs
-from .report import HEADING, markdown, missed, row, summary, summary_line, wrong
+from .report import (
+    HEADING,
+    dear,
+    in_shell,
+    markdown,
+    missed,
+    row,
+    summary,
+    summary_line,
+    wrong,
+)
 
 HOW = """\
 Without --model the reference plans are played: for each job one search and one DAG, sent by a
 client over stdio. The exit code is 1 if one of them is wrong, or if all of them together miss
 a bound: 1.1 DAGs a job, and 900 characters of answer in the median.
+
+With --shell they are played a second time by `plait tools` and `plait run -` in a shell. The exit
+code is 1, too, if that takes more than 1.3 of the characters.
 
 With --model each job is done by that command, through execute_dag (--way dag) and through the
 tools of the services by name (--way tools). It is any program that speaks MCP over stdio:
@@ -49,6 +62,7 @@ def main() -> int:
     parser.add_argument("jobs", nargs="*", metavar="job", help="only these jobs; --list names them")
     parser.add_argument("--list", action="store_true", help="print the jobs and do none")
     parser.add_argument("--model", metavar="COMMAND", help="the program that does the jobs")
+    parser.add_argument("--shell", action="store_true", help="play the plans from a shell, too")
     parser.add_argument(
         "--way", choices=("dag", "tools"), action="append", help="with --model; both without it"
     )
@@ -66,12 +80,16 @@ def main() -> int:
         parser.error("--way is for a --model; without one the reference plans are played")
     if chosen.model is not None and "{mcp_config}" not in chosen.model:
         parser.error("the command of --model needs {mcp_config}, the way to the gateway")
+    if chosen.shell and chosen.model is not None:
+        parser.error("--shell plays the reference plans, not a --model")
     these = [every[name] for name in chosen.jobs or every]
     if chosen.list:
         print("\n".join(f"{job.name}: {job.sentence}" for job in these))
         return 0
     model = None if chosen.model is None else Model(chosen.model, chosen.timeout)
-    ways: list[Way] = ["reference"] if model is None else chosen.way or ["dag", "tools"]
+    ways: list[Way] = chosen.way or ["dag", "tools"]
+    if model is None:
+        ways = ["reference", "shell"] if chosen.shell else ["reference"]
     outcomes: dict[Way, list[Outcome]] = {}
     with tempfile.TemporaryDirectory(prefix="plait-eval-", ignore_cleanup_errors=True) as state:
         for way in ways:
@@ -79,6 +97,11 @@ def main() -> int:
             outcomes[way] = asyncio.run(doing)
     check = wrong if chosen.jobs else missed  # the bounds are those of all jobs
     broken = check(outcomes["reference"]) if model is None else []
+    if chosen.shell:
+        broken += dear(outcomes["shell"], outcomes["reference"])
+        if not chosen.json:
+            ratio = in_shell(outcomes["shell"], outcomes["reference"])
+            print(f"from a shell: {ratio:.2f} of the characters over MCP")
     if chosen.json:
         print(as_json(outcomes, broken))
     elif chosen.table:
@@ -100,7 +123,9 @@ async def do_all(
 
     if not is_quiet:
         print(f"\n{way}\n{HEADING}")
-    if model is None:
+    if way == "shell":
+        done = await do_in_shell(these, state, now, say)
+    elif model is None:
         done = await do_by_plan(these, state, now, say)
     else:
         done = await do_by_model(these, way, model, state, now, say)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ SCRIPTS = Path(__file__).parents[1]
 PYTHON = (sys.executable,)
 """The words before the arguments of a Python that runs the gateway and the services."""
 SERVICES = ("issues", "chat", "customers", "builds", "calendar")
+SKILL = "plait skill"
+"""The command that prints what an agent with a shell reads once."""
 SERVER = "plait"
 """The name under which clients know the gateway."""
 
@@ -104,9 +107,28 @@ class Desk:
         return self._all_passed("tools/call")[self._earlier :]
 
     def definitions(self) -> int:
-        """Count the characters of the instructions and of the list of tools, once each."""
-        listed = self._all_passed("initialize", "server/discover", "tools/list")
+        """Count the characters of the instructions and of the list of tools, or of the skill, once
+        each."""
+        listed = self._all_passed("initialize", "server/discover", "tools/list", SKILL)
         return sum({each.method: each.read for each in listed}.values())
+
+    def note(self, passed: Passed) -> None:
+        """Note what passed without a client that is tapped."""
+        with self._passed.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(passed)) + "\n")
+
+    @property
+    def shell_environment(self) -> dict[str, str]:
+        """The variables of a shell in which `plait` is the program of this desk."""
+        program = self.folder / "bin" / "plait"
+        if not program.exists():
+            program.parent.mkdir()
+            words = shlex.join([*PYTHON, "-m", "plait"])
+            program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+            program.chmod(0o755)
+        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+        own = {"PLAIT_CONFIG": str(self._settings), "PLAIT_ISOLATED": "1", "PATH": path}
+        return self._environment | own
 
     def _all_passed(self, *methods: str) -> list[Passed]:
         if not self._passed.exists():

@@ -19,8 +19,11 @@ from .desk import Desk
 from .jobs import Job, days
 from .judging import faults
 from .reference import connected, play, read_plan
+from .shell import RUN, play_in_shell, read_skill
 
-Way = Literal["reference", "dag", "tools"]
+Way = Literal["reference", "shell", "dag", "tools"]
+DAG_TOOLS = frozenset({"execute_dag", RUN})
+"""The tools and commands that run a DAG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,10 @@ class Outcome:
     characters: int
     """Written and read over all requests."""
     answer: int
-    """The answers of `execute_dag` among them."""
+    """The answers of `execute_dag`, or of `plait run`, among them."""
     definitions: int
-    """The instructions and the list of tools, which a model reads once. Not in `characters`."""
+    """The instructions and the list of tools, or the skill, which a model reads once. Not in
+    `characters`."""
     seconds: float
 
     @property
@@ -129,6 +133,23 @@ async def do_by_plan(
     return done
 
 
+async def do_in_shell(
+    these: Iterable[Job], state: Path, now: datetime, say: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Do the jobs as their reference plans say, from a shell: each command is a gateway of its
+    own."""
+    done = []
+    async with desk("shell", state, now) as own:
+        read_skill(own)
+        for job in these:
+            own.begin(job.name)
+            started = time.perf_counter()
+            await asyncio.to_thread(play_in_shell, read_plan(job.name, days(now)), own)
+            done.append(judged(job, "shell", own, time.perf_counter() - started))
+            say(done[-1])
+    return done
+
+
 async def do_by_model(
     these: Iterable[Job],
     way: Way,
@@ -158,7 +179,7 @@ def judged(job: Job, way: Way, desk: Desk, seconds: float, trouble: Sequence[str
     of the program may explain why they are wrong."""
     calls, requests = desk.calls(), desk.requests()
     wrong = faults(calls, job.must, job.must_not)
-    dags = [each for each in requests if each.tool == "execute_dag"]
+    dags = [each for each in requests if each.tool in DAG_TOOLS]
     return Outcome(
         job=job.name,
         way=way,

@@ -10,6 +10,8 @@ from .doing import Outcome
 
 MOST_DAGS = 1.1
 """DAGs a job, with reference plans."""
+MOST_IN_SHELL = 1.3
+"""Characters of a job from a shell, for one of the same job over MCP."""
 MOST_ANSWER = 900
 """Characters of answer in the median, with reference plans."""
 
@@ -65,6 +67,21 @@ def missed(outcomes: Sequence[Outcome]) -> list[str]:
     if of["answer_median"] > MOST_ANSWER:
         found.append(f"{of['answer_median']:g} characters of answer, promised are {MOST_ANSWER}")
     return found
+
+
+def dear(shell: Sequence[Outcome], reference: Sequence[Outcome]) -> list[str]:
+    """List what is promised of jobs from a shell and not kept; *reference* are the same jobs over
+    MCP."""
+    found = wrong(shell)
+    ratio = in_shell(shell, reference)
+    if ratio > MOST_IN_SHELL:
+        found.append(f"{ratio:.2f} of the characters from a shell, promised are {MOST_IN_SHELL}")
+    return found
+
+
+def in_shell(shell: Sequence[Outcome], reference: Sequence[Outcome]) -> float:
+    """Return the characters of jobs from a shell, for one of the same jobs over MCP."""
+    return float(summary(shell)["characters"] / summary(reference)["characters"])
 
 
 def markdown(outcomes: Sequence[Outcome], takes: dict[str, str]) -> str:

@@ -90,7 +90,7 @@ def test_a_long_output_is_cut_with_a_word_on_how_to_see_all(number: int, left: s
     outputs = {"a": Output("line\n" * number)}
     result = ended(RunStatus.SUCCESS, record("a"), outputs=outputs)
     assert report(result).count("line") == MAX_OUTPUT_LINES
-    cut = f"… {left}: see all with --detail full, or --json"
+    cut = f"… {left}: plait history {result.run_id} --detail full"
     assert (cut in report(result)) is (left is not None)
     assert report(result, is_whole=True).count("line") == number
 

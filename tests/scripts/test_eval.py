@@ -15,10 +15,18 @@ from typing import Any
 import pytest
 from evals.__main__ import main
 from evals.desk import Desk
-from evals.doing import Model, Outcome, desk, do_by_model, do_by_plan
+from evals.doing import Model, Outcome, desk, do_by_model, do_by_plan, do_in_shell
 from evals.jobs import days, jobs
 from evals.reference import PLANS, connected, read_plan
-from evals.report import MOST_ANSWER, MOST_DAGS, missed, row, summary_line
+from evals.report import (
+    MOST_ANSWER,
+    MOST_DAGS,
+    MOST_IN_SHELL,
+    dear,
+    missed,
+    row,
+    summary_line,
+)
 
 from ..warm import warm
 
@@ -90,6 +98,28 @@ def test_a_wrong_job_too_many_dags_and_long_answers_miss_the_promise():
     assert missed([done(1, 10), done(2, 10)]) == [f"1.5 DAGs a job, promised are {MOST_DAGS}"]
     [sentence] = missed([done(1, MOST_ANSWER + 1)])
     assert sentence == f"{MOST_ANSWER + 1} characters of answer, promised are {MOST_ANSWER}"
+
+
+async def test_a_job_from_a_shell_takes_at_most_1_3_of_its_characters(state: Path):
+    dearest = [JOBS[name] for name in ("close-duplicates", "weekly-report", "book-room")]
+    by_mcp = await do_by_plan(dearest, state, NOW, nothing)
+    in_shell = await do_in_shell(dearest, state, NOW, nothing)
+    assert dear(in_shell, by_mcp) == []
+    for one, other in zip(in_shell, by_mcp, strict=True):
+        assert (one.requests, one.dags) == (2, 1)
+        assert dear([one], [other]) == []
+    assert 0 < in_shell[0].definitions < by_mcp[0].definitions / 3
+
+
+def test_a_wrong_job_and_more_characters_from_a_shell_miss_the_promise():
+    def done(characters: int, *wrong: str) -> Outcome:
+        return Outcome("a", "shell", list(wrong), 2, 1, 1, characters, 1, 1, 1.0)
+
+    assert dear([done(1_300)], [done(1_000)]) == []
+    assert dear([done(1_000, "missing: x")], [done(1_000)]) == ["a is wrong"]
+    assert dear([done(1_310)], [done(1_000)]) == [
+        f"1.31 of the characters from a shell, promised are {MOST_IN_SHELL}"
+    ]
 
 
 PROGRAM = f"{sys.executable} {Path(__file__).with_name('book_a_room.py')}"
@@ -174,8 +204,9 @@ def test_the_list_has_the_sentence_of_every_job(run: Run):
         (["no-such-job"], "unknown job: no-such-job"),
         (["--way", "dag"], "--way is for a --model"),
         (["--model", "claude -p"], "needs {mcp_config}"),
+        (["--model", "x {mcp_config}", "--shell"], "--shell plays the reference plans"),
     ],
-    ids=["job", "way", "model"],
+    ids=["job", "way", "model", "shell"],
 )
 def test_a_wrong_command_line_is_refused(words: list[str], problem: str, run: Run):
     code, _, err = run(*words)

@@ -25,6 +25,7 @@ from .options import (
     LogLevelOption,
     ProfileOption,
     Shell,
+    SkillClient,
     Survives,
     completing,
 )
@@ -427,6 +428,33 @@ def trust(
 
     session = session_of(ctx, None, None, None, debug)
     end(lambda: session.settle(lambda: trust(session.console, file)))
+
+
+@program.command()
+def skill(
+    ctx: typer.Context,
+    install: Annotated[
+        list[SkillClient] | None,
+        typer.Option(
+            "--install",
+            metavar="CLIENT",
+            help=f"Put it where {', '.join(SkillClient)} reads it. Can be repeated.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without being asked.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Print a skill for coding agents, or put it where they read it.
+
+    It says how to use plait from a shell. A file that plait did not write is never changed.
+    """
+    from .skill import install_skill, show_skill
+
+    session = session_of(ctx, None, None, None, debug)
+    console = session.console
+    if install is None:
+        end(lambda: session.settle(lambda: show_skill(console)))
+    end(lambda: session.settle(lambda: install_skill(console, [*install], yes=yes)))
 
 
 @program.command()

@@ -33,6 +33,7 @@ LAST = (
     "stop",
     "restart",
     "trust",
+    "skill",
     "completion",
 )
 """The commands that are listed after those that run something."""

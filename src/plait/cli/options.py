@@ -23,6 +23,16 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
+class SkillClient(StrEnum):
+    """The clients of `install/skill.py`, which is imported when it is needed."""
+
+    CLAUDE_CODE = "claude-code"
+    CODEX = "codex"
+    CURSOR = "cursor"
+    GEMINI = "gemini"
+    OPENCODE = "opencode"
+
+
 class Detail(StrEnum):
     CONCISE = "concise"
     FULL = "full"

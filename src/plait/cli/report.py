@@ -83,7 +83,7 @@ def run_report(
 ) -> Iterator[Line]:
     """Show the outputs, then the course of the run. If *is_whole*, nothing is cut or left out."""
     for id, value in result.outputs.items():
-        yield from _output(id, value, width, is_whole=is_whole)
+        yield from _output(id, value, width, result.run_id, is_whole=is_whole)
         if not any(binaries(value)):
             attached = binaries([*result.attachments.get(id, [])])
             yield from ((Styled(f"and {each}: not shown", Look.DIM),) for each in attached)
@@ -160,7 +160,7 @@ def notes_report(notes: Iterable[str]) -> Iterator[Line]:
     return ((Styled("note", Look.DIM), f"  {note}") for note in notes)
 
 
-def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Line]:
+def _output(id: str, value: Json, width: int, run_id: str, *, is_whole: bool) -> Iterator[Line]:
     yield (Styled("── ", Look.DIM), Styled(id, Look.BOLD))
     lines = pretty(without_binary(value), width)
     shown = lines if is_whole else islice(lines, MAX_OUTPUT_LINES)
@@ -172,7 +172,7 @@ def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Lin
     if left:
         yield (
             Styled(
-                f"… {counted(left, 'more line')}: see all with --detail full, or --json", Look.DIM
+                f"… {counted(left, 'more line')}: plait history {run_id} --detail full", Look.DIM
             ),
         )
 
