@@ -4,6 +4,7 @@ client."""
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -44,6 +45,31 @@ def test_plait_trust_shows_the_file_and_from_then_on_it_is_used(plait: Plait, fo
     assert plait("tools").exit_code == 0
     (folder / "servers.toml").write_text(f"{SETTINGS}# changed\n")
     assert plait("tools").exit_code == 4
+
+
+def test_trust_is_a_row_of_the_audit(plait: Plait, folder: Path):
+    file = folder / "servers.toml"
+    assert plait("trust", "servers.toml").exit_code == 0
+    [row] = map(json.loads, plait("history", "audit", "--json").stdout.splitlines())
+    assert (row["what"], row["principal"], row["file"]) == ("trusted", "user", str(file))
+    assert row["settings"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    shown = plait("history", "audit").stdout.split()
+    assert (shown[2], shown[-1]) == ("trusted", str(file))
+
+
+def test_trust_is_in_the_audit_as_the_settings_say_also_if_these_are_wrong(
+    plait: Plait, folder: Path
+):
+    file, lines = folder / "servers.toml", folder / "audit.jsonl"
+    file.write_text(f'{SETTINGS}[history]\nenabled = false\n[audit]\nfile = "{lines}"\n')
+    assert plait("trust", "servers.toml").exit_code == 0
+    assert json.loads(lines.read_text())["what"] == "trusted"
+    file.write_text(f"{SETTINGS}[policy]\nunknown = 1\n")
+    assert plait("trust", "servers.toml").exit_code == 0
+    file.write_text(SETTINGS)
+    result = plait("history", "audit", "--json", PLAIT_CONFIG="servers.toml")
+    [row] = map(json.loads, result.stdout.splitlines())
+    assert row["what"] == "trusted"
 
 
 def test_a_file_that_is_named_is_used_without_a_word(plait: Plait, folder: Path):

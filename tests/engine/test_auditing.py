@@ -34,6 +34,7 @@ from plait.stores.in_memory import InMemoryRuns
 from ..fakes import tool
 from ..upstream.conftest import LEGACY
 from ..upstream.relay.test_run_waiters import request_of
+from .dying import World
 from .test_approvals import ASK, House, task
 
 pytestmark = pytest.mark.virtual_time
@@ -426,3 +427,40 @@ async def test_secrets_are_taken_out_of_rows_before_they_are_hashed(house: Audit
         gateway.engine.trail.adopt("", DeskAudit(redact=redact))
         await gateway.execute({"tasks": [task("hunter22", "s:write", n=1)]})
     assert [task for (task,) in await house.told("task")] == ["***", "***"]
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ({"w": "skip"}, [("resolved", "w", "s:write", "skip")]),
+        ({"*": "done"}, [("resolved", "w", "s:write", "done")]),
+        ({"w": {"done": {"n": 7}}}, [("resolved", "w", "s:write", "done")]),
+        ({"w": "retry"}, [("resolved", "w", "s:write", "retry"), ("sent", "w", "s:write", None)]),
+        (
+            {"w": "skip", "r": "done"},
+            [("resolved", "w", "s:write", "skip"), ("resolved", "r", None, "done")],
+        ),
+    ],
+)
+async def test_what_a_caller_says_of_a_call_in_doubt_is_a_row_before_the_run_goes_on(
+    says: dict[str, Any], told: list[tuple[Any, ...]]
+) -> None:
+    world = World()
+    world.hangs = {("write", 7)}
+    run_id = await world.interrupted({"tasks": [READ, {**WRITE, "id": "w"}]})
+    before = len(await rows_of(world))
+    result = await world.gone_on(run_id, in_doubt=says)
+    rows = (await rows_of(world))[before:]
+    assert {row["run"] for row in rows} == {result.run_id}
+    assert {row["principal"] for row in rows} == {"user"}
+    kinds = [row for row in rows if row["what"] != "ended"]
+    members = ("what", "task", "tool", "word")
+    assert [tuple(row.get(name) for name in members) for row in kinds] == told
+    assert rows[0]["arguments"] == digest({"n": 7})
+
+
+async def rows_of(world: World) -> list[dict[str, Any]]:
+    """All rows of the history of *world*."""
+    check, found = ChainCheck(), list[dict[str, Any]]()
+    await MemoryHistory(world.shelf).audited(lambda *line: found.append(check.add(*line)))
+    return found

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-from anyio import to_thread
+from typing import TYPE_CHECKING
 
 from ..config import Config
 from ..core.tools.definitions import by_name, described, hash_of
 from ..core.values.strict import JsonObject
+from .audit import write_down
+
+if TYPE_CHECKING:
+    from ..engine.auditing import Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +51,13 @@ async def accept(config: Config, server: str, changed: tuple[ChangedTool, ...]) 
     Raises `OSError` and `ValueError`."""
     from ..stores import pins
 
+    def put(trail: Trail) -> None:
+        for tool in changed:
+            trail.accepted(f"{server}:{tool.name}", hash_of(tool.now))
+
     if (file := _file(config, server)) is not None:
         pins.accept(file, {tool.name: tool.now for tool in changed})
-        await _audit(config, server, changed)
-
-
-async def _audit(config: Config, server: str, changed: tuple[ChangedTool, ...]) -> None:
-    from ..engine.auditing import DeskAudit, Trail
-    from ..stores.audit_file import AuditFile
-    from ..stores.history.opening import open_history, runtime_folder
-
-    path, folder = config.audit.file, config.state_folder
-    file = None if path is None else AuditFile(path)
-    trail = Trail()
-    trail.adopt("", DeskAudit(config.history.enabled, file, config.secrets.redact))
-    if config.history.enabled:
-        trail.history = history = await open_history(folder, runtime_folder(folder))
-    for tool in changed:
-        trail.accepted(f"{server}:{tool.name}", hash_of(tool.now))
-    if config.history.enabled:
-        await history.close()
-    if file is not None:
-        await to_thread.run_sync(file.close)
+        await write_down(config, put)
 
 
 def _file(config: Config, server: str) -> Path | None:

@@ -28,8 +28,13 @@ _LOOKS = {
     What.ASKED: Look.YELLOW,
     What.ANSWERED: Look.YELLOW,
     What.ACCEPTED: Look.YELLOW,
+    What.RESOLVED: Look.YELLOW,
+    What.TRUSTED: Look.YELLOW,
     What.SENT: Look.BLUE,
 }
+
+
+_WORDS = {"retry": "sent again", "done": "taken as done", "skip": "left out"}
 
 
 class AuditQuery(NamedTuple):
@@ -144,6 +149,10 @@ def _outcome(row: JsonObject) -> str:
             return f"{why} ({how})"
         case {"what": What.ENDED, "code": code}:
             return f"{code}"
+        case {"what": What.RESOLVED, "word": str(word)}:
+            return f"in doubt: {_WORDS.get(word, word)}"
+        case {"what": What.TRUSTED, "file": file}:
+            return f"{file}"
         case {"what": What.MISSING, "rows": int(count)}:
             return f"{counted(count, 'row')} could not be written"
         case {"what": What.DELETED, "last": last}:

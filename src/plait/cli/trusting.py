@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import ConfigError
 from .exits import Exit
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def trust(console: Console, file: Path) -> int:
     check_writers(read)
     _show(read, console.out)
     Decisions(state_folder_of(os.environ, Path.cwd())).trust(read)
+    _write_down(read)
     console.err.line(f"{read.path} is used from now on, until it changes.")
     return Exit.SUCCESS
 
@@ -44,6 +47,7 @@ def ask(console: Console, found: Untrusted) -> bool:
     if not answer:
         raise Declined
     found.decisions.trust(found.file)
+    _write_down(found.file)
     return True
 
 
@@ -61,6 +65,24 @@ def answer_at_terminal(
             return terminal.readline().strip().lower() in {"y", "yes"}
     except OSError:
         return None
+
+
+def _write_down(file: SettingsFile) -> None:
+    """Put into the audit that *file* is trusted, where its settings, if they can be read, keep
+    that."""
+    import anyio
+
+    from ..app.audit import write_down
+    from ..config import Config, load_config
+    from ..config.environment import state_folder_of
+
+    try:
+        config = load_config(file.path)
+    except ConfigError:
+        folder = state_folder_of(os.environ, Path.cwd())
+        config = Config().model_copy(update={"state_folder": folder})
+    digest = hashlib.sha256(file.data).hexdigest()
+    anyio.run(write_down, config, lambda trail: trail.trusted(str(file.path), digest))
 
 
 def _show(file: SettingsFile, stream: Stream) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from ..core.audit import AuditRow, AuditSink, Reply, What
-from ..core.history import Journal
+from ..core.history import Chain, Effect, Journal
 from ..core.language.dag import Dag, Task
 from ..core.ports import Caller
 from ..core.results.approval import Approval, AskedCall, place_of
@@ -272,6 +272,30 @@ class Trail:
         party = Party("", USER, None)
         self._put(party, What.ACCEPTED, tool, None, None, definition=definition)
 
+    def trusted(self, file: str, settings: str) -> None:
+        """Write that the user trusts the settings *file*, whose digest is *settings*."""
+        self._put(Party("", USER, None), What.TRUSTED, None, None, file=file, settings=settings)
+
+    def resolved(self, run: Run, chain: Chain, says: Mapping[str, Json]) -> None:
+        """Write what the caller of *run*, which goes on from *chain*, *says* of its calls in
+        doubt: each call that a word is about is a row, or the word where none is known."""
+        party = Party.of_run(run)
+        doubtful = [
+            call
+            for call in chain.calls.values()
+            if call.ended is None and call.effect is not Effect.READ
+        ]
+        left = {*says}
+        for call in doubtful:
+            task = call.key.task
+            if (named := task if task in says else "*") not in says:
+                continue
+            left.discard(named)
+            place, word = place_of(run, Key(run.id, *call.key[:3])), _word(says[named])
+            self._put(party, What.RESOLVED, call.tool, call.arguments, place, word=word)
+        for named in sorted(left):
+            self._put(party, What.RESOLVED, None, None, named, word=_word(says[named]))
+
     # Questions.
 
     def asked(self, run: Run, approval: Approval, *, is_granted: bool) -> None:
@@ -317,6 +341,11 @@ class Trail:
     ) -> None:
         party = Party.of(caller, request.slots.desk)
         self._put(party, what, request.tool.full_name, request.arguments, None, **detail)
+
+
+def _word(said: Json) -> str:
+    """Return the word about a call in doubt, without the output that may come with it."""
+    return "done" if isinstance(said, dict) else str(said)
 
 
 def _only(keys: Container[Key], calls: Iterable[AskedCall]) -> list[AskedCall]:

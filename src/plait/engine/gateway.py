@@ -370,6 +370,8 @@ class Gateway:
             )
             says = cast("dict[str, Json]", reading.dag.in_doubt or {})
             begun = await begin(history, beginning, prepared.chain, prepared.line, says)
+            if says and prepared.chain is not None and not isinstance(begun, str):
+                self.engine.trail.resolved(run, prepared.chain, says)
             if isinstance(begun, str):  # another caller was faster
                 record = await self.engine.recall(begun, caller.principal)
                 return Submitted(record.id, record.dag, record.notes, is_own=False)
