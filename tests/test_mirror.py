@@ -27,6 +27,7 @@ OTHER_FOLDERS = {
 OF_THE_WHOLE = {
     "app/test_crashing.py": "runs that go on after their gateways were killed, with real processes",
     "app/test_flapping.py": "a gateway over processes that die again and again",
+    "app/test_large_answers.py": "the memory of a gateway whose servers send far too much",
     "app/test_sharing.py": "what clients have in common at the servers that they share",
     "cli/test_processes.py": "the command as people start it: processes, pipes and signals",
     "core/flows/test_leaks.py": "drawn plans, against runs of them that follow where data goes",

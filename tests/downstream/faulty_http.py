@@ -28,7 +28,7 @@ FAULTS = [
     "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb",
     "many_headers", "too_large",
     "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json",
-    "deep", "bad_gateway",
+    "deep", "bad_gateway", "stream_of_blanks",
     "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded", "other_id",
     "stream_other_id", "own_error_id", "stream_own_error_id", "text_id", "mark", "stream_mark",
 ]  # fmt: skip
@@ -240,9 +240,10 @@ class FaultyHttp:
                 writer.write(stream_head + b"0\r\n\r\n")
             case "stream_junk":
                 writer.write(stream_head + b'12\r\ndata: {"id":\xff}\n\n\r\n')  # and it stays open
-            case "stream_too_large":
+            case "stream_too_large" | "stream_of_blanks":
+                filler = b"x" if name == "stream_too_large" else b" "
                 writer.write(
-                    stream_head + b"1e8480\r\ndata: " + b"x" * 1_999_994 + b"\r\n0\r\n\r\n"
+                    stream_head + b"1e8480\r\ndata: " + filler * 1_999_994 + b"\r\n0\r\n\r\n"
                 )
             case "drip":
                 writer.write(json_head + b"content-length: 1000000\r\n\r\n")

@@ -66,6 +66,7 @@ async def connected(
         ("stream_own_error_id", ProtocolError, "web: no luck"),
         ("stream_junk", InvalidOutput, "cannot be read"),
         ("stream_too_large", OutputTooLarge, "exceeded"),
+        ("stream_of_blanks", OutputTooLarge, "exceeded"),
         ("bad_gateway", ConnectionLost, "HTTP 502"),
     ],
 )

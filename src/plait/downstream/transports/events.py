@@ -38,6 +38,10 @@ class Event:
     is_too_long: bool = False
     """Whether it exceeds the limit; then `data` is only its beginning."""
 
+    @property
+    def may_hold_message(self) -> bool:
+        return self.kind == "message" and (bool(self.data) or self.is_too_long)
+
 
 class Events:
     """Give it bytes as they arrive. An event above *max_bytes* is yielded as soon as it exceeds

@@ -200,7 +200,7 @@ class _GuardedStream(httpx2.AsyncByteStream):
     def _checked(self, event: Event) -> bytes:
         """*event* as it was; if it holds no message, an error in its place, or nothing but the
         place from which the stream can be resumed."""
-        if event.kind != "message" or not event.data:
+        if not event.may_hold_message:
             return _written(replace(event, kind="message", data=b"")) if event.id else b""
         match read_event(event, self._max_event_bytes):
             case Unreadable(error=error, is_answer=True):

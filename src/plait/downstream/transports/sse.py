@@ -127,7 +127,7 @@ class _EventStream:
                             data = event.data[:MAX_ADDRESS_BYTES]
                             self._endpoint = data.decode("utf-8", "replace")
                             self._began.set()
-                        elif event.kind == "message" and event.data:
+                        elif event.may_hold_message:
                             found = read_event(event, self._max_event_bytes)
                             if (message := delivered(found)) is not None:
                                 await self._incoming.send(message)
