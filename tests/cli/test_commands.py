@@ -11,7 +11,7 @@ from plait import __version__
 from .conftest import Plait, task
 
 LOOKING = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history")
-COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny")
+COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny", "doctor")
 BEFORE = ("try",)
 WITHOUT_SETTINGS = ("ps", "stop", "restart", "trust", "skill", "completion")
 

@@ -414,6 +414,32 @@ def restart(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption 
     end(lambda: session.settle(lambda: end_gateway(session, "restart")))
 
 
+@program.command()
+def doctor(
+    ctx: typer.Context,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Make the changes that are safe; shown first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make them without being asked.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    profile: ProfileOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show what is or may be wrong, each with its fix.
+
+    Starts every server once. The exit code is 1 if something is wrong, else 0.
+    """
+    session = session_of(ctx, config, profile, None, debug, as_json)
+
+    def work() -> int:
+        from .doctoring import doctor
+
+        return doctor(session, fixes=fix, yes=yes)
+
+    end(lambda: session.settle(work))
+
+
 @program.command(epilog=EXITS)
 def trust(
     ctx: typer.Context,

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from ..door.variables import chosen, is_safe
 
+MACHINE_ID = Path("/etc/machine-id")
+
 
 def home_of(environ: Mapping[str, str]) -> str:
     """Return the user's home: HOME, or else what the system knows."""
@@ -65,13 +67,11 @@ def mark_of(state_folder: Path | None) -> str:
     without a folder."""
     if state_folder is None:
         return ""
-    folder = os.path.realpath(state_folder)
     try:
-        found = os.stat(folder)
-        there = f"{found.st_dev}:{found.st_ino}"
-    except OSError:  # it is made later, or never
-        there = ""
-    text = "\0".join((os.uname().nodename, folder, there))
+        machine = MACHINE_ID.read_text()
+    except OSError:  # the name of the machine has to do
+        machine = ""
+    text = "\0".join((machine, os.uname().nodename, os.path.realpath(state_folder)))
     return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 

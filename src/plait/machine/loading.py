@@ -18,7 +18,13 @@ FIRST_S = 1.0
 """Time for the first clients, before anything is loaded in advance."""
 PAUSE_S = 0.005
 """Time between two modules, for the clients."""
-NOT_SERVED = ("plait.cli", "plait.__main__", "plait.workspace.__main__")
+NOT_SERVED = (
+    "plait.cli",
+    "plait.__main__",
+    "plait.doctor",
+    "plait.install",
+    "plait.workspace.__main__",
+)
 """Programs of their own, which start anew."""
 COMMANDS = ("plait.cli.calling", "plait.cli.looking", "plait.cli.running")
 """The commands of a person that are carried out here."""

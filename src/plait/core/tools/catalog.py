@@ -222,6 +222,10 @@ class Catalog:
     def of(self, server: str) -> list[Tool]:
         return [tool for tool in self.tools.values() if tool.server == server]
 
+    def left_out(self, server: str) -> int:
+        """Count the tools of *server* that the settings exclude."""
+        return sum(tool.server == server for tool in self._excluded)
+
     def offered(self, server: str | None = None) -> list[Tool]:
         """List the tools that models are offered, of all servers or of one."""
         return [
