@@ -1,9 +1,9 @@
 """Files of others, replaced whole or not at all.
 
-The new text is written to a file in the same folder and renamed over the old one, so whoever reads it finds
-the old one or the new one, also where we are killed. A rename makes another file of it, though: a
-link would be gone, and a second name, a foreign owner or a mount would be lost. So links are
-followed first, mode, group and extended attributes are carried over, and a file for which that
+The new text is written to a file in the same folder and renamed over the old one, so whoever reads
+it finds the old one or the new one, also where we are killed. A rename makes another file of it,
+though: a link would be gone, and a second name, a foreign owner or a mount would be lost. So links
+are followed first, mode, group and extended attributes are carried over, and a file for which that
 cannot be done is left alone. It is read again right before and after: other programs write it too.
 """
 
