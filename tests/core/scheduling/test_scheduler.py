@@ -17,8 +17,6 @@ from plait.core.scheduling.events import (
     CancelRequested,
     Failed,
     Key,
-    Paused,
-    Resumed,
     Sleep,
     Status,
     Step,
@@ -482,43 +480,6 @@ def test_a_repeated_call_never_takes_an_answer_that_was_kept() -> None:
     ]
 
 
-def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:
-    learned = ToolStats()
-    scheduler = Scheduler(Limits(8, (("s", "auto"),)), learned)
-    calls = scheduler.submit(run_of("r", 2, cache=60), 0.0).commands
-    for call, seconds, cached in zip(calls, (1.0, 9.0), (False, True), strict=True):
-        scheduler.handle(Succeeded(call.key, Output(1), cached), seconds)
-    assert learned.seen == 1
-    assert scheduler.limits.adaptive["s"].value == 8
-
-
-def test_what_a_call_took_is_learned_without_the_time_in_which_its_client_was_asked() -> None:
-    learned = ToolStats()
-    scheduler = Scheduler(Limits(), learned)
-    scheduler.submit(run_of("r"), 0.0)
-    key = Key("r", "t0")
-    scheduler.handle(Paused(key), 1.0)
-    scheduler.handle(Resumed(key), 501.0)
-    scheduler.handle(Succeeded(key, Output(1)), 502.5)
-    assert learned.seconds(CATALOG.tools["s:do"]) == 2.5
-
-
-def test_what_a_call_takes_alone_is_learned_only_from_calls_that_were() -> None:
-    learned = ToolStats()
-    scheduler = Scheduler(Limits(), learned)
-    scheduler.submit(run_of("r", 2), 0.0)  # a run of another caller counts too
-    scheduler.submit(run_of("other"), 0.5)
-    for key, now in ((Key("r", "t0"), 1.0), (Key("other", "t0"), 1.4), (Key("r", "t1"), 1.5)):
-        scheduler.handle(Succeeded(key, Output(1)), now)
-    done = CATALOG.tools["s:do"]
-    assert (learned.seen, learned.seconds_alone(done)) == (3, None)
-    for number, seconds in enumerate((0.25, 0.5)):
-        scheduler.submit(run_of(f"alone{number}"), 10.0 * number + 10)
-        at = 10.0 * number + 10 + seconds
-        scheduler.handle(Succeeded(Key(f"alone{number}", "t0"), Output(1)), at)
-    assert learned.seconds_alone(done) == 0.25
-
-
 def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_over() -> None:
     scheduler = Scheduler(Limits())
     scheduler.submit(run_of("r", retries=1), 0.0)
@@ -594,17 +555,6 @@ def _root_causes(world: World, run: str, id: str) -> set[str]:
             elif world.status(run, need) is not Status.SUCCESS:
                 causes.add(need)
     return causes
-
-
-@table("was_sent", [True, False])
-def test_a_call_that_was_not_sent_in_time_says_nothing_of_how_much_its_server_takes(
-    was_sent: bool,
-) -> None:
-    scheduler = Scheduler(Limits(8, (("s", "auto"),)))
-    before = scheduler.limits.adaptive["s"].value
-    (call,) = scheduler.submit(run_of("r"), 0.0).commands
-    scheduler.handle(Failed(call.key, CallTimeout("late", was_sent=was_sent)), 5.0)
-    assert (scheduler.limits.adaptive["s"].value == before) is not was_sent
 
 
 def test_a_call_that_is_not_sent_any_more_takes_no_slot_and_teaches_nothing() -> None:

@@ -12,20 +12,13 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from ...errors import (
-    CallError,
     CallTimeout,
-    CircuitOpen,
-    ConnectionLost,
-    ServerOff,
-    ServerUnavailable,
 )
 from ..tools.claims import Places, ResourceClaim
-from ..tools.output import Output
 from ..tools.overwriting import Reading
 from ..tools.tool_stats import ToolStats
 from .attempts import IsKnown, Known
 from .conflicts import why_they_conflict
-from .crowding import Crowd, was_alone
 from .direct_calls import DirectCall
 from .events import (
     Abort,
@@ -55,6 +48,7 @@ from .events import (
 )
 from .frame import TaskCall
 from .lanes import NO_DESK, NO_RUN, Lease
+from .learning import Learning
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import LockRequest, Locks
@@ -75,10 +69,9 @@ class Scheduler:
         """The unfinished runs."""
         self.direct: dict[Key, DirectCall] = {}
         """The unfinished direct calls."""
-        self._learned = ToolStats(enabled=False) if learned is None else learned
+        self._learning = Learning(learned or ToolStats(enabled=False), self.limits)
         self._in_flight: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
         """The calls in flight, each with its slots."""
-        self._crowd = Crowd()
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no slots while their client is asked; each with the time
         since when."""
@@ -200,7 +193,7 @@ class Scheduler:
     def _start_direct(self, call: DirectCall, lease: Lease[Waiting], now: float) -> Call:
         call.started_at = now
         self._in_flight[call.key] = call, lease
-        self._crowd.enter(call.key, now)
+        self._learning.begin(call.key, now)
         self._notices.append(call.move(Status.RUNNING, now))
         request = call.request
         return Call(
@@ -272,19 +265,13 @@ class Scheduler:
         return self._step(now, run)
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
-        """Free the slots of a call that has ended, and learn about its server."""
+        """Free the slots of a call that has ended, and learn about its tool and its server."""
         if self._paused:
             self._resume(event.key, now)
         if (entry := self._in_flight.pop(event.key, None)) is None:
             return
         call, lease = entry
-        share_s = self._crowd.leave(event.key, now)
-        match event:
-            case Succeeded():
-                if not event.cached:
-                    self._went_well(call, event.output, share_s, now)
-            case Failed():
-                self._went_wrong(call, event.error, now)
+        self._learning.end(call, event, now)
         self.limits.release(lease)
 
     def _pause(self, key: Key, now: float) -> None:
@@ -298,32 +285,6 @@ class Scheduler:
             call, lease = self._in_flight[key]
             call.paused_s += now - since
             self.limits.reacquire(lease)
-
-    def _went_well(self, call: Waiting, output: Output | None, share_s: float, now: float) -> None:
-        tool, started = call.tool, now if call.started_at is None else call.started_at
-        seconds = now - started - call.paused_s  # without the time in which its client was asked
-        is_alone = not call.paused_s and was_alone(share_s, seconds)
-        if output is None:
-            self._learned.took(tool, seconds, alone=is_alone)
-        else:
-            self._learned.saw(tool, seconds, output.value, alone=is_alone)
-        server = tool.server_key
-        if (limit := self.limits.adaptive.get(server)) is not None:
-            limit.succeeded(tool.full_name, seconds, self.limits.servers[server].taken)
-            self.limits.resize(server)
-
-    def _went_wrong(self, call: Waiting, error: CallError, now: float) -> None:
-        if isinstance(error, CircuitOpen | ServerOff):  # the server was not asked
-            return
-        server = call.tool.server_key
-        if error.retry_after_s:
-            self.limits.hold(server, error.retry_after_s, now)
-        is_of_the_server = isinstance(error, ConnectionLost | ServerUnavailable) or (
-            isinstance(error, CallTimeout) and error.was_sent
-        )
-        if is_of_the_server and (limit := self.limits.adaptive.get(server)) is not None:
-            limit.failed(now if call.started_at is None else call.started_at, now)
-            self.limits.resize(server)
 
     def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
         key = event.key
@@ -512,7 +473,7 @@ class Scheduler:
     def _start(self, run: Run, call: TaskCall, lease: Lease[Waiting], now: float) -> Call:
         attempt = run.start(call, now)
         self._in_flight[call.key] = call, lease
-        self._crowd.enter(call.key, now)
+        self._learning.begin(call.key, now)
         return call.command(attempt)
 
     def _watch(self, now: float) -> Iterable[Command]:
