@@ -13,7 +13,7 @@ from .conftest import Plait, task
 LOOKING = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history")
 COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny", "doctor")
 BEFORE = ("try",)
-WITHOUT_SETTINGS = ("ps", "stop", "restart", "trust", "skill", "completion")
+WITHOUT_SETTINGS = ("init", "ps", "stop", "restart", "trust", "skill", "completion")
 
 
 def test_help_names_every_command(plait: Plait):

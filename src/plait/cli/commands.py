@@ -415,6 +415,24 @@ def restart(ctx: typer.Context, as_json: JsonOption = False, debug: DebugOption 
 
 
 @program.command()
+def init(
+    ctx: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Write it without being asked.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a first servers.toml for this folder.
+
+    It is made of what is there: a git repository, package.json, the variable of a database. It is
+    shown first, and never written over another one.
+    """
+    from .initializing import initialize
+
+    session = session_of(ctx, None, None, None, debug, as_json)
+    end(lambda: session.settle(lambda: initialize(session, yes=yes)))
+
+
+@program.command()
 def doctor(
     ctx: typer.Context,
     fix: Annotated[

@@ -30,6 +30,7 @@ LAST = (
     "approve",
     "deny",
     "doctor",
+    "init",
     "ps",
     "stop",
     "restart",
