@@ -56,7 +56,7 @@ def was_alone(share_s: float, seconds: float) -> bool:
 
 
 class Learning:
-    """What is learned of tools and servers while calls come and go. Times are in seconds."""
+    """Learns of tools and servers while calls come and go. Times are in seconds."""
 
     def __init__(self, learned: ToolStats, limits: ConcurrencyLimits[Waiting]) -> None:
         self._learned = learned
