@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from plait.cli.approval_screen import Shown, approval_screen, call_screen
 from plait.cli.style import Line, Look, Styled, length
@@ -122,6 +123,28 @@ def test_one_content_for_several_files_is_not_said_once():
     lines = screen(approval(*calls))
     assert "    the same in each:" not in lines
     assert [line.strip() for line in lines if line.strip() in {"-0", "-1"}] == ["-0", "-1"]
+
+
+def test_columns_stand_below_one_another_whatever_script_they_are_in():
+    titles = ["plain", "漢字の題名", "e\u0301te\u0301", "👍🏽 done", "한국어"]
+    calls = [
+        call(f"w[{n}]", COMMENT, {"title": title, "number": n}) for n, title in enumerate(titles)
+    ]
+    [header, *rows] = [line for line in screen(approval(*calls)) if line.startswith("    ")]
+    at = cell_len(header[: header.index("number")])
+    for n, row in enumerate(rows[: len(titles)]):
+        assert cell_len(row[: row.rindex(str(n))]) == at, row
+
+
+@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("letter", ["漢", "e\u0301", "👍🏽"])
+def test_long_texts_in_any_script_fit_and_are_whole(letter: str, width: int):
+    text = f"{letter * 90} end"
+    asked = approval(
+        call("a", COMMENT, {"body": text}), overwriting("b", f"{letter}.txt", "", f"{text}\n")
+    )
+    lines = screen(asked, width, is_whole=True)
+    assert sum(line.count(letter) for line in lines) == 3 * 90 + 1
 
 
 def test_a_question_at_80_columns():

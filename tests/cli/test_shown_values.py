@@ -12,12 +12,12 @@ from plait.cli.shown_values import (
     MOST_CHARS,
     Origin,
     chunks,
-    cut_text,
     foreign,
     value_lines,
     value_text,
     words,
 )
+from plait.cli.widths import cut_text
 from plait.core.values.printable import printable
 from plait.core.values.strict import Json
 

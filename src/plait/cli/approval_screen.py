@@ -23,13 +23,13 @@ from .shown_values import (
     Compared,
     Origin,
     chunks,
-    cut_text,
     foreign,
     value_lines,
     value_text,
     words,
 )
 from .style import Line, Look, Styled, counted, fold
+from .widths import cut_text, padded, width_of
 
 if TYPE_CHECKING:
     from ..core.results.approval import Approval, AskedCall, LaterTask
@@ -173,7 +173,7 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
         ]
         for call in calls
     ]
-    widths = [max(map(len, column)) for column in zip(header, *table, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(header, *table, strict=True)]
     room = shown.width - INDENT - 2 * (len(widths) - 1)
     has_pages = len(calls) <= MOST_PAGES and any(
         isinstance(call.arguments.get(name), str) and "\n" in str(call.arguments[name])
@@ -198,7 +198,7 @@ def _rows(calls: Sequence[AskedCall], names: Sequence[str], shown: Shown) -> Ite
     for row in table:
         place, *cells = row
         rest = _row(cells, widths[1:])
-        place = cut_text(place, widths[0]).ljust(widths[0])
+        place = padded(cut_text(place, widths[0]), widths[0])
         yield (" " * INDENT, Styled(place, Look.DIM), f"  {rest}".rstrip())
 
 
@@ -231,8 +231,10 @@ def _fitted(widths: list[int], room: int) -> list[int]:
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cut_text(cell, width).ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return "  ".join(padded).rstrip()
+    texts = (
+        padded(cut_text(cell, width), width) for cell, width in zip(cells, widths, strict=True)
+    )
+    return "  ".join(texts).rstrip()
 
 
 def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iterator[Line]:
@@ -243,7 +245,7 @@ def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iter
     name = foreign(tool.full_name, None if shown.is_whole else MOST_CHARS)
     said = ", ".join([*facts, *effects])
     look = Look.RED if traits.destructive else Look.YELLOW if effects else Look.DIM
-    gap = shown.width - 2 - len(name) - len(place) - len(said)
+    gap = shown.width - 2 - width_of(name) - width_of(place) - width_of(said)
     named: Line = (
         mark,
         " ",
@@ -253,7 +255,7 @@ def _heading(tool: Tool, place: str, facts: Iterable[str], shown: Shown) -> Iter
     if said and gap >= 2:
         yield (*named, " " * gap, Styled(said, look))
         return
-    if 2 + len(name) + len(place) <= shown.width:
+    if 2 + width_of(name) + width_of(place) <= shown.width:
         yield named
     else:
         for number, part in enumerate(chunks(name, shown.within(INDENT))):
@@ -278,15 +280,15 @@ def _arguments(
     """Show each argument: its name, and its value next to it or, where that is narrow, below."""
     most = None if shown.is_whole else MOST_CHARS
     names = {name: foreign(name, most) for name in arguments}
-    longest = min(LONGEST_NAME, max(map(len, names.values()), default=0))
+    longest = min(LONGEST_NAME, max(map(width_of, names.values()), default=0))
     beside = indent + longest + 2
     is_beside = shown.width - beside >= LEAST_ROOM
     at = beside if is_beside else indent + 2
     for name, value in arguments.items():
         label = names[name]
         lines = value_lines(value, shown.within(at), is_whole=shown.is_whole)
-        if is_beside and len(label) <= longest:
-            yield (" " * indent, Styled(label.ljust(longest), Look.DIM), "  ", *next(lines, ()))
+        if is_beside and width_of(label) <= longest:
+            yield (" " * indent, Styled(padded(label, longest), Look.DIM), "  ", *next(lines, ()))
         else:
             for part in chunks(label, shown.within(indent)):
                 yield (" " * indent, Styled(part, Look.DIM))

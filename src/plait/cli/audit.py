@@ -12,6 +12,7 @@ from ..core.values.strict import Json, JsonObject
 from .exits import Exit
 from .history import find_entry
 from .style import Line, Look, Styled, counted, one_line
+from .widths import padded, width_of
 
 if TYPE_CHECKING:
     from ..core.history import History
@@ -123,7 +124,7 @@ def _say(session: Session, count: int, fault: str | None, *, verifies_only: bool
 def _lines(rows: Sequence[JsonObject], width: int) -> Iterator[Line]:
     tools = [_text(row, "tool") or "" for row in rows]
     places = [one_line(_text(row, "task") or "", LONGEST_PLACE) for row in rows]
-    tool_width, place_width = (max(map(len, texts), default=0) for texts in (tools, places))
+    tool_width, place_width = (max(map(width_of, texts), default=0) for texts in (tools, places))
     for row, tool, place in zip(rows, tools, places, strict=True):
         what = _text(row, "what") or "?"
         look = _LOOKS.get(what)  # type: ignore[call-overload]  # a `What` is equal to its text
@@ -131,7 +132,7 @@ def _lines(rows: Sequence[JsonObject], width: int) -> Iterator[Line]:
         yield (
             f"{_local(row)}  ",
             name if look is None else Styled(name, look),
-            f"  {tool.ljust(tool_width)}  {place.ljust(place_width)}  ",
+            f"  {padded(tool, tool_width)}  {padded(place, place_width)}  ",
             Styled((_text(row, "run") or "").ljust(ID_CHARS), Look.DIM),
             f"  {one_line(_outcome(row), max(LONGEST_OUTCOME, width))}",
         )

@@ -14,6 +14,7 @@ from ..core.history import INTERRUPTED, RUNNING, WAITING, Kind
 from ..core.values.strict import Json, JsonObject, present
 from .report import MARKS, run_report
 from .style import Line, Look, Styled, Verbatim, counted, milliseconds, one_line, pretty
+from .widths import padded, width_of
 
 if TYPE_CHECKING:
     from ..core.history import KeptCall, RunEntry
@@ -137,13 +138,13 @@ def figures_lines(tools: Sequence[Figures], servers: Sequence[Figures]) -> Itera
     for title, figures in (("tool", tools), ("server", servers)):
         rows = [(one.name, *_cells(one)) for one in figures]
         table = [(title, *head), *rows]
-        widths = [max(len(row[column]) for row in table) for column in range(len(head) + 1)]
+        widths = [max(width_of(row[column]) for row in table) for column in range(len(head) + 1)]
         for index, (name, *cells) in enumerate(table):
             texts = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
             look = Look.DIM if index == 0 else Look.BOLD
             failures = figures[index - 1].failures if index else {}
             codes = ", ".join(f"{code} {count:,}" for code, count in failures.items())
-            yield (Styled(name.ljust(widths[0]), look), "  ", "  ".join(texts), f"  {codes}")
+            yield (Styled(padded(name, widths[0]), look), "  ", "  ".join(texts), f"  {codes}")
 
 
 def figures_document(figures: Figures) -> JsonObject:
@@ -183,7 +184,7 @@ def _calls(shown: ShownRun, *, is_whole: bool) -> Iterator[Line]:
         calls = [call for call in calls if call.code != "success"][:MOST_CALLS]
     places = [_place(call) for call in calls]
     place_width, tool_width = (
-        max(map(len, texts), default=0) for texts in (places, [call.tool for call in calls])
+        max(map(width_of, texts), default=0) for texts in (places, [call.tool for call in calls])
     )
     for call, place in zip(calls, places, strict=True):
         status = _status(call, shown.entry)
@@ -191,8 +192,8 @@ def _calls(shown: ShownRun, *, is_whole: bool) -> Iterator[Line]:
         yield (
             "  ",
             MARKS["success"] if call.code == "success" else _MARKS.get(status, MARKS["failed"]),
-            f" {place.ljust(place_width)}  ",
-            Styled(call.tool.ljust(tool_width), Look.DIM),
+            f" {padded(place, place_width)}  ",
+            Styled(padded(call.tool, tool_width), Look.DIM),
             f"  {status}  ",
             arguments if is_whole else one_line(arguments, LONGEST_ARGUMENTS),
         )

@@ -21,6 +21,7 @@ from .invocation import Invocation
 from .live import showing, starting_rows
 from .planned import explanation_report, plan_report
 from .style import Line, Look, Styled, counted, one_line
+from .widths import padded, width_of
 
 MAX_FOUND = 20
 DISABLED = "disabled"
@@ -151,11 +152,11 @@ def _notes(config: Config) -> Iterator[str]:
 
 
 def _listed(tools: list[Tool], width: int) -> Iterator[Line]:
-    longest = min(48, max((len(tool.full_name) for tool in tools), default=0))
+    longest = min(48, max((width_of(tool.full_name) for tool in tools), default=0))
     for tool in tools:
-        name = tool.full_name.ljust(longest)
+        name = padded(tool.full_name, longest)
         mark = Styled("   " if tool.is_read_only else "[w]", Look.YELLOW)
-        room = max(20, width - len(name) - 8)
+        room = max(20, width - width_of(name) - 8)
         yield (
             Styled(name, Look.BOLD),
             "  ",

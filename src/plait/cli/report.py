@@ -21,6 +21,7 @@ from .style import (
     one_line,
     pretty,
 )
+from .widths import padded, width_of
 
 if TYPE_CHECKING:
     from ..core.results.result import Metrics, RunResult, TaskError, TaskResult
@@ -144,9 +145,9 @@ def ways_report(ways: Iterable[Way]) -> Iterator[Line]:
         for depth, step in enumerate(steps):
             branch = f"{'     ' * (depth - 1)}  └─ " if depth else ""
             rows.append((f"       {branch}{step}", ends.get(depth)))
-    width = max((len(text) for text, _ in rows), default=0) + 2
+    width = max((width_of(text) for text, _ in rows), default=0) + 2
     for text, label in rows:
-        yield (text,) if label is None else (text.ljust(width), label)
+        yield (text,) if label is None else (padded(text, width), label)
 
 
 def invalid_document(error: InvalidDag) -> JsonObject:
@@ -200,7 +201,7 @@ def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
         ]
     outcomes = {task.id: _outcome(task) for task in tasks}
     id_width = min(LONGEST_ID, max((len(task.id) for task in tasks), default=0))
-    tool_width = min(LONGEST_TOOL, max((len(task.tool) for task in tasks), default=0))
+    tool_width = min(LONGEST_TOOL, max((width_of(task.tool) for task in tasks), default=0))
     outcome_width = min(LONGEST_OUTCOME, max(map(len, outcomes.values()), default=0))
     room = width - len("  0 ✓ ") - id_width - outcome_width - 2
     bar_width = min(LONGEST_BAR, room - tool_width - 4)
@@ -228,7 +229,7 @@ def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
 
 
 def _padded(text: str, width: int, look: Look | None) -> str | Styled:
-    text = one_line(text, width).ljust(width)
+    text = padded(one_line(text, width), width)
     return text if look is None else Styled(text, look)
 
 

@@ -16,6 +16,7 @@ from ..core.results.difference import Difference
 from ..core.values.printable import printable
 from ..core.values.strict import Json
 from .style import Line, Look, Styled, counted, pretty
+from .widths import fitting, width_of
 
 MOST_LINES = 8
 """Most lines of one value."""
@@ -104,7 +105,7 @@ def _lines_of(text: str, room: int, *, is_whole: bool) -> Iterator[Line]:
 
 def _nested(value: Json, room: int, *, is_whole: bool) -> Iterator[Line]:
     text = json.dumps(value, ensure_ascii=False)
-    if len(text) <= room or (len(text) > MOST_NESTED_CHARS and not is_whole):
+    if width_of(text) <= room or (len(text) > MOST_NESTED_CHARS and not is_whole):
         for part in chunks(value_text(value, None if is_whole else MOST_CHARS, text), room):
             yield (part,)
         return
@@ -129,9 +130,9 @@ def value_text(value: Json, most: int | None, text: str | None = None) -> str:
 
 
 def words(text: str, room: int) -> Iterator[str]:
-    while len(text) > room:
-        end = text.rfind(" ", 1, room + 1)
-        end = room if end <= 0 else end
+    while (most := fitting(text, room)) < len(text):
+        end = text.rfind(" ", 1, most + 1)
+        end = most if end <= 0 else end
         yield text[:end]
         text = text[end:].lstrip(" ")
     yield text
@@ -141,9 +142,9 @@ def chunks(text: str, room: int) -> Iterator[str]:
     """Break *text* in pieces of at most *room*, behind a blank if there is one near; nothing of it
     is left out."""
     start = 0
-    while len(text) - start > room:
-        blank = text.rfind(" ", start + room * 2 // 3, start + room)
-        end = start + room if blank < 0 else blank + 1
+    while (most := fitting(text, room, start)) < len(text):
+        blank = text.rfind(" ", start + (most - start) * 2 // 3, most)
+        end = most if blank < 0 else blank + 1
         yield text[start:end]
         start = end
     yield text[start:]
@@ -154,7 +155,3 @@ def foreign(text: str, most: int | None) -> str:
     if most is None or len(text) <= most:
         return printable(text)
     return f"{printable(text[:most])}… ({len(text):,} characters)"
-
-
-def cut_text(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

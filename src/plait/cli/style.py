@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from itertools import groupby
-from operator import itemgetter
+from itertools import accumulate, groupby
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from ..core.values.strict import Json
+from .widths import cut_text, letters, width_of
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -42,7 +43,8 @@ class Verbatim(str):
 
 
 def length(line: Line) -> int:
-    return sum(len(piece.text if isinstance(piece, Styled) else piece) for piece in line)
+    """Return the width of *line*, in cells."""
+    return sum(width_of(piece.text if isinstance(piece, Styled) else piece) for piece in line)
 
 
 def fold(line: Line, width: int) -> Iterator[Line]:
@@ -51,19 +53,19 @@ def fold(line: Line, width: int) -> Iterator[Line]:
         yield line
         return
     left = [
-        (char, piece.look if isinstance(piece, Styled) else None)
+        _Letter(letter, cells, piece.look if isinstance(piece, Styled) else None)
         for piece in line
-        for char in (piece.text if isinstance(piece, Styled) else piece)
+        for letter, cells in letters(piece.text if isinstance(piece, Styled) else piece)
     ]
-    blanks = next((at for at, (char, _) in enumerate(left) if char != " "), 0)
+    blanks = next((at for at, letter in enumerate(left) if letter.text != " "), 0)
     indent = min(blanks + 2, width // 2)
-    while len(left) > width:
-        ends = (at for at in range(width, indent, -1) if left[at][0] == " ")
-        end = next(ends, width)
+    while (most := _fitting(left, width)) < len(left):
+        ends = (at for at in range(most, indent, -1) if left[at].text == " ")
+        end = next(ends, most)
         yield _pieces(left[:end])
-        while end < len(left) and left[end][0] == " ":
+        while end < len(left) and left[end].text == " ":
             end += 1
-        left = [(" ", None)] * indent + left[end:]
+        left = [_Letter(" ", 1, None)] * indent + left[end:]
     yield _pieces(left)
 
 
@@ -75,9 +77,23 @@ def cut(line: Line, width: int) -> Line:
     return (*first, "…")
 
 
-def _pieces(chars: list[tuple[str, Look | None]]) -> Line:
-    groups = groupby(chars, key=itemgetter(1))
-    texts = (("".join(char for char, _ in group), look) for look, group in groups)
+class _Letter(NamedTuple):
+    text: str
+    cells: int
+    look: Look | None
+
+
+def _fitting(letters: list[_Letter], width: int) -> int:
+    """Return how many of *letters*, at least two, fit into *width*."""
+    for count, end in enumerate(accumulate(letter.cells for letter in letters)):
+        if end > width:
+            return max(count, 2)
+    return len(letters)
+
+
+def _pieces(letters: list[_Letter]) -> Line:
+    groups = groupby(letters, key=attrgetter("look"))
+    texts = (("".join(letter.text for letter in group), look) for look, group in groups)
     return tuple(text if look is None else Styled(text, look) for text, look in texts)
 
 
@@ -98,9 +114,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """Put *text* on one line of at most *most* characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    """Put *text* on one line of at most *most* cells."""
+    return cut_text(" ".join(text.split()), most)
 
 
 def pretty(value: Json, width: int) -> Iterator[str]:
@@ -116,7 +131,7 @@ def _nested(value: Json, width: int, before: str, after: str) -> Iterator[str]:
     indent = " " * (len(before) - len(before.lstrip()))
     flat = json.dumps(value, ensure_ascii=False)
     if (
-        len(before) + len(flat) + len(after) <= width
+        len(before) + width_of(flat) + len(after) <= width
         or not isinstance(value, dict | list)
         or not value
     ):
