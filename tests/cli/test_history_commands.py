@@ -18,7 +18,7 @@ from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers
 from .conftest import Plait, task
-from .past import Past
+from .past import CUT, Past
 
 
 def ids(plait: Plait, *words: str) -> list[str]:
@@ -239,6 +239,19 @@ def test_an_interrupted_run_goes_on_with_what_is_said(
     went_on = json.loads(plait("history", past.cut, "--json").stdout)
     assert went_on["went_on_as"] == document["run_id"]
     assert f"went on  as {document['run_id']}" in plait("history", past.cut).stdout
+
+
+def test_a_document_that_was_interrupted_is_shown_as_it_is_and_how_to_go_on(
+    plait: Plait, past: Past, servers: FakeServers
+):
+    calls = len(servers.calls)
+    code, stdout = typed(servers, "run", "-", input=json.dumps(CUT))
+    assert code == 1
+    assert stdout.splitlines()[-2:] == [
+        f"look   plait history {past.cut}",
+        f"go on  plait resume {past.cut}",
+    ]
+    assert len(servers.calls) == calls
 
 
 def test_a_run_that_goes_on_without_a_word_keeps_its_doubt(

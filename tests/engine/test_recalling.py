@@ -6,10 +6,15 @@ import anyio
 import pytest
 
 from plait.core.history import Post
+from plait.core.ports import ToolCall
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status
 from plait.core.values.principal import USER, Principal
+from plait.core.values.strict import JsonObject
+from plait.engine.gateway import Gateway
 from plait.errors import UnknownRun
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.in_memory import InMemoryRuns
 
 from .dying import World, task
 
@@ -43,6 +48,27 @@ async def test_an_interrupted_run_shows_what_was_done():
     }
     codes = {id: one.error.code for id, one in result.record.tasks.items() if one.error}
     assert codes == {"two": "in_doubt", "bad": "tool_error"}
+
+
+async def test_the_calls_of_an_interrupted_run_count_from_when_they_left():
+    world = World()
+    world.hangs = {("read", 2)}
+    world.delays = {("write", 1): 0.5}
+
+    async def starting(call: ToolCall) -> JsonObject:
+        with call.caller.waiting():
+            await anyio.sleep(2)  # its server starts
+        return await world.servers(call)
+
+    history = MemoryHistory(world.shelf)
+    async with Gateway(world.servers, starting, InMemoryRuns(), history=history) as gateway:
+        document = {"tasks": [task("one", "write", 1), task("two", "read", 2)]}
+        run_id = (await gateway.submit(document)).run_id
+        await gateway.wait(run_id, 5)
+        history.die()
+    async with world.gateway() as (gateway, _):
+        record = (await gateway.wait(run_id)).record
+    assert (record.tasks["one"].start_s, record.tasks["one"].end_s) == (2.0, 2.5)
 
 
 async def test_a_run_of_another_process_is_awaited():

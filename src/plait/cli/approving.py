@@ -355,3 +355,13 @@ def show_result(
         asking.show(result, is_whole=is_whole)
     else:
         out.lines(run_report(result, out.width, is_whole=is_whole, startup=startup))
+        if result.status is RunStatus.INTERRUPTED:
+            out.lines(_way_on(result.run_id))
+
+
+def _way_on(run_id: str) -> list[Line]:
+    """Say how to go on with an interrupted run, and where to look before."""
+    return [
+        (Styled("look", Look.BOLD), f"   plait history {run_id}"),
+        (Styled("go on", Look.BOLD), f"  plait resume {run_id}"),
+    ]

@@ -178,7 +178,7 @@ def record_so_far(
 def _with_calls(task: TaskRecord, calls: list[KeptCall], *, is_interrupted: bool) -> TaskRecord:
     last = {call.key.item: call for call in calls}
     attempts = sum(not _is_undone(call, is_interrupted) for call in calls)
-    started = min(call.admitted_at for call in calls)
+    started = min(call.admitted_at if call.sent_at is None else call.sent_at for call in calls)
     ended = max(call.admitted_at if call.ended_at is None else call.ended_at for call in calls)
     task = replace(task, attempts=attempts, due_s=started, start_s=started)
     if None not in last:
