@@ -190,11 +190,8 @@ def judge(
     for id in (task["id"] for task in document["tasks"]):
         if id not in tasks:
             raise Broken(f"{id} has no outcome")
-    sent = {seen.task for seen in log}
-    for task in document["tasks"]:
-        is_both = f"{task['id']}no" in sent and task["id"] in sent
-        if is_both and not said:  # a word can turn a failure that has decided something
-            raise Broken(f"both {task['id']} and {task['id']}no were sent")
+    if not said:  # a word can turn a failure that has decided something
+        _check_branches(document, log)
     single = {
         task["id"]
         for task in document["tasks"]
@@ -256,6 +253,23 @@ def _check_causes(document: Mapping[str, Any], log: Sequence[Seen], said: frozen
             if len(path := name.split(".")) == 3 and path[1] == "b":
                 of = of | {f"{path[0]}.a.{path[2]}"}
             decided |= dict.fromkeys(of, (seen.call, seen.life))
+
+
+def _check_branches(document: Mapping[str, Any], log: Sequence[Seen]) -> None:
+    """Check that no condition sent both of its branches, unless what decided it for the first of
+    them, a read, was made again in a later life."""
+    waits_for = causes(document)
+    arrived = [seen for seen in log if seen.what == "arrived"]
+    for id in waits_for:
+        both = [seen for seen in arrived if seen.task in {id, f"{id}no"}]
+        if len({seen.task for seen in both}) < 2:
+            continue
+        first = [seen for seen in both if seen.task == both[0].task]
+        is_decided_again = any(
+            seen.task in waits_for[id] and seen.life > first[-1].life for seen in arrived
+        )
+        if not is_decided_again or any(seen.tool != READ for seen in first):
+            raise Broken(f"both {id} and {id}no were sent")
 
 
 def _check_repeats(

@@ -259,3 +259,36 @@ def test_a_law_that_is_broken_is_found(log: str, statuses: str, law: str):
     }
     with pytest.raises(Broken, match=law):
         judge(STORY, lines, [Death(0, 5.0)], tasks)
+
+
+BRANCHES = {
+    "tasks": [
+        {"id": "a", "tool": READ},
+        {"id": "cno", "tool": READ, "when": "!a.flag"},
+        {"id": "c", "tool": READ, "when": "a.flag"},
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("calls", "tool", "is_lawful"),
+    [
+        ((("a", 0), ("cno", 0), ("a", 1), ("c", 1)), READ, True),
+        ((("a", 0), ("cno", 0), ("c", 1)), READ, False),
+        ((("a", 0), ("a", 1), ("cno", 1), ("c", 1)), READ, False),
+        ((("a", 0), ("cno", 0), ("a", 1), ("c", 1)), "s:put", False),
+    ],
+)
+def test_both_branches_are_sent_only_if_reads_found_something_else(
+    calls: tuple[tuple[str, int], ...], tool: str, is_lawful: bool
+):
+    lines = [
+        Seen("arrived", READ if id == "a" else tool, f"{id}/0", life, 4.9 + life)
+        for id, life in calls
+    ]
+    tasks = {id: {"status": "failed", "codes": {"tool_error"}} for id in ("a", "cno", "c")}
+    if is_lawful:
+        judge(BRANCHES, lines, [Death(0, 5.0)], tasks)
+        return
+    with pytest.raises(Broken, match="both c and cno were sent|had decided"):
+        judge(BRANCHES, lines, [Death(0, 5.0)], tasks)
