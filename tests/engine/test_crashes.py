@@ -276,7 +276,7 @@ BRANCHES = {
         ((("a", 0), ("cno", 0), ("a", 1), ("c", 1)), READ, True),
         ((("a", 0), ("cno", 0), ("c", 1)), READ, False),
         ((("a", 0), ("a", 1), ("cno", 1), ("c", 1)), READ, False),
-        ((("a", 0), ("cno", 0), ("a", 1), ("c", 1)), "s:put", False),
+        ((("a", 0), ("cno", 0), ("c", 1)), "s:put", False),
     ],
 )
 def test_both_branches_are_sent_only_if_reads_found_something_else(
@@ -290,5 +290,5 @@ def test_both_branches_are_sent_only_if_reads_found_something_else(
     if is_lawful:
         judge(BRANCHES, lines, [Death(0, 5.0)], tasks)
         return
-    with pytest.raises(Broken, match="both c and cno were sent|had decided"):
+    with pytest.raises(Broken, match="both c and cno were sent"):
         judge(BRANCHES, lines, [Death(0, 5.0)], tasks)
