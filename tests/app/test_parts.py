@@ -22,8 +22,8 @@ from plait.config.models import AuditSettings, GatewaySettings, HistorySettings,
 from plait.core.audit import ChainCheck, digest
 from plait.core.history import RunQuery
 from plait.core.ports import Caller, ToolCall
-from plait.core.scheduling.events import Notice
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Notice
 from plait.core.tools.catalog import ServerState
 from plait.core.tools.circuit import IN_A_ROW, CircuitState
 from plait.core.tools.server_notices import CircuitChanged, ServerChanged, SettingsReloaded

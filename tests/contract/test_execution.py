@@ -12,8 +12,9 @@ import anyio
 import pytest
 
 from plait.core.results.record import RunStatus
-from plait.core.scheduling.events import Changed, Notice, Status
+from plait.core.scheduling.events import Status
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Changed, Notice
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Rule
 from plait.core.tools.tool_stats import ToolStats

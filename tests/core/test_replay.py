@@ -32,7 +32,6 @@ from plait.core.scheduling.events import (
     Ask,
     Call,
     CancelRequested,
-    Changed,
     Command,
     Decided,
     Event,
@@ -41,10 +40,11 @@ from plait.core.scheduling.events import (
     Key,
     Located,
     Status,
-    Step,
     Succeeded,
 )
+from plait.core.scheduling.notices import Changed
 from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Step
 from plait.core.tools.rules import Rules
 from plait.core.values.strict import encode
 

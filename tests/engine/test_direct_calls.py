@@ -14,8 +14,9 @@ from anyio.abc import TaskGroup
 
 from plait.core.ports import NO_CLIENT, Caller, CallId, ToolCall
 from plait.core.scheduling.direct_calls import LONGEST_S
-from plait.core.scheduling.events import Changed, Notice, Progressed, Status
+from plait.core.scheduling.events import Status
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Changed, Notice, Progressed
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats

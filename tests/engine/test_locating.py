@@ -10,8 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.scheduling.events import Changed, Finished, Notice, Status
+from plait.core.scheduling.events import Status
 from plait.core.scheduling.locating import LOCATE_S, PROMPT_S
+from plait.core.scheduling.notices import Changed, Finished, Notice
 from plait.core.tools.claims import ResourceName, as_written
 from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable

@@ -15,22 +15,11 @@ import pytest
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.ports import Caller, CallId, ToolCall
-from plait.core.scheduling.events import (
-    Aborted,
-    CancelRequested,
-    Changed,
-    Event,
-    Failure,
-    Finished,
-    Key,
-    Notice,
-    Progressed,
-    Status,
-    Step,
-)
+from plait.core.scheduling.events import Aborted, CancelRequested, Event, Failure, Key, Status
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Changed, Finished, Notice, Progressed
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject

@@ -12,8 +12,9 @@ import pytest
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
 from plait.core.ports import NO_CLIENT
-from plait.core.scheduling.events import Event, Key, Notice, Paused, Progressed, Resumed, Status
+from plait.core.scheduling.events import Event, Key, Paused, Resumed, Status
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Notice, Progressed
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.policy import Policy

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.scheduling.events import Notice
+from plait.core.scheduling.notices import Notice
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.circuit import CircuitState
 from plait.core.tools.server_notices import (

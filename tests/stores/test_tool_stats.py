@@ -15,7 +15,8 @@ import pytest
 
 from plait.app.gateway import Gateway
 from plait.config import Config, load_config
-from plait.core.scheduling.events import Changed, Finished, Key, Notice, Status
+from plait.core.scheduling.events import Key, Status
+from plait.core.scheduling.notices import Changed, Finished, Notice
 from plait.core.tools.tool_stats import ToolStats
 from plait.stores.tool_stats import FILE_NAME, MAX_FILE_BYTES, StatsFile
 from tests.fakes import tool

@@ -10,7 +10,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.message import SessionMessage
 
-from plait.core.scheduling.events import Finished, Notice
+from plait.core.scheduling.notices import Finished, Notice
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.server import build_server

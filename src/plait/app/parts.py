@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from ..config import Config, GatewaySettings, HistorySettings
 from ..core.history import History, Limits
-from ..core.scheduling.events import Notice
+from ..core.scheduling.notices import Notice
 from ..core.tools.server_notices import ServerChanged, ToolsDrifted
 from ..core.tools.tool_stats import ToolStats
 from ..engine.auditing import DeskAudit

@@ -21,7 +21,7 @@ from ..errors import (
     RpcError,
     ServerUnavailable,
 )
-from .scheduling.events import Notice
+from .scheduling.notices import Notice
 from .tools.cached_listing import CachedListing
 from .tools.catalog import Catalog, Tool
 from .tools.claims import ResourceName

@@ -24,7 +24,6 @@ from ..core.scheduling.events import (
     Aborted,
     Call,
     CallRequested,
-    Changed,
     Decided,
     Event,
     Failed,
@@ -32,6 +31,7 @@ from ..core.scheduling.events import (
     Status,
     Succeeded,
 )
+from ..core.scheduling.notices import Changed
 from ..core.scheduling.run import Run
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.policy import ToolPolicy

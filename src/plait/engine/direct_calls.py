@@ -12,16 +12,8 @@ import anyio
 
 from ..core.history import Beginning, Effect, Journal, Kind
 from ..core.ports import Caller, CallId, CallTool, ToolCall
-from ..core.scheduling.events import (
-    Aborted,
-    Call,
-    CallRequested,
-    Event,
-    Failed,
-    Key,
-    Notice,
-    Succeeded,
-)
+from ..core.scheduling.events import Aborted, Call, CallRequested, Event, Failed, Key, Succeeded
+from ..core.scheduling.notices import Notice
 from ..core.tools.output import Output, tool_error
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidOutput

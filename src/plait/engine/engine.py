@@ -34,9 +34,9 @@ from ..core.results.approval import Approval
 from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
-from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started, Waiting
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
+from ..core.scheduling.notices import Changed, Finished, Notice, Progressed, Started, Waiting
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
 from ..core.tools.catalog import Tool

@@ -24,27 +24,24 @@ from ..core.scheduling.events import (
     Ask,
     Call,
     CancelRequested,
-    Changed,
     Confirm,
     Confirmed,
     Decided,
     Event,
     Failed,
-    Finished,
     Key,
     Locate,
     Located,
-    Notice,
     Refuse,
     Sleep,
-    Step,
     Succeeded,
     Woke,
 )
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
+from ..core.scheduling.notices import Changed, Finished, Notice
 from ..core.scheduling.run import Run
-from ..core.scheduling.scheduler import Scheduler
+from ..core.scheduling.scheduler import Scheduler, Step
 from ..core.tools.output import read_output
 from ..errors import ApprovalRequired, CallError
 from ..waiting import Signal

@@ -16,7 +16,8 @@ from hashlib import blake2b
 import anyio
 
 from ..core.ports import Caller
-from ..core.scheduling.events import Event, Key, Notice, Paused, Progressed, Resumed, Sent
+from ..core.scheduling.events import Event, Key, Paused, Resumed, Sent
+from ..core.scheduling.notices import Notice, Progressed
 from ..core.values.principal import Principal
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallTimeout, InternalError

@@ -52,7 +52,6 @@ from ..core.scheduling.events import (
     Aborted,
     Call,
     CancelRequested,
-    Changed,
     Confirmed,
     Decided,
     Event,
@@ -67,6 +66,7 @@ from ..core.scheduling.events import (
     Succeeded,
     Woke,
 )
+from ..core.scheduling.notices import Changed
 from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
 from ..core.tools.overwriting import Reading

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import Any, TextIO
 
-from ..core.scheduling.events import FINAL, Changed, Finished, Notice, Started, Status
+from ..core.scheduling.events import FINAL, Status
+from ..core.scheduling.notices import Changed, Finished, Notice, Started
 from ..core.tools.catalog import shown
 from ..core.tools.circuit import CircuitState
 from ..core.tools.server_notices import (

@@ -13,18 +13,8 @@ from dataclasses import replace
 from operator import itemgetter
 
 from ..core.results.record import InnerRecord, ItemsRecord, RunRecord, RunStatus, TaskRecord
-from ..core.scheduling.events import (
-    FINAL,
-    Changed,
-    Delayed,
-    Failure,
-    Finished,
-    Notice,
-    Started,
-    Status,
-    Wait,
-    Waiting,
-)
+from ..core.scheduling.events import FINAL, Failure, Status, Wait
+from ..core.scheduling.notices import Changed, Delayed, Finished, Notice, Started, Waiting
 from ..core.scheduling.tally import Tally
 
 

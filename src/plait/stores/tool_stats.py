@@ -15,7 +15,8 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from ..core.scheduling.events import Changed, Finished, Notice, Status
+from ..core.scheduling.events import Status
+from ..core.scheduling.notices import Changed, Finished, Notice
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.strict import NotStrict, encode, loads
 from ..waiting import Signal

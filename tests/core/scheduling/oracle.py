@@ -17,10 +17,8 @@ from plait.core.scheduling.events import (
     Call,
     CallRequested,
     CancelRequested,
-    Changed,
     Event,
     Failed,
-    Finished,
     Key,
     Locate,
     Located,
@@ -30,12 +28,13 @@ from plait.core.scheduling.events import (
     Sent,
     Sleep,
     Status,
-    Step,
     Succeeded,
     Woke,
 )
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Changed, Finished
 from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Step
 from plait.errors import CallError, CircuitOpen, ServerUnavailable
 
 ALMOST_NOTHING = 1e-4

@@ -8,14 +8,9 @@ from typing import Any
 import pytest
 
 from plait.core.scheduling.direct_calls import CallRequests, DirectCall
-from plait.core.scheduling.events import (
-    Delayed,
-    Failure,
-    Key,
-    Status,
-    Wait,
-)
+from plait.core.scheduling.events import Failure, Key, Status, Wait
 from plait.core.scheduling.lanes import SlotRequest
+from plait.core.scheduling.notices import Delayed
 from plait.core.tools.catalog import Catalog
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.rules import Rules

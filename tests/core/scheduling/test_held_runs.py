@@ -30,14 +30,13 @@ from plait.core.scheduling.events import (
     Locate,
     Located,
     Sleep,
-    Step,
     Succeeded,
     Woke,
 )
 from plait.core.scheduling.holding import ASK_S
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.output import Output
 from plait.core.tools.overwriting import Reading
 from plait.core.tools.policy import Policy

@@ -20,16 +20,15 @@ from plait.core.scheduling.events import (
     Key,
     Locate,
     Located,
-    Notice,
     Sleep,
-    Step,
     Succeeded,
     Woke,
 )
 from plait.core.scheduling.holding import ASK_S
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Notice
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy

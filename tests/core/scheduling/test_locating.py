@@ -15,25 +15,22 @@ from plait.core.scheduling.events import (
     Call,
     CallRequested,
     CancelRequested,
-    Changed,
     Command,
     Event,
     Failed,
-    Finished,
     Key,
     Locate,
     Located,
-    Notice,
     Refuse,
     Status,
-    Step,
     Succeeded,
     Woke,
 )
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.locating import LOCATE_S, PROMPT_S
+from plait.core.scheduling.notices import Changed, Finished, Notice
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.claims import Places, ResourceName
 from plait.core.tools.output import Output

@@ -8,9 +8,10 @@ import pytest
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
-from plait.core.scheduling.events import MOVES, Changed, Failure, Key, RunNotice, Status, Wait
+from plait.core.scheduling.events import MOVES, Failure, Key, Status, Wait
 from plait.core.scheduling.frame import TaskCall
 from plait.core.scheduling.moves import Moves
+from plait.core.scheduling.notices import Changed, RunNotice
 from plait.core.scheduling.state import Items, TaskState
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.output import Output

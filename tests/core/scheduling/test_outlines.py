@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from plait.core.language.reader import read_dag
 from plait.core.planning.check import check
-from plait.core.scheduling.outlines import outlines_of, outlines_of_inner
+from plait.core.scheduling.events import Key
+from plait.core.scheduling.outlines import InnerOutline, outlines_of, outlines_of_inner
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
 from tests.fakes import tool
@@ -43,3 +44,14 @@ def test_tasks_in_groups_have_outlines_with_the_groups_around_them():
         ((("g", True), ("deep", False)), False),
         ((("g", True), ("deep", False), ("d", False)), True),
     ]
+
+
+def test_a_place_has_the_items_of_the_groups_around_it_and_its_own():
+    comment = InnerOutline("close.comment", "s:do", (("close", True), ("comment", False)), True)
+    assert comment.place(Key("r", "close.comment", None, (3,))) == "close[3].comment"
+    each = InnerOutline("g.each", "s:do", (("g", False), ("each", True)), True)
+    assert each.place(Key("r", "g.each", 2)) == "g.each[2]"
+    assert each.place(Key("r", "g.each")) == "g.each"
+    deep = InnerOutline("a.b.c", "s:do", (("a", True), ("b", True), ("c", True)), True)
+    assert deep.place(Key("r", "a.b.c", 5, (1, 2))) == "a[1].b[2].c[5]"
+    assert deep.groups == ("a", "a.b")

@@ -13,18 +13,17 @@ from plait.core.scheduling.events import (
     Abort,
     Call,
     CancelRequested,
-    Changed,
     Failed,
     Key,
     Sleep,
-    Step,
     Succeeded,
     Woke,
 )
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.notices import Changed
 from plait.core.scheduling.repeats import joined
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.core.values.principal import Principal

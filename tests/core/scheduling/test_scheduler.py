@@ -19,7 +19,6 @@ from plait.core.scheduling.events import (
     Key,
     Sleep,
     Status,
-    Step,
     Succeeded,
     Woke,
 )
@@ -27,7 +26,7 @@ from plait.core.scheduling.lanes import NO_RUN
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy

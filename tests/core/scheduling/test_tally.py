@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from plait.core.scheduling.events import Changed, Failure, InnerOutline, Key, Status
+from plait.core.scheduling.events import Failure, Key, Status
+from plait.core.scheduling.notices import Changed
+from plait.core.scheduling.outlines import InnerOutline
 from plait.core.scheduling.tally import LETTERS, MAX_ERRORS, Tally
 
 COMMENT = InnerOutline("close.comment", "s:do", (("close", True), ("comment", False)), True)
@@ -12,15 +14,6 @@ EACH = InnerOutline("g.each", "s:do", (("g", False), ("each", True)), True)
 def change(before: str, after: str, at: int = 0, item: int | None = None, **fields: Any) -> Changed:
     key = Key("r", "close.comment", item, (at,))
     return Changed(key, "s:do", Status(before), Status(after), 1, 0.0, **fields)
-
-
-def test_a_place_has_the_items_of_the_groups_around_it_and_its_own():
-    assert COMMENT.place(Key("r", "close.comment", None, (3,))) == "close[3].comment"
-    assert EACH.place(Key("r", "g.each", 2)) == "g.each[2]"
-    assert EACH.place(Key("r", "g.each")) == "g.each"
-    deep = InnerOutline("a.b.c", "s:do", (("a", True), ("b", True), ("c", True)), True)
-    assert deep.place(Key("r", "a.b.c", 5, (1, 2))) == "a[1].b[2].c[5]"
-    assert deep.groups == ("a", "a.b")
 
 
 def test_each_item_counts_once_with_the_status_that_it_has_now():

@@ -29,13 +29,12 @@ from plait.core.scheduling.events import (
     Sent,
     Sleep,
     Status,
-    Step,
     Succeeded,
     Woke,
 )
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.scheduler import Scheduler, Step
 from plait.core.tools.claims import ResourceName
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule

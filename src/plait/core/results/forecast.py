@@ -20,14 +20,13 @@ from ..scheduling.events import (
     Locate,
     Located,
     Sleep,
-    Step,
     Succeeded,
     Woke,
 )
 from ..scheduling.frame import TaskCall
 from ..scheduling.limits import Limits
 from ..scheduling.run import Run
-from ..scheduling.scheduler import Scheduler
+from ..scheduling.scheduler import Scheduler, Step
 from ..scheduling.state import Items
 from ..tools.catalog import Tool
 from ..tools.output import Output

@@ -18,10 +18,8 @@ from .events import (
     Abort,
     Call,
     Command,
-    Delayed,
     Failure,
     Key,
-    RunNotice,
     Sleep,
     Status,
     Wait,
@@ -30,6 +28,7 @@ from .events import (
 from .frame import Frame, TaskCall
 from .holding import Holding
 from .moves import Moves
+from .notices import Delayed, RunNotice
 from .retry import RetryBudgets, backoff_s, may_repeat
 
 IsKnown: TypeAlias = Callable[[Call], bool]

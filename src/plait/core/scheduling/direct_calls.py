@@ -12,16 +12,9 @@ from ..tools.catalog import Catalog, Tool
 from ..tools.claims import AccessRules, access_rules_of
 from ..tools.policy import Policy, ToolPolicy
 from ..values.strict import JsonObject
-from .events import (
-    CallRequested,
-    Changed,
-    Delayed,
-    Failure,
-    Key,
-    Status,
-    Wait,
-)
+from .events import CallRequested, Failure, Key, Status, Wait
 from .lanes import NO_DESK, NO_RUN, SlotRequest, Urgency
+from .notices import Changed, Delayed
 
 LONGEST_S = 3_600.0
 """Timeout of a direct call, waiting for slots included."""

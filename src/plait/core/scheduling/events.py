@@ -1,9 +1,8 @@
-"""The vocabulary of a run, all values: events go into the scheduler, commands come out of it, and
-notices report changes to observers. The legal moves of a task are one table."""
+"""The vocabulary of the scheduler, all values: events go into it, and commands come out of it.
+`notices.py` has those for observers. The legal moves of a task are one table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -16,13 +15,11 @@ from ..tools.output import Output
 from ..tools.overwriting import Reading
 from ..tools.policy import ToolPolicy
 from ..tools.rules import Decision
-from ..tools.server_notices import ServerNotice
-from ..values.principal import Principal
 from ..values.strict import JsonObject
 from .lanes import SlotRequest
 
 if TYPE_CHECKING:
-    from ..language.dag import Dag
+    pass
 
 
 class Status(StrEnum):
@@ -175,53 +172,6 @@ class Wait:
     seconds: float
     resource: str | None = None
     """The resource that both use, in a conflict."""
-
-
-class TaskOutline(NamedTuple):
-    """A task as it is known before anything runs. Times are in seconds."""
-
-    id: str
-    tool: str
-    layer: int
-    needs: tuple[str, ...]
-    """The tasks that it waits for."""
-    reused_inputs: tuple[str, ...]
-    """The tasks that it needed in an earlier run, if it was taken over from there."""
-    expected_s: float | None
-    """The expected time of one call; None if its tool is unknown."""
-    remaining_s: float
-    """The expected time of the longest chain that starts at it, itself included."""
-    alone_s: float | None = None
-    """The time of one call if it is alone; None if unknown."""
-
-
-class InnerOutline(NamedTuple):
-    """A task in a group, as it is known before anything runs."""
-
-    id: str
-    """The whole id: those of the groups around it and its own (`close.comment`)."""
-    tool: str
-    parts: tuple[tuple[str, bool], ...]
-    """These ids, the outermost first, each with whether that has items."""
-    is_call: bool
-    """Whether it calls a tool."""
-    alone_s: float | None = None
-    """The duration of one call if it is alone, in seconds; None if unknown."""
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The whole ids of the groups around it, the outermost first."""
-        ids = [id for id, _ in self.parts]
-        return tuple([".".join(ids[: count + 1]) for count in range(len(ids) - 1)])
-
-    def place(self, key: Key) -> str:
-        """Write *key*, of this task, with the items that it is for (`close[3].comment`)."""
-        numbers = iter((*key.at, *(() if key.item is None else (key.item,))))
-        parts = []
-        for id, has_items in self.parts:
-            number = next(numbers, None) if has_items else None
-            parts.append(id if number is None else f"{id}[{number}]")
-        return ".".join(parts)
 
 
 # Commands: what to do outside. Each `Locate`, `Call`, `Confirm`, `Sleep` and `Ask` is answered by
@@ -421,135 +371,3 @@ Event: TypeAlias = (
     | Sent
     | CancelRequested
 )
-
-
-# Notices: what observers get. `at` is in seconds, on the clock of the driver of the scheduler. The
-# notices of a run hold everything in its record (`observers/records.py` folds them).
-
-
-class Started(NamedTuple):
-    """A run began."""
-
-    run: str
-    at: float
-    began: float | None
-    """The same moment in seconds since 1970; None if unknown."""
-    principal: Principal
-    client: str | None
-    dag: Dag
-    digest: str
-    tasks: tuple[TaskOutline, ...]
-    """In document order."""
-    taken_over: Mapping[str, int]
-    """The tasks that succeeded in the run that this one goes on from, each with the size of its
-    output."""
-    returned: tuple[str, ...]
-    notes: tuple[str, ...]
-    limits: RunLimits
-    inner: tuple[InnerOutline, ...] = ()
-    """The tasks in groups."""
-
-
-class Changed(NamedTuple):
-    """A task, or one item of a `for_each` task, moved from one status to another. The output of a
-    task that has ended can be read under its key."""
-
-    key: Key
-    tool: str
-    before: Status
-    after: Status
-    attempt: int
-    at: float
-    error: Failure | None = None
-    """The reason why it did not succeed, or will be retried."""
-    due_at: float | None = None
-    """The time at which the dependencies of a task had settled, with its first move."""
-    waits: tuple[Wait, ...] = ()
-    """Its waits before the first move and before the first call, with that move."""
-    started_at: float | None = None
-    """The time at which the first call of a task was sent, with its last move."""
-    took_s: float | None = None
-    """The duration of the call that ended with this move."""
-    output_bytes: int | None = None
-    """The size of its output."""
-    cached: bool = False
-    """Whether the output is an earlier answer."""
-    items: int | None = None
-    """The number of items of a `for_each` task, once it is ready."""
-    jitter: float | None = None
-    """The random share of the pause before the next attempt."""
-    notes: tuple[str, ...] = ()
-    """Changes that were made in the arguments of a task, once it is ready."""
-
-    @property
-    def run(self) -> str:
-        return self.key.run
-
-    @property
-    def is_next_round(self) -> bool:
-        """Whether the call was answered and is made again, as its `repeat` says."""
-        if self.before is not Status.RUNNING or self.error is not None:
-            return False
-        return self.after in {Status.READY, Status.BACKING_OFF}
-
-    @property
-    def code(self) -> str | None:
-        return None if self.error is None else self.error.code
-
-
-class Delayed(NamedTuple):
-    """A call that was started has waited for its server until now: its time begins now."""
-
-    key: Key
-    wait: Wait
-    is_first: bool
-    """Whether it is the first call of its task."""
-    at: float
-
-    @property
-    def run(self) -> str:
-        return self.key.run
-
-
-class Progressed(NamedTuple):
-    """A call in flight reported its progress."""
-
-    key: Key
-    progress: float
-    total: float | None
-    message: str | None
-    at: float
-
-    @property
-    def run(self) -> str:
-        return self.key.run
-
-
-class Waiting(NamedTuple):
-    """A run waits for a person alone from now on, or does so no more."""
-
-    run: str
-    is_waiting: bool
-    at: float
-
-
-class Finished(NamedTuple):
-    """A run has ended."""
-
-    run: str
-    status: str
-    at: float
-    elapsed_s: float
-    stopped_by: str | None
-    """As in a run's record."""
-    counts: Mapping[str, int]
-    """The number of tasks that ended with each status."""
-
-
-RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Waiting | Finished
-Notice: TypeAlias = RunNotice | ServerNotice
-
-
-class Step(NamedTuple):
-    commands: list[Command]
-    notices: list[RunNotice]

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from .events import (
-    FINAL,
-    MOVES,
-    PENDING,
-    RUNNING,
-    SUCCESS,
-    Changed,
-    Failure,
-    RunNotice,
-    Status,
-    Wait,
-)
+from .events import FINAL, MOVES, PENDING, RUNNING, SUCCESS, Failure, Status, Wait
 from .frame import TaskCall
+from .notices import Changed, RunNotice
 from .state import TaskState
 
 

@@ -21,27 +21,13 @@ from .attempts import Attempts, Known
 from .calls import MAX_ITEMS, CallsOf, calls_of
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems
-from .events import (
-    Abort,
-    Ask,
-    Decided,
-    Failure,
-    Finished,
-    HeldCall,
-    Key,
-    RunLimits,
-    RunNotice,
-    Sleep,
-    Started,
-    Status,
-    Waiting,
-    Why,
-)
+from .events import Abort, Ask, Decided, Failure, HeldCall, Key, RunLimits, Sleep, Status, Why
 from .frame import Frame, TaskCall
 from .holding import ASK_S, Holding, needs_yes
 from .lanes import NO_DESK, SlotRequest, Urgency
 from .lifecycle import Lifecycle
 from .moves import Moves
+from .notices import Finished, RunNotice, Started, Waiting
 from .outlines import outlines_of, outlines_of_inner
 from .retry import RetryBudgets
 from .tally import Tally

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
+from typing import NamedTuple
 
 from ...errors import (
     CallTimeout,
@@ -38,11 +39,9 @@ from .events import (
     Paused,
     Refuse,
     Resumed,
-    RunNotice,
     Sent,
     Sleep,
     Status,
-    Step,
     Succeeded,
     Woke,
 )
@@ -52,8 +51,16 @@ from .learning import Learning
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import LockRequest, Locks
+from .notices import RunNotice
 from .retry import RetryBudgets
 from .run import Run
+
+
+class Step(NamedTuple):
+    """The answer to an event: the commands to carry out, and the notices for observers."""
+
+    commands: list[Command]
+    notices: list[RunNotice]
 
 
 class Scheduler:

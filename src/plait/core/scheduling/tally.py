@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .events import FINAL, Changed, Failure, InnerOutline, Status
+from .events import FINAL, Failure, Status
+from .notices import Changed
+from .outlines import InnerOutline
 
 MAX_ERRORS = 1_000
 """Most failures of one task in a group that are kept."""

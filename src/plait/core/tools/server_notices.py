@@ -1,5 +1,5 @@
 """Notices about servers and settings. Observers get them in the one stream with those of runs
-(`core/scheduling/events.py`), so that whoever shows servers need not ask for them again and again.
+(`core/scheduling/notices.py`), so that whoever shows servers need not ask for them again and again.
 
 `at` is in seconds, on the clock of the process.
 """
