@@ -21,7 +21,8 @@ RUN pip wheel --no-build-isolation --no-deps --wheel-dir /dist . \
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="Plait" \
       org.opencontainers.image.description="An MCP gateway that runs DAGs of tool calls in parallel" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="MIT" \
+      io.modelcontextprotocol.server.name="io.github.plait-mcp/plait"
 # hadolint ignore=DL3008  # the base image's distribution has one version of each at a time
 RUN apt-get update \
     && apt-get install --no-install-recommends -y git ripgrep \

@@ -137,7 +137,9 @@ def test_a_step_shows_what_its_processes_do(screen: Callable[..., Screen], step:
     golden = SCREENS / f"try-{step}-{columns}.txt"
     if os.environ.get("PLAIT_DRAW_SCREENS"):
         golden.write_text(left_on(shown.text), encoding="utf-8")
-    assert left_on(shown.text) == golden.read_text(encoding="utf-8")
+    assert left_on(shown.text) == golden.read_text(encoding="utf-8"), (
+        "if that is meant, draw the screens again with PLAIT_DRAW_SCREENS=1, and docs/tour.svg"
+    )
     if columns == 80:
         assert all(len(line) <= 80 for line in shown.text.splitlines() if '"text":' not in line)
 
