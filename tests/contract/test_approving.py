@@ -12,6 +12,7 @@ POLICY = "contract/test_policy.py"
 COMPARED = "engine/test_comparing.py"
 RULES = "core/tools/test_rules.py"
 FLOWS = "contract/test_flows.py"
+OVER_HTTP = "contract/test_flows_over_http.py"
 TERMINAL = "cli/test_approving.py"
 CHECKED = "downstream/test_definition_check.py"
 ANSWERS = "attacks/test_answers.py"
@@ -167,6 +168,8 @@ CONTRACT: dict[str, Shown] = {
     "What a client has seen counts": (
         f"{FLOWS}::test_what_was_returned_labels_all_that_the_client_writes",
         f"{FLOWS}::test_calls_by_name_are_seen_and_are_refused_in_turn",
+        f"{OVER_HTTP}::test_what_a_client_has_seen_keeps_it_from_sending_in_its_session",
+        f"{OVER_HTTP}::test_a_session_knows_nothing_of_another_one",
     ),
     "The definition of a tool is remembered": (
         "stores/test_pins.py::test_the_first_definition_is_pinned_and_another_one_is_not_it",

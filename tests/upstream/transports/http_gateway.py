@@ -13,6 +13,7 @@ import httpx2
 
 from plait.app.serving import run_http
 from plait.config import GatewaySettings
+from plait.core.flows.rules import FlowPolicy
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.relay.listings import RelayConfig
@@ -73,6 +74,7 @@ async def served(
     admission: Admission | None = None,
     arrival: Arrival | None = None,
     relaying: RelayConfig | None = None,
+    flows: FlowPolicy | None = None,
 ) -> AsyncIterator[Served]:
     stop = Stop(give_up=lambda status: None)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -83,7 +85,7 @@ async def served(
             else by_origin(servers, cast("FakeDownstream", relaying.downstream))
         )
         async with (
-            Gateway(servers, call_tool, InMemoryRuns()) as gateway,
+            Gateway(servers, call_tool, InMemoryRuns(), flows=flows) as gateway,
             anyio.create_task_group() as tasks,
         ):
 

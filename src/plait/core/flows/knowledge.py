@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..values.principal import USER, Principal
+from ..values.principal import ANYONE, USER, Principal
 from ..values.strict import Json, JsonObject
 from .resources import Steps, overlap
 from .rules import FlowRule
@@ -136,8 +136,10 @@ class Knowledge:
         return frozenset([rule for client, rule in rules if client == connection])
 
     def allow(self, owner: Owner, connection: str | None, rule: FlowRule) -> None:
-        """Note that a person has allowed a client to break *rule* by what was seen."""
-        self._facts(owner).allowed.add((connection, rule))
+        """Note that a person has allowed a client to break *rule* by what was seen. A client that
+        nothing tells from others is asked each time: its yes would be that of all of them."""
+        if owner.principal != ANYONE:
+            self._facts(owner).allowed.add((connection, rule))
 
     def write(self, owner: Owner, steps: Steps, tools: Iterable[str], run: str) -> None:
         """Note that *run*, of *owner*, writes data of *tools* to a resource."""
