@@ -25,12 +25,16 @@ command = "no-such-program"
 exclude = ["hidden"]
 [servers.never]
 command = "no-such-program"
+[servers.off]
+command = "no-such-program"
+env = { TOKEN = "${A_TOKEN_THAT_IS_NOT_SET}" }
 [policy]
 deny = ["files:delete"]
 """
 LISTED = {
     "files": ["read", "read_all", "write", "delete", "$(touch x)", "a;b", "a'b"],
     "quiet": ["look", "hidden"],
+    "off": ["ask"],
 }
 
 
@@ -64,7 +68,7 @@ def asked(line: str) -> dict[str, str]:
         ("call ", ["files:read", "files:read_all", "files:write", "quiet:look"]),
         ("call --config servers.toml q", ["quiet:look"]),
         ("call files:read x", []),
-        ("tools --server ", ["files", "never", "quiet"]),
+        ("tools --server ", ["files", "never", "off", "quiet"]),
         ("tools --server q", ["quiet"]),
         ("serv", ["serve", "servers"]),
     ],

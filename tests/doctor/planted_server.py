@@ -1,11 +1,14 @@
 """A server that lists the tools in its argument, JSON, and knows nothing else.
 
-planted_server.py TOOLS [--hang] [--die]
+planted_server.py TOOLS [--hang] [--die] [--show NAME]
+
+With --show, each call is answered with the variable of that name.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -31,6 +34,9 @@ def main() -> None:
             }
         elif message.get("method") == "tools/list":
             answer = {"result": {"tools": tools}}
+        elif message.get("method") == "tools/call" and "--show" in sys.argv:
+            text = os.environ.get(sys.argv[-1], "nothing")
+            answer = {"result": {"content": [{"type": "text", "text": text}]}}
         if "id" in message:
             sys.stdout.write(f"{json.dumps({'jsonrpc': '2.0', 'id': message['id'], **answer})}\n")
             sys.stdout.flush()

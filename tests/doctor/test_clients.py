@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from plait.config import load_config
 from plait.doctor.clients import LIMITS, check
 from plait.doctor.findings import Finding, Mark
-from plait.install.clients import CLIENTS
+from plait.install import backups
+from plait.install.changes import Put
+from plait.install.clients import CLIENTS, Format
+from plait.install.plan import FileChange
 
 from .homes import Home
 
@@ -59,7 +63,7 @@ async def test_a_runner_needs_time_to_start(home: Home):
 async def test_a_program_in_the_folder_for_passing_files_will_not_last(home: Home):
     home.environ["TMPDIR"] = str(home.root)
     [row] = await rows(home)
-    assert "is in a cache and will be removed" in row.says
+    assert "which will not last: it is in a cache" in row.says
 
 
 async def test_a_program_that_prints_no_version_is_named(home: Home):
@@ -80,6 +84,39 @@ async def test_a_wait_of_the_settings_is_compared_with_that_of_clients(home: Hom
     home.codex(f'[mcp_servers.plait]\ncommand = "{home.plait}"\nargs = ["serve"]\n')
     says = [one.says for one in await rows(home) if one.about == "Codex"]
     assert says == ["waits 60 s for an answer, which may take 120 s"]
+
+
+def installed(home: Home) -> None:
+    """Let an installation have registered Plait in Cursor."""
+    file = home.home / ".cursor" / "mcp.json"
+    change = FileChange(
+        file,
+        "Cursor",
+        b"{}",
+        file.read_bytes(),
+        Format.JSON,
+        changes=(Put(("mcpServers",), "plait", {}),),
+    )
+    backups.make(home.state, [change], datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_an_entry_that_another_program_took_away_is_named(home: Home):
+    installed(home)
+    assert [one.mark for one in await rows(home)] == [Mark.WELL]
+    home.cursor({})
+    [row] = await rows(home)
+    assert (row.mark, row.about) == (Mark.WRONG, "Cursor")
+    assert row.says.endswith("mcp.json and is gone: another program wrote it")
+    assert row.fix == "end that program, then plait install"
+
+
+async def test_a_manifest_that_cannot_be_read_is_looked_at(home: Home):
+    installed(home)
+    [manifest] = home.state.glob("backups/*/manifest.json")
+    manifest.write_text("{}")
+    assert [one.says for one in await rows(home) if one.mark is Mark.LOOK] == [
+        "what plait install changed cannot be read: 'files'"
+    ]
 
 
 async def test_where_there_is_no_client_nothing_is_to_do(home: Home):

@@ -264,7 +264,7 @@ FAULTS = {
         another_version, LOOK, "Cursor", "plait: 0.0.1; this is ", "plait install cursor"
     ),
     "a client that starts what is in a cache": Fault(
-        in_a_cache, LOOK, "Cursor", "is in a cache and will be removed", "uv tool install plait"
+        in_a_cache, LOOK, "Cursor", "which will not last", "uv tool install plait"
     ),
     "a client that names settings that are gone": Fault(
         registered("--config", "/none/servers.toml"),

@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -363,3 +365,52 @@ async def test_a_call_of_a_person_is_made_cancelled_and_reported_by_the_gateway(
 async def pings(client: Client, count: int) -> list[int]:
     await client.introduce_unread()
     return [await client.send("tools/list") for _ in range(count)]
+
+
+PLANTED = Path(__file__).parents[1] / "doctor" / "planted_server.py"
+
+
+def shows(name: str) -> str:
+    """The lines that start a server whose tool `shown` answers with that variable."""
+    tool = {"name": "shown", "inputSchema": {"type": "object"}}
+    args = [str(PLANTED), json.dumps([tool]), "--show", name]
+    return f"command = {json.dumps(sys.executable)}\nargs = {json.dumps(args)}\n"
+
+
+async def shown(door: Client) -> Any:
+    """The result of a run that calls `shown`, next to a task that needs no server."""
+    tasks = [{"id": "a", "tool": "s:shown"}, {"id": "b", "value": 1}]
+    answer = await door.answer(await door.call("execute_dag", tasks=tasks))
+    return answer["result"]["structuredContent"]
+
+
+async def test_variables_of_each_client_go_on_to_its_own_server(machine: Machine):
+    text = f'[servers.s]\nprotocol = "legacy"\nenv_pass = ["AWS_*"]\n{shows("AWS_PROFILE")}'
+    (machine.folder / "servers.toml").write_text(text)
+    words = ("--config", "servers.toml")
+    work = await machine.door(*words, AWS_PROFILE="work", OTHER="x")
+    home = await machine.door(*words, AWS_PROFILE="home")
+    none = await machine.door(*words, AWS_PROFILE="")
+    outputs = [(await shown(door))["outputs"]["a"] for door in (work, home, none)]
+    assert outputs == ["work", "home", "nothing"]
+    assert machine.gateways() == [machine.gateway()]
+
+
+async def test_a_server_starts_once_the_users_secret_is_there(machine: Machine):
+    text = '[servers.s]\nprotocol = "legacy"\nenv = { SHOWN = "${A_TOKEN}" }\n' + shows("SHOWN")
+    (machine.folder / "servers.toml").write_text(text)
+    door = await machine.door("--config", "servers.toml", "--watch")
+    result = await shown(door)
+    assert result["outputs"] == {"b": 1}
+    [error] = result["errors"]
+    secrets = machine.folder / ".config" / "plait" / "secrets.env"
+    assert error["code"] == "server_unavailable"
+    where = f"set it in the environment or in {secrets}"
+    assert error["message"].startswith(f"s is off: the variable A_TOKEN is not set; {where}")
+    secrets.parent.mkdir(parents=True)
+    secrets.touch(0o600)
+    secrets.write_text("A_TOKEN=of-the-file\n")
+    async with asyncio.timeout(60):
+        while "a" not in (result := await shown(door))["outputs"]:
+            await asyncio.sleep(0.05)
+    assert result["outputs"]["a"] == "of-the-file"

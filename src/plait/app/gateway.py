@@ -232,7 +232,7 @@ async def remembered_tools(config: Config) -> list[str]:
     kept = {
         name: (server, listings.of(identity_of(name, server)))
         for name, server in config.servers.items()
-        if server.enabled
+        if server.enabled and name not in config.needs
     }
     await listings.load()
     names, words = [], config.words()

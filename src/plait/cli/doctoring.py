@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,9 @@ from ..doctor.findings import Finding, Mark, documents, mends_of, summary
 from ..errors import ConfigError
 from .exits import Exit, Misused
 from .machine import Running
-from .style import Line, Look, Styled, counted
+from .style import Line, Look, Styled, counted, fold
 from .trusting import answer_at_terminal
+from .widths import padded, width_of
 
 if TYPE_CHECKING:
     from ..doctor.mending import Mend
@@ -77,10 +77,10 @@ def _status() -> JsonObject | None:
 
 def table(findings: Sequence[Finding], width: int) -> Iterator[Line]:
     """Show *findings* as rows of at most *width*: a mark, a name, what was found, and its fix."""
-    longest = max((len(one.about) for one in findings), default=0)
+    longest = max((width_of(one.about) for one in findings), default=0)
     column = min(longest, WIDEST_NAME)
     for finding in findings:
-        name = Styled(finding.about.ljust(column), Look.BOLD)
+        name = Styled(padded(finding.about, column), Look.BOLD)
         fix = f"→ {finding.fix}" if finding.fix else ""
         if width < NARROW:
             yield (MARKS[finding.mark], " ", Styled(finding.about, Look.BOLD))
@@ -90,11 +90,11 @@ def table(findings: Sequence[Finding], width: int) -> Iterator[Line]:
         indent = " " * (column + 4)
         room = max(width - len(indent) - 1, 20)
         says, fixes = _wrapped(finding.says, room), _wrapped(fix, room)
-        if len(finding.about) > column:
+        if width_of(finding.about) > column:
             yield (MARKS[finding.mark], " ", name)
         else:
             first = says.pop(0) if says else ""
-            if fixes and not says and len(first) + len(fix) + 2 <= room:
+            if fixes and not says and width_of(first) + width_of(fix) + 2 <= room:
                 yield (MARKS[finding.mark], " ", name, "  ", first, "  ", Styled(fix, Look.DIM))
                 continue
             yield (MARKS[finding.mark], " ", name, "  ", first)
@@ -114,7 +114,9 @@ def foot(counts: JsonObject, *, fixes: bool) -> Iterator[Line]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, 10), break_on_hyphens=False)
+    """Break *text* between words into lines of at most *width*."""
+    lines = fold((text,), max(width, 10)) if text else ()
+    return ["".join(map(str, line)) for line in lines]
 
 
 def _made(session: Session, mends: Sequence[Mend], *, yes: bool) -> list[Mend]:

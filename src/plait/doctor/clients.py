@@ -20,7 +20,10 @@ from anyio import to_thread
 
 from .. import __version__
 from ..config import Config
-from ..install.clients import CALL_S, Client, Place, found
+from ..config.environment import state_folder_of
+from ..install import backups
+from ..install.changes import Put
+from ..install.clients import CALL_S, ENTRY, Client, Place, found
 from ..install.entries import (
     MAX_BYTES,
     Unreadable,
@@ -29,6 +32,7 @@ from ..install.entries import (
     values_of,
     words_of,
 )
+from ..install.launcher import lasts
 from ..install.machine import Machine
 from .commands import WITHOUT_SHELL
 from .examination import Case
@@ -43,8 +47,6 @@ MARGIN_S = 5.0
 RUNNER_S = 60.0
 """Seconds that a runner may need, which looks for a newer version at each start."""
 _RUNNERS = frozenset({"uv", "uvx", "pipx"})
-_PASSING = ("/uv/archive-v", "/uv/environments-v", "/.cache/pipx/", "/pipx/.cache/", "/_npx/")
-"""Folders whose programs are removed by and by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ async def check(case: Case, config: Config | None) -> list[Finding]:
             shown = " ".join(words_of(entry.settings)) or _address(entry.settings)
             of_entry = [well(entry.client.title, f"starts {shown}")]
         findings += of_entry
-    if not entries:
+    vanished = await to_thread.run_sync(partial(_vanished, case, entries))
+    findings += vanished
+    if not entries and not vanished:
         is_any = bool(found(Machine.here(case.environ, case.folder)))
         says = "none of them starts Plait" if is_any else "none was found on this machine"
         findings.append(look(ABOUT, says, "plait install") if is_any else well(ABOUT, says))
@@ -154,6 +158,24 @@ def _twice(client: Client, others: Mapping[str, Any], config: Config) -> Iterato
             yield look(client.title, says, f"plait install {client.name}")
 
 
+def _vanished(case: Case, entries: Sequence[Entry]) -> list[Finding]:
+    """Find the clients in which Plait was registered and is not any more: some write their own copy
+    of a file back."""
+    try:
+        last = backups.latest(state_folder_of(case.environ, case.folder))
+    except (OSError, ValueError, KeyError) as error:
+        says = f"what plait install changed cannot be read: {error}"
+        return [look(ABOUT, says, "plait install --undo cannot put it back")]
+    there = {entry.place.path for entry in entries}
+    findings: list[Finding] = []
+    for file in last.entries if last is not None else ():
+        was_registered = any(isinstance(one, Put) and one.key == ENTRY for one in file.changes)
+        if was_registered and file.path not in there:
+            says = f"Plait was registered in {file.path} and is gone: another program wrote it"
+            findings.append(wrong(file.title, says, "end that program, then plait install"))
+    return findings
+
+
 def _of_entry(
     case: Case, config: Config | None, entry: Entry, versions: Mapping[str, str]
 ) -> Iterator[Finding]:
@@ -171,8 +193,8 @@ def _of_entry(
     if at is None:
         yield wrong(title, _gone(case, entry, program), again)
         return
-    if any(part in at for part in _PASSING) or _is_temporary(case, at):
-        says = f"starts {at}, which is in a cache and will be removed"
+    if not lasts(Path(at), case.environ):
+        says = f"starts {at}, which will not last: it is in a cache, or a project's environment"
         yield look(title, says, f"uv tool install plait, then {again}")
     version = versions.get(at, __version__)
     if version != __version__ and PurePath(at).name not in _RUNNERS:
@@ -208,11 +230,6 @@ def _path(case: Case, client: Client) -> str:
     """Return the PATH of *client*: of this shell, or that of programs started without one."""
     own = case.environ.get("PATH", os.defpath)
     return own if client.has_shell else WITHOUT_SHELL.get(sys.platform, own)
-
-
-def _is_temporary(case: Case, file: str) -> bool:
-    folder = os.path.realpath(case.environ.get("TMPDIR") or "/tmp")  # noqa: S108  # only compared
-    return PurePath(os.path.realpath(file)).is_relative_to(folder)
 
 
 async def _version_of(program: str) -> str:

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ConfigError
-from ..stores import files
-
-MAX_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,17 @@ class AddFolder:
 
     def make(self) -> None:
         """Make the change. Raises `OSError` and `ConfigError`."""
-        _, after = self._texts()
-        target = self.file.resolve()  # a link stays one
-        mode = stat.S_IMODE(target.stat().st_mode)
-        files.write(target, after.encode(), MAX_BYTES)
-        os.chmod(target, mode)
+        from ..install.replacing import Changed, LeftAlone, replace
+
+        before, after = self._texts()
+        try:
+            replace(self.file, before.encode(), after.encode())
+        except (LeftAlone, Changed) as error:
+            raise ConfigError(f"{self.file} is left as it is: {error}; {self._by_hand}") from error
+
+    @property
+    def _by_hand(self) -> str:
+        return f'write path = ["{self.folder}"] into [gateway] yourself'
 
     def _texts(self) -> tuple[str, str]:
         import tomllib
@@ -73,8 +76,7 @@ class AddFolder:
             change = Put(("gateway",), "path", _added(held, [self.folder]))
             return data.decode(), spliced(data, Format.TOML, [change]).decode()
         except (Unreadable, Impossible, ValueError, AttributeError) as error:
-            fix = f'write path = ["{self.folder}"] into [gateway] yourself'
-            raise ConfigError(f"{self.file} is left as it is: {error}; {fix}") from error
+            raise ConfigError(f"{self.file} is left as it is: {error}; {self._by_hand}") from error
 
 
 Mend: TypeAlias = TakeAway | AddFolder
