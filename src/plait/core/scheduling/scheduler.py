@@ -218,11 +218,11 @@ class Scheduler:
         if (call := self.direct.pop(key, None)) is None:
             return self._step(now, None)
         commands: list[Command] = []
-        if self.locating.drop(key):
-            commands.append(Abort(key))
-        elif call.status is Status.READY:
+        if call.status is Status.READY:
             request = self._lock_requests.get(NO_RUN, {}).get(key)
-            if request is None or request.blocker is None:
+            if self.locating.drop(key):
+                commands.append(Abort(key))
+            elif request is None or request.blocker is None:
                 self.limits.withdraw(call.slots, call)
         match event:
             case Succeeded(cached=cached):
