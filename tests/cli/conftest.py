@@ -13,11 +13,13 @@ from typer.testing import CliRunner, Result
 
 from plait.cli.commands import program
 from plait.config import Config
+from plait.core.history import RUNNING, Ending, Outcome
 from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
 from plait.observers.logs import log_notices
 from plait.stores.history import opening, store, writer
+from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
@@ -117,6 +119,26 @@ def plait(
     with sharing(tmp_path / "state", lambda config: made.opened(config)) as gateway:
         yield made
         assert gateway.failures == []
+
+
+@pytest.fixture
+def shelf(plait: Plait, servers: FakeServers) -> Shelf:
+    """Lets each command have a gateway of its own that keeps a history with those before it."""
+    made = Shelf()
+
+    def opened(config: Config) -> Gateway:
+        made.alive.clear()
+        return Gateway(servers, servers, InMemoryRuns(), history=MemoryHistory(made))
+
+    plait.opened = opened
+    return made
+
+
+def cut_short(shelf: Shelf) -> None:
+    """Make the latest run on *shelf* one whose gateway died while its calls were under way."""
+    latest = [*shelf.runs.values()][-1]
+    latest.status, latest.ended, latest.record = RUNNING, None, None
+    latest.entries = [one for one in latest.entries if not isinstance(one.row, Outcome | Ending)]
 
 
 @pytest.fixture

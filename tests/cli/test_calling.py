@@ -13,9 +13,10 @@ import pytest
 
 from plait.cli.calling import read_arguments
 from plait.cli.exits import Misused
+from plait.stores.history.memory import Shelf
 
 from ..fakes import FakeServers, tool
-from .conftest import Plait
+from .conftest import Plait, cut_short
 
 
 @pytest.fixture(params=["alone", "shared"])
@@ -212,3 +213,17 @@ def test_a_result_that_cannot_be_saved_is_named_and_not_lost(
     assert "The call was made, and plait history shows its result." in ended.stderr
     assert "saved" not in ended.stderr
     assert not options or json.loads(ended.stdout)["status"] == "success"
+
+
+def test_a_call_that_was_interrupted_says_so_and_is_made_again_if_that_is_meant(
+    plait: Plait, servers: FakeServers, shelf: Shelf
+):
+    plait("call", "s:say", "text=hello")
+    cut_short(shelf)
+    shown = plait("call", "s:say", "text=hello")
+    assert (shown.exit_code, len(servers.calls)) == (1, 1)
+    assert "nothing was run" in shown.stderr
+    assert f"plait resume {next(iter(shelf.runs))}" in shown.stderr
+    anew = plait("call", "s:say", "text=hello", "--again")
+    assert (anew.exit_code, len(servers.calls)) == (0, 2)
+    assert "nothing was run" not in anew.stderr

@@ -15,7 +15,7 @@ from plait.stores.history.memory import MemoryHistory, Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, tool
-from .conftest import Plait, task
+from .conftest import Plait, cut_short, task
 
 
 @pytest.fixture(params=["alone", "shared"])
@@ -103,6 +103,22 @@ def test_a_result_that_was_shown_is_not_shown_again_and_one_that_was_not_is(
     assert (third["run_id"], third["outputs"]) == (second["run_id"], {"a": "hello"})
     assert "nothing was run" in third["notes"][-1]
     assert shown()["run_id"] != second["run_id"]
+
+
+def test_a_document_that_was_interrupted_says_so_and_runs_again_if_that_is_meant(
+    plait: Plait, servers: FakeServers, shelf: Shelf
+):
+    document = [task("a", "s:say", arguments={"text": "hello"})]
+    plait.run(document)
+    cut_short(shelf)
+    shown = plait.run(document)
+    assert (shown.exit_code, len(servers.calls)) == (1, 1)
+    assert "interrupted" in shown.stdout
+    assert "nothing was run" in shown.stdout
+    assert f"plait resume {next(iter(shelf.runs))}" in shown.stdout
+    anew = plait.run(document, "--again")
+    assert (anew.exit_code, len(servers.calls)) == (0, 2)
+    assert "nothing was run" not in anew.stdout
 
 
 def test_a_large_run_is_counted_and_not_listed(plait: Plait):

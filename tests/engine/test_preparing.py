@@ -47,6 +47,9 @@ async def test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_i
     async with world.gateway() as (gateway, _):
         result = await gateway.execute({**document, "detail": "full"})
         assert (result.run_id, result.status) == (run_id, RunStatus.INTERRUPTED)
+        remark = (await gateway.submit(document, is_awaited=True)).remark
+        assert remark is not None
+        assert f"{run_id}, a run of an equal document, was interrupted" in remark
         meant = await gateway.execute({**document, "again": True})
     assert meant.status is RunStatus.SUCCESS
     assert world.writes == Counter({1: 2})

@@ -32,14 +32,25 @@ EXAMPLE = """Write key=value, or a JSON object such as '{"path": "README.md"}'."
 
 
 async def call_tool(
-    gateway: Gateway, invocation: Invocation, name: str, words: Sequence[str], to: Path | None
+    gateway: Gateway,
+    invocation: Invocation,
+    name: str,
+    words: Sequence[str],
+    to: Path | None,
+    *,
+    again: bool = False,
 ) -> int:
-    """Call the tool *name* once with the arguments in *words*. Show its result, text as it is and
-    anything else as JSON, or write it to the file *to*."""
+    """Call the tool *name* once with the arguments in *words*; with *again* also if an equal call
+    was interrupted a while ago. Show its result, text as it is and anything else as JSON, or write
+    it to the file *to*."""
     servers = {name.partition(":")[0]} & gateway.catalog().servers.keys()
     run_id: str | None = None
     latest: str | None = None
+    remarks: list[str] = []
     asking = Asking(gateway, invocation)
+
+    def show(result: RunResult) -> None:
+        _show(invocation, replace(result, notes=(*result.notes, *remarks)), name, to)
 
     def take(progress: Progress) -> None:
         nonlocal latest
@@ -62,24 +73,24 @@ async def call_tool(
             task = {"id": CALL, "tool": name, "arguments": literal(arguments), "literal": True}
             try:
                 await invocation.begin()
-                submitted = await gateway.submit({"tasks": [task]}, invocation.caller)
+                document = {"tasks": [task], "again": again}
+                submitted = await gateway.submit(document, invocation.caller)
             except InvalidDag as error:
                 raise _of_a_call(error) from None
             run_id = submitted.run_id
-            invocation.last_words = lambda: _show(
-                invocation, abandoned(gateway.result(submitted.run_id)), name, to
-            )
+            remarks += [submitted.remark] if submitted.remark is not None else []
+            invocation.last_words = lambda: show(abandoned(gateway.result(submitted.run_id)))
             result = await asking.ended(run_id, take)
     except anyio.get_cancelled_exc_class():
         if run_id is not None and not asking.is_left(run_id):
             with anyio.CancelScope(shield=True):  # bounded by the gateway
                 stopped = abandoned(await gateway.cancel(run_id))
-                await invocation.work(partial(_show, invocation, stopped, name, to))
+                await invocation.work(partial(show, stopped))
         raise
     if result.status is RunStatus.WAITING and not invocation.as_json:
         await invocation.work(partial(asking.show, result, is_whole=False))
     else:
-        await invocation.work(partial(_show, invocation, result, name, to))
+        await invocation.work(partial(show, result))
     return asking.exit_of(result)
 
 

@@ -14,6 +14,7 @@ from .command_line import EXITS, end, perform, session_of
 from .history_commands import history, resume
 from .instead import Commands
 from .options import (
+    AgainOption,
     ConfigOption,
     DagArgument,
     DebugOption,
@@ -185,6 +186,7 @@ def run(
         bool,
         typer.Option("--approve", help='Say yes to all of it, if [policy] approve names "flag".'),
     ] = False,
+    again: AgainOption = False,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     isolated: IsolatedOption = False,
@@ -208,7 +210,7 @@ def run(
             resume_from = whole_id(earlier, "--resume")
         survives = None if durable is None else durable.value
         changes = Changes(
-            fail_fast, jobs, timeout, tuple(settings or ()), survives, resume_from, preview
+            fail_fast, jobs, timeout, tuple(settings or ()), survives, resume_from, preview, again
         )
         is_whole = detail is Detail.FULL
         return Run(read_source(dag), changes, is_whole=is_whole, says_yes=approve)
@@ -313,6 +315,7 @@ def call(
             "-o", "--output", metavar="FILE", help="Save the result: images and other data as such."
         ),
     ] = None,
+    again: AgainOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     profile: ProfileOption = None,
@@ -330,7 +333,7 @@ def call(
     def command() -> Call:
         if output is not None:
             check_place(output)
-        return Call(tool, tuple(read_words(arguments or ())), output)
+        return Call(tool, tuple(read_words(arguments or ())), output, again)
 
     perform(session, command)
 

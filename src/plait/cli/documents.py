@@ -57,6 +57,7 @@ class Changes:
     durable: str | None = None
     resume_from: str | None = None
     preview: bool = False
+    again: bool = False
 
     @property
     def options(self) -> JsonObject:
@@ -68,6 +69,7 @@ class Changes:
             "durable": self.durable,
             "resume_from": self.resume_from,
             "preview": self.preview or None,
+            "again": self.again or None,
         }
         return {name: value for name, value in given.items() if value is not None}
 

@@ -63,6 +63,12 @@ DetailOption = Annotated[
     Detail,
     typer.Option("--detail", case_sensitive=False, help="full: cut nothing, and show every task."),
 ]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again", help="Run it, though an equal one was interrupted an hour ago or less."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,

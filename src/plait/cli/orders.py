@@ -89,12 +89,15 @@ class Call:
     tool: str
     words: tuple[str, ...] = ()
     output: Path | None = None
+    again: bool = False
     name: Literal["call"] = "call"
 
     async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .calling import call_tool
 
-        return await call_tool(gateway, invocation, self.tool, self.words, self.output)
+        return await call_tool(
+            gateway, invocation, self.tool, self.words, self.output, again=self.again
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,12 @@ CATALOG_WAIT_S = 5.0
 """Seconds that a search waits for them."""
 UNANSWERED = (
     "{0} had ended when its gateway died, and its answer may have been lost: this is it, and "
-    "nothing was run. With again: true the document is run once more."
+    "nothing was run. With again: true (or --again) the document is run once more."
+)
+CUT_SHORT = (
+    "{0}, a run of an equal document, was interrupted within the last hour: this is what there is "
+    "of it, and nothing was run. Go on with resume_from (or plait resume {0}); with again: true "
+    "(or --again) the document is run once more."
 )
 MAX_LIVE_RUNS = 1_000
 MAX_LIVE_TASKS = 50_000
@@ -322,10 +327,10 @@ class Gateway:
                 again = Dag(tasks=(), resume_from=there.id, **asked)
                 return await self.submit(again, caller, only_reads=only_reads)
             remark = None
-            has_ended = there.is_done and there.status is not RunStatus.INTERRUPTED
-            if has_ended and reading.dag.resume_from is None:
-                remark = UNANSWERED.format(there.id)
-                if is_awaited:
+            if there.is_done and reading.dag.resume_from is None:
+                is_cut_short = there.status is RunStatus.INTERRUPTED
+                remark = (CUT_SHORT if is_cut_short else UNANSWERED).format(there.id)
+                if is_awaited and not is_cut_short:
                     self.engine.await_answer(there.id, None)
             return Submitted(there.id, there.dag, there.notes, is_own=False, remark=remark)
         try:
@@ -607,7 +612,7 @@ def _damaged(dag: Dag, error: HistoryLost) -> Problem:
         hint = "Look what it has done with plait history, and send what is left as a new document."
         return Problem("resume_from", error.code, str(error), hint)
     message = f"An equal document was interrupted within the last hour. {error}"
-    return Problem("$", error.code, message, "With again: true it is run once more.")
+    return Problem("$", error.code, message, "With again: true (or --again) it is run once more.")
 
 
 def _unwritten(trouble: str | None) -> Problem:
