@@ -31,6 +31,7 @@ FAULTS = [
     "deep", "bad_gateway", "stream_of_blanks",
     "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded", "other_id",
     "stream_other_id", "own_error_id", "stream_own_error_id", "text_id", "mark", "stream_mark",
+    "stream_odd_id",
 ]  # fmt: skip
 
 
@@ -66,6 +67,8 @@ class FaultyHttp:
         }
         self.kind = "application/json"
         """The content type of the answers to `echo`; empty for none."""
+        self.names = "session-{}"
+        """The form of the ids of its sessions."""
         self.never_knows = False
         """Whether no call ever finds its session."""
         self.hangs_on: str | None = None
@@ -107,7 +110,7 @@ class FaultyHttp:
         method = message.get("method")
         if method == "initialize":
             self.sessions += 1
-            self._session = f"session-{self.sessions}"
+            self._session = self.names.format(self.sessions)
             info = {"name": "faulty-http", "version": "1"}
             result = {
                 "protocolVersion": "2025-11-25",
@@ -236,6 +239,9 @@ class FaultyHttp:
                 self._body(writer, OTHER)
             case "bad_gateway":
                 self._status(writer, "502 Bad Gateway")
+            case "stream_odd_id":
+                event = "id: stéphane\ndata:\n\n".encode()
+                writer.write(stream_head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event))
             case "stream_ends":
                 writer.write(stream_head + b"0\r\n\r\n")
             case "stream_junk":

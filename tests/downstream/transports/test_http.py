@@ -51,6 +51,7 @@ async def connected(
         ("many_headers", ConnectionLost, "does not keep to HTTP"),
         ("stream_breaks", ConnectionLost, "broke off"),
         ("stream_ends", ConnectionLost, "ended without a response"),
+        ("stream_odd_id", ConnectionLost, "ended without a response"),
         ("packed", InvalidOutput, "compressed"),
         ("bomb", InvalidOutput, "compressed"),
         ("too_large", OutputTooLarge, "longer than 1,000,000 bytes"),
@@ -290,6 +291,32 @@ async def test_a_cancelled_call_is_cancelled_at_the_server():
             while not served.cancelled:
                 await anyio.sleep(0.01)
         assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+async def test_a_session_id_may_be_several_words():
+    served = FaultyHttp()
+    served.names = "session of {}"
+    async with serving(served):
+        connection = Connection("web", ServerSettings(url=served.url))
+        async with reached(connection):
+            assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+async def test_a_session_id_that_no_header_can_hold_is_the_reason_that_is_given(
+    caplog: pytest.LogCaptureFixture,
+):
+    served = FaultyHttp()
+    served.names = "sé-{}"
+    async with serving(served):
+        connection = Connection("web", ServerSettings(url=served.url, startup_timeout_s=SOON))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.run)
+            with anyio.fail_after(SOON):
+                await connection.wait_settled()
+            error = connection.info.error or ""
+            tasks.cancel_scope.cancel()
+    assert "named its session by an id with other characters than ASCII's" in error
+    assert not [one for one in caplog.records if one.exc_info]
 
 
 async def test_an_unreachable_server_is_reported():

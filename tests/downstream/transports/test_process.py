@@ -231,3 +231,17 @@ async def test_a_process_that_reads_nothing_is_ended_after_its_time_limit():
         )  # which waits for nobody
         assert await all_of(read) == []
     assert transport.exit_reason() == "it was stopped: it has not read its input for 0.1 s"
+
+
+async def test_what_a_silent_server_wrote_instead_of_messages_is_said():
+    transport = running("printf 'Content-Length: 2\\r\\n\\r\\n{}'; exec cat >&2")
+    assert transport.delay_reason() == "it did not answer"
+    async with transport.streams():
+        process = transport._process
+        assert process is not None
+        with anyio.fail_after(SOON):
+            while not process.lines.invalid_lines:
+                await anyio.sleep(0.01)
+        said = transport.delay_reason()
+    assert said.startswith("it wrote other lines than messages to its standard output")
+    assert "not JSON: Expecting value at line 1, column 1, and did not answer" in said

@@ -50,7 +50,10 @@ _BROKEN_STREAM = "SSE stream"
 _REDIRECT = "Redirect to "
 """Messages of the SDK's own errors, or their beginnings."""
 
-REDIRECTED = "it redirects to another address, which is not followed"
+REDIRECTED = (
+    "it redirects to another address, which is not followed: in the settings, url is to be the "
+    "address that it leads to"
+)
 """In place of the address: a server must not advise where to send the credentials."""
 
 TRY_LATER = frozenset({408, 425, 429, 503})

@@ -25,6 +25,9 @@ from .faults import TRY_LATER, Fault, described, made_error
 from .lines import MARK
 from .network import certificates_for, proxy_for
 from .responses import (
+    SENDABLE,
+    SESSION_HEADER,
+    bad_session_id,
     compression_of,
     kind_of,
     other_answer,
@@ -42,7 +45,6 @@ CANCEL_TIMEOUT_S = 2.0
 for cancellations."""
 DRAIN_S = 0.05
 """Longest time to read the rest of a stream, so that its TCP connection can be used again."""
-SESSION_HEADER = "mcp-session-id"
 _SAYS_MORE = TRY_LATER | {401, 403}
 """Statuses that say more than the JSON-RPC error in their body."""
 
@@ -89,9 +91,9 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
     async def _answer(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        if (compression := compression_of(response)) is not None:
+        if (complaint := compression_of(response) or bad_session_id(response)) is not None:
             await response.aclose()
-            return _failed(request, made_error(Fault.UNREADABLE, compression))
+            return _failed(request, made_error(Fault.UNREADABLE, complaint))
         if kind_of(response) == "text/event-stream" and response.is_success:
             return self._streamed(response, request)
         body, error = await self._body(response)
@@ -192,7 +194,7 @@ class _GuardedStream(httpx2.AsyncByteStream):
         try:
             async for chunk in self._inner:
                 for event in events.read(chunk):
-                    yield self._checked(event)
+                    yield self._checked(_resumable(event))
         except httpx2.TransportError as error:
             yield self._error_event(_broken_off(error))
         self._has_ended = True
@@ -277,6 +279,12 @@ def error_of(error: httpx2.HTTPError) -> types.ErrorData:
     """The error for a request that got no response."""
     was_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
     return made_error(Fault.UNSENT if was_unsent else Fault.BROKEN, described(error))
+
+
+def _resumable(event: Event) -> Event:
+    """*event* without an id that no header can hold, so that the stream is not resumed there."""
+    is_sendable = event.id is None or SENDABLE.fullmatch(event.id)
+    return event if is_sendable else replace(event, id=None)
 
 
 def _written(event: Event) -> bytes:

@@ -361,7 +361,13 @@ class ProcessTransport:
         return self._process.exit_reason() if self._process is not None else "it was not started"
 
     def delay_reason(self) -> str:
-        return DID_NOT_ANSWER
+        lines = None if self._process is None else self._process.lines
+        if lines is None or not lines.invalid_lines:
+            return DID_NOT_ANSWER
+        return (
+            "it wrote other lines than messages to its standard output, the last one "
+            f"{lines.why_invalid[:200]}, and did not answer"
+        )
 
 
 class _Stream:

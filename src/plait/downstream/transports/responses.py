@@ -15,6 +15,9 @@ from .faults import Fault, made_error
 
 MAX_DETAIL = 300
 """Most characters of a server's own words in an error."""
+SESSION_HEADER = "mcp-session-id"
+SENDABLE = re.compile(rb"[\t\x20-\x7e]*")
+"""What a session id, and the id of an event, may consist of to be sent back in a header."""
 _PLAIN = frozenset({"", "identity"})
 _COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 _LOST_STATUSES = frozenset({404, 410})
@@ -46,6 +49,15 @@ def compression_of(response: httpx2.Response) -> str | None:
         return None
     name = f" ({encoding})" if encoding in _COMPRESSIONS else ""  # others may be any text
     return f"the answer is compressed{name}, which was not asked for"
+
+
+def bad_session_id(response: httpx2.Response) -> str | None:
+    """A complaint if *response* names a session by an id that no later request can hold; else
+    None. Clients fail in sending it, and close the connection."""
+    for name, value in response.headers.raw:
+        if name.lower() == SESSION_HEADER.encode() and not SENDABLE.fullmatch(value):
+            return "the server named its session by an id with other characters than ASCII's"
+    return None
 
 
 def read_answer(
