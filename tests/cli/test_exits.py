@@ -35,4 +35,4 @@ def test_the_exit_code_follows_from_the_result(
 
 
 def test_the_codes_are_those_that_scripts_know():
-    assert [code.value for code in Exit] == [0, 1, 2, 3, 4, 5, 6, 124, 130, 143]
+    assert [code.value for code in Exit] == [0, 1, 2, 3, 4, 5, 6, 124, 129, 130, 143]

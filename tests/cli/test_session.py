@@ -28,7 +28,11 @@ def way(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)],
+    [
+        (signal.SIGINT, Exit.INTERRUPTED),
+        (signal.SIGTERM, Exit.TERMINATED),
+        (signal.SIGHUP, Exit.HUNG_UP),
+    ],
 )
 def test_a_signal_ends_what_the_command_does(
     number: signal.Signals, code: Exit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -46,6 +50,35 @@ def test_a_signal_ends_what_the_command_does(
     assert session.perform(verb) == code
     assert "Interrupted" in capsys.readouterr().err
     assert signal.getsignal(number) == before
+
+
+def test_a_closed_terminal_ends_no_command_that_is_to_ignore_it(tmp_path: Path):
+    async def verb(*given: object) -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await anyio.sleep(0.01)
+        return Exit.SUCCESS
+
+    (tmp_path / "servers.toml").write_text("")
+    servers, before = FakeServers(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        session = Session(
+            lambda config: Gateway(servers, servers, InMemoryRuns()), tmp_path / "servers.toml"
+        )
+        assert session.perform(verb) == Exit.SUCCESS
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_folder_that_is_gone_is_an_error_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert Session().settle(lambda: 0) == Exit.CONFIG
+    assert capsys.readouterr().err == (
+        "error: the current folder cannot be used: No such file or directory. Go to another one.\n"
+    )
 
 
 @pytest.mark.parametrize("debug", [False, True])

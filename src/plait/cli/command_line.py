@@ -23,7 +23,7 @@ Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wron
 refused or denied, and
 nothing was changed; 4 the configuration is wrong; 5 a server that was needed cannot be reached; \
 6 it waits for a person; 124 the
-run timed out; 130 it was interrupted; 143 it was ended by SIGTERM."""
+run timed out; 129 its terminal was closed; 130 it was interrupted; 143 it was ended by SIGTERM."""
 
 
 def asked_for(program: typer.Typer, words: Sequence[str]) -> typer.Typer:

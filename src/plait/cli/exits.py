@@ -18,6 +18,7 @@ class Exit(IntEnum):
     UNREACHABLE = 5
     WAITING = 6  # for a person
     TIMED_OUT = 124
+    HUNG_UP = 129  # its terminal was closed
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..engine.gateway import Gateway
 
+_CODES = {signal.SIGTERM: Exit.TERMINATED, signal.SIGHUP: Exit.HUNG_UP}
+
 
 class Performance:
     """Carries out *command* for *invocation*. The first interrupt cancels it. At the second one,
@@ -61,7 +63,10 @@ class Performance:
 
     @property
     def _exit(self) -> Exit:
-        return Exit.TERMINATED if signal.SIGTERM in self._signals else Exit.INTERRUPTED
+        for number, code in _CODES.items():
+            if number in self._signals:
+                return code
+        return Exit.INTERRUPTED
 
     def cancel(self, note: str) -> None:
         """Cancel the command, and show *note* as the reason."""

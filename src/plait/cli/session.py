@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio
 import typer
 
+from ..errors import ConfigError
 from .console import Console
 from .exits import Exit, Misused
 from .invocation import Command, Invocation
@@ -86,6 +87,7 @@ class Session(Invocation):
         """
         try:
             with self._logging():
+                _check_folder()
                 return int(work())
         except (Misused, typer.BadParameter):
             raise
@@ -137,7 +139,9 @@ class Session(Invocation):
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
             performance.interrupt(number)
 
-        with handling_signals(interrupt):
+        # A closed terminal stops the command as Ctrl-C does; under nohup it is to go on.
+        hangs_up = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        with handling_signals(interrupt, *([signal.SIGHUP] if hangs_up else [])):
             async with self._opened(config) as gateway:
                 gc.enable()  # it is disabled while the program starts
                 return await performance.run(gateway, config)
@@ -148,3 +152,13 @@ class Session(Invocation):
         from ..app.gateway import Gateway
 
         return Gateway.from_config(config, on_demand=True)
+
+
+def _check_folder() -> None:
+    """Check that there is a current folder, from which settings are looked for. Raises
+    `ConfigError`."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        reason = f"the current folder cannot be used: {error.strerror}."
+        raise ConfigError(f"{reason} Go to another one.") from None

@@ -46,16 +46,19 @@ class Stop:
 
 
 @contextmanager
-def handling_signals(handle: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Let the event loop call *handle* for each SIGTERM and SIGINT while the block runs. Must be
-    entered in the main thread."""
+def handling_signals(
+    handle: Callable[[signal.Signals], None], *others: signal.Signals
+) -> Iterator[None]:
+    """Let the event loop call *handle* for each SIGTERM, SIGINT and signal of *others* while the
+    block runs. Must be entered in the main thread."""
     loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
+    numbers = (*_SIGNALS, *others)
+    for number in numbers:
         loop.add_signal_handler(number, handle, number)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

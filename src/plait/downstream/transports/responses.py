@@ -17,7 +17,7 @@ MAX_DETAIL = 300
 """Most characters of a server's own words in an error."""
 SESSION_HEADER = "mcp-session-id"
 SENDABLE = re.compile(rb"[\t\x20-\x7e]*")
-"""What a session id, and the id of an event, may consist of to be sent back in a header."""
+"""Session ids and ids of events that a header can hold, in which they are sent back."""
 _PLAIN = frozenset({"", "identity"})
 _COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 _LOST_STATUSES = frozenset({404, 410})
