@@ -54,7 +54,7 @@ def asked(text: str, value: Any = OUTPUT, *, is_wrapped: bool = False) -> Any:
         ("items[?n == $OUTPUT[a].total]", "$OUTPUT[a] cannot be used here", None),
         ("$.itms[0]['nmae']", "$. is not needed before a name", "items[0].name"),
         ("lenght(itms)", "unknown function lenght", "length(items)"),
-        ("items ~ 1", "'~' does not fit here", None),
+        ("items ~ 1", "~ is not an operator", None),
         ("lines(items)", "lines() wants a text, not a list", None),
     ],
 )

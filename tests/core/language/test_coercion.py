@@ -38,6 +38,14 @@ A = {"id": "a", "tool": "s:t"}
         ("trigger_rule", "all_don", "all_done"),
         ("trigger_rule", "never", None),
         ("select", 5, None),
+        ("select", {"n": "total", "first": "items[0]"}, "{n: total, first: items[0]}"),
+        ("select", {"n": 5}, None),
+        ("select", {"a-b": "total"}, None),
+        ("select", ["total"], None),
+        ("tool", {"name": "s:t"}, "s:t"),
+        ("tool", {"server": "s", "name": "t"}, "s:t"),
+        ("tool", {"server": "s"}, None),
+        ("tool", {"name": "s:t", "version": "1"}, None),
     ],
 )
 def test_a_field_of_a_task_gets_the_value_that_was_meant(

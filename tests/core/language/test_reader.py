@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.language.dag import Dag, Task
+from plait.core.language.forms import EXAMPLE
 from plait.core.language.reader import Reading, read_dag
 from plait.core.values.problems import MAX_GUESSES, REMOVE, Fix, Op, Problem
 from plait.core.values.strict import dumps
@@ -265,7 +266,7 @@ def test_a_variant_that_cannot_be_read_is_reported_once(
 @table(
     ("document", "said"),
     [
-        ("", "not JSON: Expecting value at line 1, column 1"),
+        ("hello", "not JSON: Expecting value at line 1, column 1"),
         (
             "{'tasks': []}",
             "not JSON: there are single quotes in it",
@@ -293,6 +294,17 @@ def test_json_that_is_not_strict_is_refused(document: object, said: str) -> None
         "invalid_json",
         f"The DAG is {said}.",
     )
+
+
+@table("document", ["", b" \n"])
+def test_an_empty_text_is_called_so(document: str | bytes) -> None:
+    [problem] = refused(document)
+    assert (problem.path, problem.code, problem.message) == (
+        "$",
+        "invalid_json",
+        "The DAG is empty.",
+    )
+    assert problem.hint == EXAMPLE
 
 
 @table(("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')])

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 
-from plait.core.planning.fixes import fixed_argument
+from plait.core.planning.fixes import fixed_argument, misnamed
 from plait.core.values.problems import REMOVE, Fix
 from plait.core.values.schema import Place, Schema
 
@@ -153,3 +153,23 @@ def test_every_fix_fits(value: Any):
     for name in SCHEMA["properties"]:
         if (meant := fix({name: value}, name)) is not None:
             assert not Schema(SCHEMA).complaints({name: meant[1]})
+
+
+@table(
+    ("arguments", "named"),
+    [
+        ({"count": 1, "Text": "x"}, "Text"),
+        ({"count": 1, "message": "x"}, "message"),  # it is akin
+        ({"count": 1, "message": "x", "body": "y"}, None),  # it may be either
+        ({"count": 1, "message": 5}, None),  # it is no text
+        ({"count": 1, "zork": "x"}, None),
+        ({"count": 1, "note": "x"}, None),  # the tool declares it
+        ({"count": 1}, None),
+    ],
+)
+def test_a_missing_argument_may_stand_under_another_name(
+    arguments: dict[str, Any], named: str | None
+):
+    schema = Schema({**NEEDY.definition, "additionalProperties": True})
+    assert misnamed(schema, arguments, ("text",), frozenset()) == named
+    assert misnamed(schema, {**arguments, "text": "t"}, ("text",), frozenset()) is None

@@ -216,8 +216,10 @@ def _empty_object(loose: Loose, at: int) -> Finding | None:
 
 
 def _sign_of_others(loose: Loose, at: int) -> Finding | None:
-    """Find typographic quotes, and the end of a statement."""
+    """Find typographic quotes, the end of a statement, and `~`, which means several things."""
     token = loose.tokens[at]
+    if token.text == "~" and loose.ends_operand(at - 1):
+        return loose.no_operator(at, None, "Write matches(value, 'regex'), or != for unequal.")
     if token.text == ";" and loose.kind(at + 1) == "end":
         return loose.found(at, "; is not needed", Edit(token.start, token.end, ""))
     closing = _QUOTES.get(token.text)

@@ -17,6 +17,7 @@ from .text_functions import TEXT_FUNCTIONS
 
 _SIGNS = re.compile(r"[\\^$.|?*+()\[\]{}]")
 """Signs of regular expressions."""
+_POINTER = re.compile(r"\s*(?:/[A-Za-z0-9_~-]{1,64}){1,16}\s*", re.ASCII)
 _OF_ELEMENTS = (*TEXT_FUNCTIONS.keys() - {"join"}, "to_number", "round", "age_days")
 """Functions that cannot be meant of a whole list."""
 
@@ -144,6 +145,8 @@ def _leading_dot(loose: Loose, at: int) -> Finding | None:
     if loose.ends_operand(at - 1) or before == "." or before == "reference":
         return None
     start = loose.tokens[at].start
+    if (edit := _of_stream(loose, at)) is not None:
+        return loose.found(at, "no full stop stands before the first name", edit)
     following = loose.kind(at + 1)
     if following == "number":
         if loose.tokens[at + 1].start != loose.tokens[at].end:
@@ -165,6 +168,37 @@ def _leading_dot(loose: Loose, at: int) -> Finding | None:
     else:
         edit = Edit(start, start + 1, "@")
     return loose.found(at, "no full stop stands before the first name", edit)
+
+
+def _of_stream(loose: Loose, at: int) -> Edit | None:
+    """Read jq's full stop at *at* where a pipe hands on one element at a time: `[.items[] | .n]`
+    collects them, and `.items[] | {n: .number}` makes an object of each."""
+    opener = at - 1
+    if opener == 0 and loose.kind(0) == "[" and loose.partners.get(0) == len(loose.tokens) - 2:
+        end = loose.partners[0]
+        is_stream = any(loose.kind(n) == "flatten" for n in range(at, end))
+        if is_stream and len(loose.items(0)) == 1:
+            return Edit(0, len(loose.text), loose.between(at, end))
+    around = next(
+        (n for n in range(at - 1, 1, -1) if loose.kind(n) == "{" and loose.partners.get(n, 0) > at),
+        None,
+    )
+    if around is None or loose.kind(around - 1) != "|" or loose.kind(around - 2) != "flatten":
+        return None
+    start, after = loose.tokens[around - 2].end, loose.tokens[around].start
+    return Edit(start, loose.tokens[at].end, f".{loose.text[after : loose.tokens[at].start]}")
+
+
+def _pointer(loose: Loose, at: int) -> Finding | None:
+    """Find a JSON Pointer: `/items/0/title`."""
+    if at or (found := _POINTER.fullmatch(loose.text)) is None:
+        return None
+    path = ""
+    for step in found[0].strip().split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        path += f"[{name}]" if name.isdecimal() else f".{as_name(name)}"
+    edit = Edit(0, len(loose.text), path.removeprefix("."))
+    return loose.found(at, "a path has full stops between its names", edit)
 
 
 def _dollar(loose: Loose, at: int) -> Finding | None:
@@ -331,4 +365,5 @@ PATH_RULES: dict[str, tuple[Rule, ...]] = {
     "${{": (_braces,),
     "name": (_reference_without_dollar, _swapped),
     "json": (_whole_in_backquotes,),
+    "other": (_pointer,),
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..values.problems import nearest, slip_of
-from ..values.strict import Json, NotStrict, loads
+from ..values.strict import Json, JsonObject, NotStrict, loads
 
 _DURATION = re.compile(
     r"\s*(?P<number>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>[a-z]*)\.?\s*", re.IGNORECASE
@@ -17,6 +17,7 @@ _SECONDS: dict[str, float] = {
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
 }
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _WORDS: dict[str, bool] = {
     **dict.fromkeys(("true", "yes", "on"), True),
     **dict.fromkeys(("false", "no", "off"), False),
@@ -55,10 +56,26 @@ def meant_for(value: Json, field: str, options: Sequence[str] = ()) -> Iterator[
                 seconds = float(duration["number"]) * factor
                 yield int(seconds) if seconds.is_integer() else seconds
         yield from _decoded(text)
+    elif isinstance(value, dict):
+        yield from _of_object(value, field)
     elif isinstance(value, float) and value.is_integer():
         yield int(value)
     elif isinstance(value, int) and not isinstance(value, bool) and value in (0, 1):
         yield bool(value)
+
+
+def _of_object(value: JsonObject, field: str) -> Iterator[Json]:
+    """List the texts that an object in the place of one may mean: a tool with its server, and an
+    expression for each member."""
+    texts = {name: text for name, text in value.items() if isinstance(text, str)}
+    if texts.keys() != value.keys():
+        return
+    if field == "tool":
+        server, tool = texts.pop("server", None), texts.pop("name", None) or texts.pop("tool", None)
+        if tool and not texts:
+            yield tool if server is None or ":" in tool else f"{server}:{tool}"
+    elif field == "select" and texts and all(map(_PLAIN.fullmatch, texts)):
+        yield f"{{{', '.join(f'{name}: {text}' for name, text in texts.items())}}}"
 
 
 def _option(text: str, options: Sequence[str]) -> Iterator[str]:

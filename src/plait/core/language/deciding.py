@@ -23,7 +23,7 @@ _WORDS = frozenset(
 )
 """Words in the names of such fields."""
 _ORDER = 'Write what a task waits for into the task, as depends_on: ["id"].'
-_WHEN = 'Write a condition as when: "a.count > `0`".'
+_WHEN = 'Write a condition as when: "a.count > 0".'
 _REPEAT = 'Write pages and polling as repeat: {"set": …} or {"until": "state == \'done\'"}.'
 _PREVIEW = (
     "Write dry_run: true next to tasks to run nothing, or preview: true to wait before the first "
@@ -38,6 +38,7 @@ _HINTS: Mapping[str, str] = {
             *("edges", "connections", "dependencies", "links", "layers", "flow", "entry", "start"),
             *("start_at", "entry_point", "entrypoint", "blocked_by", "previous", "prev", "from"),
             *("source", "await", "awaits", "inputs_from", "input_from", "phase", "phases", "stage"),
+            *("stages",),
             *("sequence", "sequential", "layer", "level", "levels", "wave", "waves", "downstream"),
             *("children", "child", "parent", "parents", "successor", "successors", "predecessors"),
             *("goto", "next", "next_step", "then", "order", "before", "run_before", "follows"),

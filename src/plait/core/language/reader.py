@@ -412,6 +412,8 @@ def _strict(document: object, max_bytes: int) -> tuple[object, list[str], int]:
             size = measure(document, DOCUMENT_DEPTH)
     except NotStrict as error:
         fix = fix_of(error)
+        if isinstance(document, str | bytes) and not document.strip():
+            raise InvalidDag([Problem("$", "invalid_json", "The DAG is empty.", EXAMPLE)]) from None
         raise InvalidDag(
             [
                 Problem(

@@ -32,6 +32,7 @@ _LABELS = frozenset(
         *("intent", "objective", "summary", "title", "label", "labels", "tags", "display_name"),
         *("icon", "color", "colour", "emoji", "author", "version", "schema_version", "metadata"),
         *("meta", "doc", "docs", "created_at", "updated_at", "link", "server"),
+        *("server_name", "mcp_server", "server_id", "//", "_comment", "$comment", "_note"),
         # How long it waits before it tries again.
         *("backoff", "backoff_factor", "backoff_rate", "exponential", "jitter", "multiplier"),
         # Definitions: `definitions.py` sees to those that are used.

@@ -49,7 +49,7 @@ IN_A_GROUP = ("steps", "do", "body", "subtasks", "actions", "jobs")
 OF_A_DAG: Mapping[str, str] = {
     **dict.fromkeys(
         (
-            *("steps", "plan", "dag", "nodes", "jobs", "graph", "workflow", "pipeline", "stages"),
+            *("steps", "plan", "dag", "nodes", "jobs", "graph", "workflow", "pipeline"),
             *("actions", "calls", "tool_calls", "operations"),
         ),
         "tasks",

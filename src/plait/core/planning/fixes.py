@@ -80,6 +80,29 @@ def fixed_argument(
     return None
 
 
+def misnamed(
+    schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]
+) -> str | None:
+    """Return the name that stands where that at *place*, which is missing, was certainly meant:
+    one that *schema* does not declare, spelt almost alike or akin, whose value alone fits."""
+    holder, missing = part_at(arguments, place[:-1]), place[-1:]
+    if not missing or not isinstance(holder, dict) or not isinstance(missing[0], str):
+        return None
+    types = Types()
+    forms = types.forms(Part(schema.definition, schema.definition))
+    for step in place[:-1]:
+        forms = types.step(forms, step)
+    others = [name for name in holder if not any(declares(form, name) for form in forms)]
+    if missing[0] in holder or len(others) > MAX_RENAMED:
+        return None
+    meant = []
+    for name in others:
+        found = _renamed(schema, arguments, (*place[:-1], name), unknown, forms)
+        is_near = slip_of(name, [missing[0]]) is not None or _are_akin(name, missing[0])
+        meant += [name] if found is not None and found.to == missing[0] and is_near else []
+    return meant[0] if len(meant) == 1 else None
+
+
 def _fixed_name(name: str, free: Sequence[str], forms: Forms) -> Fix | None:
     """Rename *name*, which is unknown, to the one of the *free* names that it is near to. Without
     one it is left out, unless something is missing that it may have been meant for."""

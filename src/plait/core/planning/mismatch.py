@@ -51,6 +51,8 @@ _ENDINGS = frozenset(
     ]
 )
 """The ends of names of files."""
+_COUNTS = frozenset({"length", "size", "count", "len"})
+"""Names under which other languages have the number of elements."""
 _OMIT = re.compile(r"\s*\?\?\s*\$?OMIT(?=\s*\}$)")
 MAX_NOTES = 20
 """Most notes on references per document."""
@@ -226,6 +228,8 @@ class Mismatches:
         hints = [_where_it_ends(judged.walk.before, path[stopped], at.container(stopped))]
         if fix is None and (fix := self._before_an_ending(at, judged, stopped)) is not None:
             hints = []
+        if fix is None and (fix := self._of_list(at, judged, stopped)) is not None:
+            hints = []
         if stopped == 0 and isinstance(path[0], str) and self._flow.is_paged(at.reference):
             name = quoted(path[0])
             where = f"{at.reference.task}, and leave {step_text(path[0])} out here"
@@ -260,6 +264,25 @@ class Mismatches:
             return None
         own = spelled(reference, reference.path[:stopped])
         return text.replace(written_, f"${{{own[1:]}}}{written_[len(own) :]}")
+
+    def _of_list(self, at: Location, judged: Judgement, stopped: int) -> Json:
+        """Return the text of the reference at *at* with what it means where it goes on in a list as
+        in other languages: `.length`, or an index in quotes."""
+        reference, text, step = at.reference, at.text, at.reference.path[stopped]
+        kinds = {kind for form in judged.walk.before for kind in self._flow.types().kinds(form)}
+        if kinds != {"array"} or not isinstance(step, str):
+            return None
+        before, after = reference.path[:stopped], reference.path[stopped + 1 :]
+        if step.isdecimal() and step.isascii() and len(step) < 10:
+            return at.rewritten((*before, int(step), *after))
+        written_ = spelled(reference, reference.path)
+        is_plain = reference.text in (written_, f"${{{written_[1:]}}}")
+        if step not in _COUNTS or after or reference.is_guarded or not is_plain:
+            return None
+        if not isinstance(text, str) or text.count(reference.text) != 1:
+            return None
+        own = spelled(reference, before)
+        return text.replace(reference.text, f"${{{own[1:]} | length(@)}}")
 
     def _never_there(self, at: Location, judged: Judgement, stopped: int) -> None:
         if not self._room_for_notes:

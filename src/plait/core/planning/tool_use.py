@@ -10,10 +10,10 @@ from ..language.dag import Task
 from ..language.templates import Template
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
-from ..values.problems import MAX_GUESSES, Fix, Problems, written
+from ..values.problems import MAX_GUESSES, Fix, Op, Problems, written
 from ..values.schema import Complaint
 from ..values.strict import short
-from .fixes import fixed_argument
+from .fixes import fixed_argument, misnamed
 from .omissions import left_out, without
 from .places import part_at
 from .undeclared import Undeclared
@@ -114,6 +114,10 @@ class ToolUse:
                     tool.input, given, complaint.place, unknown, is_certain=not tool.is_read_only
                 )
             hints = [fix.advice] if fix is not None and not message.endswith("?") else []
+            if fix is None and (named := misnamed(tool.input, given, complaint.place, unknown)):
+                other = f"{path}.arguments{written((*complaint.place[:-1], named))}"
+                fix = Fix(Op.RENAME, complaint.place[-1], other)
+                hints = [f"Write {complaint.place[-1]} instead of {named[:64]}."]
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
             self._problems.say(

@@ -270,7 +270,8 @@ def _written(place: _Place) -> str:
 
 
 def _not_json(error: json.JSONDecodeError) -> NotStrict:
-    return NotStrict(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+    message = error.msg.removesuffix(" at")
+    return NotStrict(f"not JSON: {message} at line {error.lineno}, column {error.colno}")
 
 
 @dataclass(frozen=True, slots=True)
