@@ -14,6 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from plait.core.history import (
     BACKED_OFF,
     DECIDED,
+    OUTDATED,
     REFUSED,
     CallKey,
     Effect,
@@ -33,6 +34,7 @@ from plait.core.scheduling.events import (
     Call,
     CancelRequested,
     Command,
+    Confirmed,
     Decided,
     Event,
     Failed,
@@ -116,6 +118,9 @@ class Kept:
             case Decided():
                 kept = KeptDecision.of(event, self._question)
                 self._event(at, DECIDED, None, kept.document())
+            case Confirmed(is_outdated=is_outdated):
+                if is_outdated:  # else the call goes on, and nothing happens to its run
+                    self._event(at, OUTDATED, key)
             case _:
                 self._event(at, type(event).__name__.lower(), key)
 
