@@ -104,6 +104,17 @@ def test_wrong_settings_are_a_finding_too(plait: Plait, file: Path):
     assert "gatway: unknown key." in result.stdout
 
 
+def test_paths_of_the_user_are_shown_as_a_shell_takes_them(plait: Plait, file: Path):
+    settings = Path.home() / ".config" / "plait" / "servers.toml"
+    settings.parent.mkdir(parents=True)
+    file.rename(settings)
+    result = plait("doctor", "--config", str(settings))
+    assert "✗ settings      ~/.config/plait/servers.toml: others may write it" in result.stdout
+    assert "→ chmod go-w ~/.config/plait/servers.toml" in result.stdout
+    found = json.loads(plait("doctor", "--config", str(settings), "--json").stdout)["findings"]
+    assert found[1]["fix"] == f"chmod go-w {settings}"
+
+
 def test_as_json_it_is_one_document(plait: Plait, file: Path):
     result = plait("doctor", "--config", str(file), "--json")
     document = json.loads(result.stdout)

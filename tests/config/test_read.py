@@ -506,6 +506,12 @@ def test_the_users_secrets_stand_in_for_variables_that_are_not_set(load: Load, t
     assert config.variables["GITHUB_TOKEN"] == "t0ken of the file"
 
 
+def test_all_values_of_the_users_secrets_are_secret(load: Load, tmp_path: Path):
+    secrets_of(tmp_path, "GITHUB_TOKEN=t0ken-of-the-file\nOTHER='said by nobody'\n")
+    config = load(NEEDY, HOME=str(tmp_path))
+    assert config.secrets.redact("it is said by nobody") == "it is ***"
+
+
 def test_secrets_beside_the_settings_of_a_project_are_not_read(load: Load, tmp_path: Path):
     (tmp_path / "secrets.env").write_text("GITHUB_TOKEN=of-the-project\n")
     (tmp_path / "secrets.env").chmod(0o600)

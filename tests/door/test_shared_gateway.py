@@ -407,6 +407,9 @@ async def test_a_server_starts_once_the_users_secret_is_there(machine: Machine):
     assert error["code"] == "server_unavailable"
     where = f"set it in the environment or in {secrets}"
     assert error["message"].startswith(f"s is off: the variable A_TOKEN is not set; {where}")
+    assert (
+        f"s is off, so its tasks fail: the variable A_TOKEN is not set; {where}" in result["notes"]
+    )
     secrets.parent.mkdir(parents=True)
     secrets.touch(0o600)
     secrets.write_text("A_TOKEN=of-the-file\n")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +49,8 @@ def doctor(session: Session, *, fixes: bool, yes: bool) -> int:
         found: list[Json] = [*documents(findings)]
         out.json({"version": __version__, "findings": found, **summary(findings)})
     else:
-        out.lines(table(findings, out.width))
+        home = os.environ.get("HOME", "")
+        out.lines(table([_at_home(one, home) for one in findings], out.width))
         out.lines(foot(summary(findings), fixes=fixes))
     mends = mends_of(findings)
     made = _made(session, mends, yes=yes) if fixes and mends else []
@@ -73,6 +77,14 @@ def _status() -> JsonObject | None:
         return None
     with running:
         return running.ask("ps")
+
+
+def _at_home(finding: Finding, home: str) -> Finding:
+    """Return *finding* with `~` for the folder of the user, where a shell would understand it."""
+    if len(home) < 2:
+        return finding
+    shown = partial(re.compile(rf"(?<!\S){re.escape(home)}/").sub, "~/")
+    return replace(finding, says=shown(finding.says), fix=shown(finding.fix))
 
 
 def table(findings: Sequence[Finding], width: int) -> Iterator[Line]:

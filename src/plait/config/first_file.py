@@ -31,7 +31,7 @@ _GITHUB = re.compile(r"^\s*url\s*=\s*\S*\bgithub\.com[:/]", re.MULTILINE)
 
 HEAD = """\
 # The MCP servers of this folder, behind one server: plait serve.
-# Every key: servers.example.toml and docs/configuration.md of Plait. Check it with: plait doctor
+# Every key: docs/configuration.md of Plait. Check it with: plait doctor
 """
 WORKSPACE = """\
 # The bundled server: files, search, git, formatting and tests inside of root.
@@ -40,8 +40,9 @@ builtin = "workspace"
 root = "."
 """
 GITHUB = """\
-# Issues, pull requests and code of GitHub. ${GITHUB_TOKEN} is looked for in the environment, then
-# in secrets.env in your configuration folder; until it is set, this server alone is off.
+# Issues, pull requests and code of GitHub. ${GITHUB_TOKEN} is looked for in the
+# environment, then in secrets.env in your configuration folder. Until it is
+# set, this server alone is off.
 [servers.github]
 url = "https://api.githubcopilot.com/mcp/"
 headers = { Authorization = "Bearer ${GITHUB_TOKEN}" }
@@ -55,8 +56,8 @@ args = ["-y", "@playwright/mcp"]
 lazy = true                                 # starts with its first call
 """
 POLICY = """\
-# A person says yes before a call changes something. Others: "destructive", "open_world", or globs
-# such as "github:create_*"; deny = [...] takes tools away.
+# A person says yes before a call changes something. Others: "destructive",
+# "open_world", or globs such as "github:create_*"; deny = [...] takes tools away.
 [policy]
 ask = ["write"]
 """

@@ -204,6 +204,7 @@ class _Reader:
             name: self._rooted(self._with_passed(server), files)
             for name, server in settings.servers.items()
         }
+        self._secrets.add(self._variables.kept.values())
         needs = self._needs(settings)
         self._notes += [
             f"{self._placed(('servers', name))[0]}: is off: {need.reason}"

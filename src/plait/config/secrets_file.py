@@ -90,6 +90,11 @@ class Variables(Mapping[str, str]):
         self._read()
         return self._refusal
 
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """The variables of the file, if it had to be read."""
+        return self._kept or {}
+
     def _read(self) -> dict[str, str]:
         if self._kept is None:
             try:

@@ -18,7 +18,8 @@ STRING: dict[str, Any] = {"type": "string"}
 ANY = tool("s:any")
 READ = tool("s:read", {"path": STRING, "head": {"type": "integer"}}, ["path"], readOnlyHint=True)
 WRITE = tool("s:write", {"path": STRING, "content": STRING}, ["path", "content"])
-CATALOG = Catalog([ANY, READ, WRITE], [ServerInfo("s", ServerState.READY)])
+OFF = ServerInfo("off", ServerState.NEEDY, error="TOKEN is not set", needs=("TOKEN",))
+CATALOG = Catalog([ANY, READ, WRITE], [ServerInfo("s", ServerState.READY), OFF])
 PATH = "tasks[0]"
 
 
@@ -53,6 +54,16 @@ def test_a_tool_found_by_another_name_gives_a_note() -> None:
     assert used.notes == ['tasks[0]: the tool "mcp__s__any" was read as s:any']
     assert used.tools.find(task, "s:any", PATH) is ANY
     assert len(used.notes) == 1
+
+
+def test_a_server_that_is_off_is_noted_once() -> None:
+    used = Used()
+    names = [
+        used.tools.find(Task(id="a", tool=f"off:{name}"), f"off:{name}", PATH) for name in "ab"
+    ]
+    assert [found.full_name for found in names if found] == ["off:a", "off:b"]
+    assert used.notes == ["off is off, so its tasks fail: TOKEN is not set"]
+    assert list(used.problems) == []
 
 
 def test_an_unknown_tool_is_reported_with_the_nearest_name_for_some_tasks() -> None:

@@ -37,6 +37,8 @@ class ToolUse:
         self._problems = problems
         self._notes = notes
         self._policies: dict[str, ToolPolicy] = {}
+        self._off: set[str] = set()
+        """The servers of which a note says that they are off."""
         self._undeclared = Undeclared(notes)
 
     def find(self, task: Task, name: str, path: str) -> Tool | None:
@@ -53,6 +55,10 @@ class ToolUse:
             return None
         if tool.full_name != name:
             self._notes.append(f'{path}: the tool "{name}" was read as {tool.full_name}')
+        server = self._catalog.servers.get(tool.server)
+        if server is not None and server.needs and server.name not in self._off:
+            self._off.add(server.name)
+            self._notes.append(f"{server.name} is off, so its tasks fail: {server.error}")
         return tool
 
     def policy_of(self, tool: Tool) -> ToolPolicy:
