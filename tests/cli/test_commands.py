@@ -12,7 +12,7 @@ from .conftest import Plait, task
 
 LOOKING = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history")
 COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny", "doctor")
-BEFORE = ("try",)
+BEFORE = ("try", "install")
 WITHOUT_SETTINGS = ("init", "ps", "stop", "restart", "trust", "skill", "completion")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,12 @@ def test_the_files_of_projects_are_told_from_those_of_the_user(tmp_path: Path):
     assert not any(place.registers for place in of_project)
     local = [place for place in places if place.scope is Scope.LOCAL]
     assert [place.root for place in local] == [("projects", str(here.folder), "mcpServers")]
+
+
+def test_in_the_home_itself_the_files_of_the_user_are_not_those_of_a_project(tmp_path: Path):
+    write(tmp_path / ".cursor/mcp.json", "{}")
+    here = replace(machine(tmp_path), folder=tmp_path)
+    assert [place.scope for _, places in found(here) for place in places] == [Scope.USER]
 
 
 def test_opencode_is_registered_in_the_file_that_it_has(tmp_path: Path):

@@ -80,6 +80,45 @@ def try_out(
     end(lambda: session.settle(lambda: try_out(session, step, says_yes=yes)))
 
 
+@program.command(epilog=EXITS)
+def install(
+    ctx: typer.Context,
+    clients: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CLIENT]...", help="Only these, such as cursor; default: all."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="SERVER", help="Move only this one. Can be repeated."),
+    ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Give every client all servers, not those it had.")
+    ] = False,
+    project: Annotated[
+        bool, typer.Option("--project", help="Move the servers of the project in this folder.")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also change files of clients that run.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last installation back.")] = False,
+    prints: Annotated[
+        bool, typer.Option("--print", help="Only show what would be changed.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without being asked.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Register Plait in your clients and move their servers here.
+
+    Shows what changes in which file and asks once. Servers that would not work as before stay.
+    """
+    from .installing import Wish, install
+
+    session = session_of(ctx, None, None, None, debug, as_json)
+    wish = Wish(clients or (), only or (), yes, prints, share, project, anyway, undoes=undo)
+    end(lambda: session.settle(lambda: install(session, wish)))
+
+
 @program.command()
 def serve(
     ctx: typer.Context,

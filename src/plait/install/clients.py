@@ -136,7 +136,13 @@ class Client:
 
     def present(self, machine: Machine) -> list[Place]:
         """Return the places of the client that there are on *machine*."""
-        return [place for place in self.places(machine) if place.is_present]
+        places = [place for place in self.places(machine) if place.is_present]
+        of_user = {place.path for place in places if place.scope is Scope.USER}
+        return [  # in the home itself, a file of the user is not one of a project
+            place
+            for place in places
+            if place.scope is not Scope.PROJECT or place.path not in of_user
+        ]
 
 
 def _of_claude_code(machine: Machine) -> Iterator[Place]:

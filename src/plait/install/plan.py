@@ -131,8 +131,8 @@ class Plan:
     """Our settings as they will be."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """The variables in secrets.env as they will be."""
-    held: int = 0
-    """The servers that were found."""
+    names: list[str] = field(default_factory=list)
+    """The servers that were found, by the names that clients have for them."""
 
 
 def by_hand(change: Change) -> Iterator[str]:

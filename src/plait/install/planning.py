@@ -37,13 +37,17 @@ def plan_of(
     *,
     is_running: Callable[[Client], bool] = lambda client: False,
     failing: Mapping[Key, str] | None = None,
+    passing: Mapping[Key, Sequence[str]] | None = None,
     clients: Sequence[Client] = CLIENTS,
 ) -> Plan:
-    """Return the plan for *machine*, on which *start* starts Plait. *failing* has servers that do
-    not start, with the reason. Raises `Unreadable` and `Impossible` if our own files are broken."""
+    """Return the plan for *machine*, on which *start* starts Plait.
+
+    *failing* has servers that do not start, with the reason, and *passing* variables that servers
+    were seen to miss. Raises `Unreadable` and `Impossible` if our own files are broken.
+    """
     blocked: dict[Path, str] = {}
     while True:
-        planner = _Planner(machine, start, targets, options, failing or {}, blocked)
+        planner = _Planner(machine, start, targets, options, failing or {}, passing or {}, blocked)
         try:
             return planner.plan(is_running, clients)
         except _Blocked as block:
@@ -78,11 +82,13 @@ class _Planner:
         targets: Targets,
         options: Options,
         failing: Mapping[Key, str],
+        passing: Mapping[Key, Sequence[str]],
         blocked: Mapping[Path, str],
     ) -> None:
         self._machine = machine
         self._options = options
         self._failing = failing
+        self._passing = passing
         self._blocked = blocked
         self._contents: dict[Path, bytes | None] = {}
         self._plan = Plan(options, start, targets)
@@ -110,6 +116,8 @@ class _Planner:
         changes = [change for one in ours for change in self._changes_of(one, ours)]
         self._add_ours()
         plan.changes += changes
+        if self._options.in_project and plan.servers:
+            self._note("all who work on this project need Plait: plait is started by its name")
         return plan
 
     def _read_ours(self) -> None:
@@ -176,7 +184,7 @@ class _Planner:
         rules = rules_of(client, self._machine, place.path, values, servers, self._values)
         for name, settings in servers.items():
             held = Held(client, place, name, settings)
-            self._plan.held += 1
+            self._plan.names.append(name)
             if self._options.only and name not in self._options.only:
                 continue
             if place.scope is self._scope:
@@ -214,6 +222,8 @@ class _Planner:
             except Stays as stays:
                 self._plan.stays.append(Stay(held.client.title, held.name, str(stays)))
                 continue
+            if missed := self._passing.get(held.key):
+                meaning["env_pass"] = [*meaning.get("env_pass", ()), *missed]
             server = self._named(held.name, meaning)
             server.held.append(held)
             one.moved.append((held, server))
