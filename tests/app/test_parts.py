@@ -243,7 +243,7 @@ async def test_a_caller_that_is_cancelled_at_any_moment_leaves_nothing_behind(
                 while scheduler.runs or scheduler.in_flight:
                     await anyio.sleep(0.1)
             await anyio.wait_all_tasks_blocked()
-            assert (scheduler.direct, scheduler.locks.is_free) == ({}, True)
+            assert (scheduler.direct, scheduler.claims.is_free) == ({}, True)
             assert scheduler.locating.is_free
             assert [limit.taken for limit in scheduler.limits.gateways.values()] == [0]
             lanes = [lane for lanes in scheduler.limits.lanes.values() for lane in lanes.values()]

@@ -88,7 +88,7 @@ class Play:
             is_error = isinstance(answer, ToolError)
             event = Failed(call.key, answer) if is_error else Succeeded(call.key, Output(answer))
             step = scheduler.handle(event, 0.0)
-        assert scheduler.locks.is_free
+        assert scheduler.claims.is_free
 
     @property
     def result(self) -> RunResult:

@@ -325,7 +325,7 @@ class Runner:
         id = CallId(*key[:3], call.attempt, key.at, call.round)
         try:
             if (flows := self._flows.get(key.run)) is not None:
-                claims = self._scheduler.claims_of(key)
+                claims = self._scheduler.claims.of(key)
                 if (refusal := flows.send(key.task, call.tool.full_name, claims)) is not None:
                     raise refusal
             result = await self._call_tool(

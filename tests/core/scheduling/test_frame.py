@@ -345,7 +345,7 @@ def test_items_that_end_early_leave_nothing_behind(
         now += 1
         step = scheduler.handle(event, now)
     assert run.is_done
-    assert scheduler.locks.is_free
+    assert scheduler.claims.is_free
     assert not scheduler.in_flight
     assert scheduler.limits.gateways[""].taken == 0
     assert sum(output.memory_bytes for output in run.outputs.values()) <= run.usage.bytes

@@ -230,7 +230,7 @@ def test_a_run_that_is_cancelled_while_files_are_located_ends_once(late: bool) -
     ]
     assert play.status("b") is Status.CANCELLED
     assert play.scheduler.locating.is_free
-    assert play.scheduler.locks.is_free
+    assert play.scheduler.claims.is_free
 
 
 # Direct calls.
@@ -254,7 +254,7 @@ def test_a_direct_call_is_sent_once_its_file_is_known() -> None:
     assert scheduler.handle(request, 0.0).commands == [Locate(key, (name("x"),), LOCATE_S)]
     assert calls(scheduler.handle(Located(key, {name("x"): "file:x"}), 1.0)) == [key]
     scheduler.handle(Succeeded(key, None), 2.0)
-    assert scheduler.locks.is_free
+    assert scheduler.claims.is_free
 
 
 def test_a_direct_call_that_accesses_no_file_is_sent_at_once() -> None:
@@ -291,7 +291,7 @@ def test_a_direct_call_that_is_given_up_while_it_is_located_leaves_nothing() -> 
     scheduler.handle(request, 0.0)
     assert scheduler.handle(Aborted(key), 1.0).commands == [Abort(key)]
     assert scheduler.handle(Aborted(key), 1.0).commands == []
-    assert (scheduler.direct, scheduler.locating.is_free, scheduler.locks.is_free) == (
+    assert (scheduler.direct, scheduler.locating.is_free, scheduler.claims.is_free) == (
         {},
         True,
         True,

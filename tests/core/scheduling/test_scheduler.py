@@ -421,7 +421,7 @@ def promise_nothing_stays_held(world: World) -> None:
     scheduler, limits = world.scheduler, world.scheduler.limits
     assert not scheduler.runs
     assert not scheduler.in_flight
-    assert scheduler.locks.is_free
+    assert scheduler.claims.is_free
     assert scheduler.locating.is_free
     assert not scheduler.direct
     assert limits.lanes.keys() == {NO_RUN}

@@ -1,7 +1,7 @@
 """All runs of this process: starts the calls that fit into the limits, the most urgent first.
 
 A ready call has its files located (`locating.py`), claims the resources that it accesses
-(`locks.py`), then waits for slots (`limits.py`). Its slots return when it is answered, its
+(`claiming.py`), then waits for slots (`limits.py`). Its slots return when it is answered, its
 resources when it has finished: a retry is still the same call. Direct calls, from outside of any
 run (`direct_calls.py`), wait in the same lanes.
 """
@@ -15,11 +15,11 @@ from typing import NamedTuple
 from ...errors import (
     CallTimeout,
 )
-from ..tools.claims import Places, ResourceClaim
+from ..tools.claims import Places
 from ..tools.overwriting import Reading
 from ..tools.tool_stats import ToolStats
 from .attempts import IsKnown, Known
-from .conflicts import why_they_conflict
+from .claiming import CallClaims
 from .direct_calls import DirectCall
 from .events import (
     Abort,
@@ -50,7 +50,6 @@ from .lanes import NO_DESK, NO_RUN, Lease
 from .learning import Learning
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
-from .locks import LockRequest, Locks
 from .notices import RunNotice
 from .retry import RetryBudgets
 from .run import Run
@@ -70,7 +69,7 @@ class Scheduler:
     def __init__(self, limits: Limits, learned: ToolStats | None = None) -> None:
         self.limits: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
         self.locating = Locating()
-        self.locks: Locks[Waiting] = Locks()
+        self.claims = CallClaims()
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
         """The unfinished runs."""
@@ -82,8 +81,6 @@ class Scheduler:
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no slots while their client is asked; each with the time
         since when."""
-        self._lock_requests: dict[str, dict[Key, LockRequest[Waiting]]] = {}
-        """The lock requests of ready and running calls, by run; `NO_RUN` for direct calls."""
         self._confirming: dict[Key, TaskCall] = {}
         """The calls that have their resources and wait for `Confirmed`."""
         self._confirms: list[Command] = []
@@ -174,7 +171,7 @@ class Scheduler:
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        if key.run in self._lock_requests:
+        if self.claims.has_asked(key):
             is_repeated = run is not None and (run.holds(key) or isinstance(event, Woke))
             if not is_repeated:
                 self._release(key, now)
@@ -190,7 +187,7 @@ class Scheduler:
             if outcome.commands:
                 return Step([*outcome.commands], self._take_notices())
             [(_, claims)] = outcome.claims
-            if not self._has(call, claims):
+            if not self.claims.ask(call, claims):
                 return Step([], self._take_notices())
         if (lease := self.limits.acquire_at_once(call.slots, now)) is not None:
             return Step([self._start_direct(call, lease, now)], self._take_notices())
@@ -219,10 +216,9 @@ class Scheduler:
             return self._step(now, None)
         commands: list[Command] = []
         if call.status is Status.READY:
-            request = self._lock_requests.get(NO_RUN, {}).get(key)
             if self.locating.drop(key):
                 commands.append(Abort(key))
-            elif request is None or request.blocker is None:
+            elif not self.claims.is_waiting(key):
                 self.limits.withdraw(call.slots, call)
         match event:
             case Succeeded(cached=cached):
@@ -356,8 +352,7 @@ class Scheduler:
                 yield Abort(call.key)
                 self._release(call.key, now)
                 continue
-            request = self._lock_requests.get(run.id, {}).get(call.key)
-            if request is None or request.blocker is None:
+            if not self.claims.is_waiting(call.key):
                 self.limits.withdraw(run.slots(call), call)
             self._release(call.key, now)
         run.withdrawn.clear()
@@ -376,7 +371,7 @@ class Scheduler:
             run.ready.sort(key=attrgetter("planned.index", "key.at", "key.item"))
             calls: list[Ready] = []
             for call in run.ready:
-                has_asked = call.key in self._lock_requests.get(run.id, ())  # for its first attempt
+                has_asked = self.claims.has_asked(call.key)  # for its first attempt
                 if has_asked or (accesses := run.accesses(call)) is None:
                     self._line_up(call)
                 else:
@@ -395,19 +390,8 @@ class Scheduler:
                 if now - call.waiting_since >= PROMPT_S:
                     call.waited("location", claims[0].key, now)
                 call.waiting_since = now
-            if self._has(call, claims):
+            if self.claims.ask(call, claims):
                 self._line_up(call)
-
-    def claims_of(self, key: Key) -> tuple[ResourceClaim, ...]:
-        """Return the claims of a call that is ready or under way; empty if it has none."""
-        request = self._lock_requests.get(key.run, {}).get(key)
-        return () if request is None else tuple(request.claims)
-
-    def _has(self, call: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
-        request = self._lock_requests.setdefault(call.key.run, {})[call.key] = self.locks.ask(
-            call, claims
-        )
-        return request.blocker is None
 
     def _line_up(self, call: Waiting) -> None:
         match call:
@@ -423,16 +407,7 @@ class Scheduler:
 
     def _release(self, key: Key, now: float) -> None:
         """Free the resources of the call of *key*, which has finished."""
-        requests = self._lock_requests.get(key.run)
-        if requests is None or (request := requests.pop(key, None)) is None:
-            return
-        if not requests:
-            del self._lock_requests[key.run]
-        for freed in self.locks.release(request):
-            call = freed.holder
-            if isinstance(call, TaskCall) and freed.because is not None:
-                on, resource = _waited_for(call, key, *freed.because)
-                call.waited("conflict", on, now, resource)
+        for call in self.claims.release(key, now):
             self._line_up(call)
 
     def _close(self, run: Run, now: float) -> None:
@@ -444,7 +419,7 @@ class Scheduler:
             del self._confirming[key]
             run.commands.append(Abort(key))
         self.limits.close_run(run.id)
-        waiting = [key for key in self._lock_requests.get(run.id, ()) if key not in self._in_flight]
+        waiting = [key for key in self.claims.keys(run.id) if key not in self._in_flight]
         for key in reversed(waiting):  # so that no call is granted resources it no longer needs
             self._release(key, now)
 
@@ -501,13 +476,3 @@ def _start_answered(run: Run, is_answered: IsKnown, now: float) -> list[Call]:
         keys = {call.key for call in answered}
         run.ready[:] = [call for call in run.ready if call.key not in keys]
     return [call.command(run.start(call, now)) for call in answered]
-
-
-def _waited_for(
-    call: TaskCall, key: Key, lease: ResourceClaim, own: ResourceClaim
-) -> tuple[str, str]:
-    """Name the call of *key* and the resource for which *call* waited. Another run may be another
-    client's, so nothing of it is named, not even the resource if that is narrower than *own*."""
-    if key.run == call.key.run:
-        return key.task, why_they_conflict(lease, own)[0]
-    return "another run" if key.run else f"a call of {key.task}", own.key
