@@ -79,6 +79,26 @@ async def test_servers_that_are_turned_off_beside_plait_do_not_run_twice(home: H
     assert [one.mark for one in await rows(home)] == [Mark.WELL]
 
 
+@pytest.mark.parametrize("is_in_file", [True, False])
+async def test_a_limit_in_the_environment_of_claude_code_counts(home: Home, is_in_file: bool):
+    home.cursor({})
+    entry = {"plait": {"command": str(home.plait), "args": ["serve"]}}
+    (home.home / ".claude.json").write_text(json.dumps({"mcpServers": entry}))
+    assert [one.mark for one in await rows(home)] == [Mark.WELL]
+    if is_in_file:
+        (home.home / ".claude").mkdir()
+        settings = json.dumps({"env": {"MCP_TOOL_TIMEOUT": "20000"}})
+        (home.home / ".claude" / "settings.json").write_text(settings)
+    else:
+        home.environ["MCP_TOOL_TIMEOUT"] = "20000"
+    [row] = await rows(home)
+    assert (row.about, row.says) == (
+        "Claude Code",
+        "waits 20 s for an answer, which may take 50 s",
+    )
+    assert row.fix.startswith("MCP_TOOL_TIMEOUT = 600000 in env of ")
+
+
 async def test_a_wait_of_the_settings_is_compared_with_that_of_clients(home: Home):
     home.set("[gateway]\nwait_s = 120\n")
     home.codex(f'[mcp_servers.plait]\ncommand = "{home.plait}"\nargs = ["serve"]\n')

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from plait.config import Config, load_config
+from plait.doctor import servers
 from plait.doctor.commands import check, without_command
 from plait.doctor.findings import Finding, Mark
 from plait.doctor.mending import AddFolder
 
-from .homes import Home, server
+from .homes import SERVER, Home, server
 
 
 def config_of(home: Home) -> Config:
@@ -85,3 +86,28 @@ async def test_the_interpreter_of_a_script_is_found_through_env_and_by_its_path(
     assert names == {"python", "frobpython"}
     assert without_command(config_of(home)) == {"a", "b"}
     assert sys.executable
+
+
+async def test_a_variable_that_a_server_of_a_known_kind_does_not_get_is_named(home: Home):
+    home.environ |= {"AWS_PROFILE": "work", "AWS_REGION": "x", "KUBECONFIG": "", "GIT_EDITOR": "vi"}
+    aws = {"command": str(home.script("aws-mcp", "exit 0")), "args": ["kube", "git"]}
+    home.set(aws=aws, passing={**aws, "env_pass": ["AWS_*"]}, plain=server())
+    looked = [one for one in await rows(home) if one.mark is Mark.LOOK]
+    assert [(one.about, one.says, one.fix) for one in looked] == [
+        (
+            "aws",
+            "does not get what is set here: AWS_PROFILE, AWS_REGION",
+            'env_pass = ["AWS_*"]',
+        )
+    ]
+
+
+async def test_a_server_starts_from_a_folder_of_the_settings(home: Home):
+    more = home.root / "more"
+    more.mkdir()
+    home.script("planted", "", interpreter="/usr/bin/env frobpy").rename(more / "planted")
+    text = f'exec {sys.executable} {SERVER} "$2"'
+    home.script("frobpy", text).rename(more / "frobpy")
+    home.set(f'[gateway]\npath = ["{more}"]\n', a={"command": "planted", "args": ["[]"]})
+    found = await servers.check(home.case, config_of(home))
+    assert [one.says.partition(" s, ")[2] for one in found] == ["1 tool", "with no tools"]

@@ -20,7 +20,9 @@ from anyio import to_thread
 
 from .. import __version__
 from ..config import Config
-from ..config.environment import state_folder_of
+from ..config.environment import home_of, state_folder_of
+from ..config.parse import parse
+from ..errors import ConfigError
 from ..install import backups
 from ..install.changes import Put
 from ..install.clients import CALL_S, ENTRY, Client, Place, found
@@ -39,6 +41,7 @@ from .examination import Case
 from .findings import Finding, look, well, wrong
 
 ABOUT = "clients"
+CLAUDE_LIMIT = "MCP_TOOL_TIMEOUT"
 VERSION_S = 5.0
 CONNECT_S = 1.0
 WAIT_S = 50.0
@@ -203,6 +206,8 @@ def _of_entry(
     yield from _of_options(title, words, case, config, again)
     wait_s = WAIT_S if config is None else config.gateway.wait_s or WAIT_S
     yield from _of_limits(entry, settings, wait_s, is_runner=PurePath(at).name in _RUNNERS)
+    if entry.client.name == "claude-code":
+        yield from _of_claude_code(case, title, wait_s)
 
 
 def _gone(case: Case, entry: Entry, program: str) -> str:
@@ -279,6 +284,24 @@ def _of_limits(
         elif seconds < wait_s + MARGIN_S:
             says = f"waits {seconds:g} s for an answer, which may take {wait_s:g} s"
             yield look(entry.client.title, says, fix)
+
+
+def _of_claude_code(case: Case, title: str, wait_s: float) -> Iterator[Finding]:
+    """Check the limit that Claude Code takes from its environment, or from its settings."""
+    folder = case.environ.get("CLAUDE_CONFIG_DIR") or f"{home_of(case.environ)}/.claude"
+    file = Path(folder, "settings.json")
+    try:
+        held = parse(file, file.read_bytes()).get("env")
+    except (OSError, ConfigError):
+        held = None
+    variables = {**case.environ, **(held if isinstance(held, dict) else {})}
+    try:
+        seconds = float(variables[CLAUDE_LIMIT]) / 1000
+    except (KeyError, TypeError, ValueError):
+        return  # without a limit it waits for a day
+    if seconds < wait_s + MARGIN_S:
+        says = f"waits {seconds:g} s for an answer, which may take {wait_s:g} s"
+        yield look(title, says, f"{CLAUDE_LIMIT} = {CALL_S * 1000} in env of {file}")
 
 
 def _address(settings: Any) -> str:

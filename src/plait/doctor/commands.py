@@ -3,6 +3,7 @@ this shell and of clients that are started without one."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -14,7 +15,9 @@ import anyio
 from anyio import to_thread
 
 from ..config import Config, ServerSettings
-from ..config.environment import expand_user
+from ..config.environment import expand_user, passed_on
+from ..core.values.problems import some_of
+from ..install.carrying import passed_to
 from ..install.clients import found
 from ..install.entries import Unreadable, is_plait, servers_in, values_of
 from ..install.machine import Machine
@@ -41,6 +44,8 @@ WITHOUT_SHELL = {
 }
 """The PATH that programs have which are started from a dock or a menu, by system."""
 DOCKER_S = 5.0
+_OF_MOST_SHELLS = ("GIT_", "SSH_")
+"""Beginnings of variables that are mostly set for something else."""
 _CONTAINERS = frozenset({"docker", "podman"})
 
 
@@ -48,6 +53,7 @@ async def check(case: Case, config: Config) -> list[Finding]:
     """Check the commands of all servers that are on."""
     return [
         *await to_thread.run_sync(partial(_found, case, config)),
+        *_left_behind(case, config),
         *await _containers(config),
     ]
 
@@ -80,6 +86,18 @@ def _found(case: Case, config: Config) -> list[Finding]:
     if there:
         findings.insert(0, well("commands", f"found: {', '.join(sorted(there))}"))
     return findings
+
+
+def _left_behind(case: Case, config: Config) -> Iterator[Finding]:
+    """Find variables of this shell that a server of a known kind would use and does not get."""
+    for name, server in _processes(config):
+        wanted = passed_to({"command": server.command, "args": [*server.args]})
+        patterns = [one for one in wanted if not one.startswith(_OF_MOST_SHELLS)]
+        missed = sorted(passed_on(case.environ, patterns).keys() - server.env.keys())
+        if missed:
+            used = [one for one in patterns if passed_on(dict.fromkeys(missed, "x"), [one])]
+            says = f"does not get what is set here: {some_of(missed, 3)}"
+            yield look(name, says, f"env_pass = {json.dumps(used)}")
 
 
 def _processes(config: Config) -> Iterator[tuple[str, ServerSettings]]:

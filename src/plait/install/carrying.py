@@ -117,7 +117,7 @@ def carried(
         raise Stays("it has neither a command nor a url")
     if not in_project:
         _check_folders(ours)
-    if passed := _passed(ours):
+    if passed := passed_to(ours):
         ours["env_pass"] = passed
     return ours
 
@@ -144,7 +144,7 @@ def _is_drive(text: str) -> bool:
     return re.match(r"[A-Za-z]:[/\\]", text) is not None
 
 
-def _passed(ours: Mapping[str, Any]) -> list[str]:
+def passed_to(ours: Mapping[str, Any]) -> list[str]:
     words = " ".join(words_of(ours))
     found = [name for pattern, names in _PASSED if pattern.search(words) for name in names]
     return [name for name in dict.fromkeys(found) if name not in ours.get("env", {})]
