@@ -6,7 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import bombs, dag, doors, eager, history, http, memory, relay, scheduling, soak, start
+from . import (
+    bombs,
+    completing,
+    dag,
+    doors,
+    eager,
+    history,
+    http,
+    memory,
+    relay,
+    scheduling,
+    soak,
+    start,
+)
 from .figures import Figure, keep, table
 
 GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -18,6 +31,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     http.GROUP: http.figures,
     soak.GROUP: soak.figures,
     start.GROUP: start.figures,
+    completing.GROUP: completing.figures,
     bombs.GROUP: bombs.figures,
     doors.GROUP: doors.figures,
     history.GROUP: history.figures,

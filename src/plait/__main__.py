@@ -19,6 +19,8 @@ def main() -> None:
         from .door.door import main as serve
 
         sys.exit(serve(sys.argv[2:]))
+    if "_PLAIT_COMPLETE" in os.environ:
+        _complete()
     from .cli.streams import with_lasting_streams
 
     with_lasting_streams(_main)
@@ -32,6 +34,23 @@ def _is_door() -> bool:
     from .door.arguments import is_for_door
 
     return is_for_door(sys.argv[2:], os.environ) and not os.isatty(0)
+
+
+def _complete() -> None:
+    """Answer the shell that asks for names, where that takes no more than they are."""
+    from .door.arguments import PLATFORMS
+
+    if sys.platform not in PLATFORMS:
+        return
+    from .door.completion import answer
+
+    try:
+        found = answer(os.environ, os.getcwd())
+    except OSError:  # the folder is gone
+        return
+    if found is not None:
+        sys.stdout.write(found)
+        sys.exit()
 
 
 def _main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from plait.cli.completion import BASH
 from plait.config import load_config
 from plait.core.values.strict import Json
+from plait.door.completion import answer
 from plait.downstream.listings.identity import identity_of
 from plait.stores.listing_cache import ListingCache
 
@@ -77,6 +79,27 @@ def asked(line: str) -> dict[str, str]:
 def test_a_word_is_completed_with_what_is_remembered(plait: Plait, line: str, names: list[str]):
     shown = plait(**asked(f"plait {line}")).stdout.splitlines()
     assert [name for line in shown if (name := line.partition("\t")[0])] == names
+
+
+@pytest.mark.usefixtures("remembered")
+def test_what_was_worked_out_is_answered_from_a_file_until_something_changes(
+    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").mkdir(exist_ok=True)
+
+    def kept(line: str) -> str | None:
+        return answer({**os.environ, **asked(f"plait {line}")}, os.getcwd())
+
+    assert kept("call ") is None
+    first = plait(**asked("plait call ")).stdout
+    assert kept("call ") == first == "files:read\nfiles:read_all\nfiles:write\nquiet:look\n"
+    assert kept("tools --server q") == "quiet\n"
+    (tmp_path / "servers.toml").write_text(SETTINGS.replace('"files:delete"', '"files:*"'))
+    assert kept("call ") is None
+    assert plait(**asked("plait call ")).stdout == kept("call ") == "quiet:look\n"
+    os.utime(tmp_path / "state" / "servers", ns=(1, 1))  # as if a server had listed others
+    assert kept("call ") is None
 
 
 @pytest.mark.usefixtures("remembered")

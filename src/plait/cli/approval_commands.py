@@ -18,10 +18,14 @@ from .options import (
     JsonOption,
     LogLevelOption,
     ProfileOption,
+    completing,
 )
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="The id of a run, or its beginning.")
+    str,
+    typer.Argument(
+        metavar="RUN", help="The id of a run, or its beginning.", autocompletion=completing("runs")
+    ),
 ]
 
 

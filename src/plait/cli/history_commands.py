@@ -109,7 +109,14 @@ def list_runs(
 @history.command(SHOW, hidden=True)
 def show_run(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its beginning.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="The id of a run, or its beginning.",
+            autocompletion=completing("runs"),
+        ),
+    ],
     verify: Annotated[
         bool,
         typer.Option(
@@ -271,7 +278,14 @@ def clear(
 
 def resume(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its beginning.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="The id of a run, or its beginning.",
+            autocompletion=completing("runs"),
+        ),
+    ],
     in_doubt: Annotated[
         list[str] | None,
         typer.Option(

@@ -57,7 +57,12 @@ def completing(function: str) -> Callable[[typer.Context, str], list[str]]:
 
 
 DagArgument = Annotated[
-    str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")
+    str,
+    typer.Argument(
+        metavar="DAG",
+        help="A file, JSON or TOML, or - for standard input.",
+        autocompletion=completing("dags"),
+    ),
 ]
 DetailOption = Annotated[
     Detail,

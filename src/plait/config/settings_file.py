@@ -22,8 +22,9 @@ def settings_file(
     with it whether it was found in *cwd* or its parents, rather than named or the user's own.
     Raises `ConfigError`, and `Untrusted`."""
     named = _named(environ, cwd) if path is None else cwd / path
-    found = named or _find(cwd, environ)
-    if found is None:
+    places = candidates(path, environ, cwd)
+    found = named or next((file for file in places if os.path.isfile(file)), None)
+    if found is None:  # a folder that cannot be read has none
         return None, False
     file = SettingsFile.read(found)
     is_found = named is None and not _is_users_own(found, environ)
@@ -32,6 +33,14 @@ def settings_file(
         if not (decisions := Decisions(state_folder_of(environ, cwd))).trusts(file):
             raise Untrusted(file, decisions)
     return file, is_found
+
+
+def candidates(path: Path | None, environ: Mapping[str, str], cwd: Path) -> list[Path]:
+    """Return the files in whose place `settings_file` looks, the first one that exists wins."""
+    named = _named(environ, cwd) if path is None else cwd / path
+    if named is not None:
+        return [named]
+    return [folder / FILE_NAME for folder in (cwd, *cwd.parents, config_folder_of(environ))]
 
 
 def lines_of_rules(file: SettingsFile) -> dict[Steps, int]:
@@ -58,14 +67,6 @@ def lines_of_rules(file: SettingsFile) -> dict[Steps, int]:
 def _named(environ: Mapping[str, str], cwd: Path) -> Path | None:
     named = environ.get("PLAIT_CONFIG")
     return cwd / expand_user(named, environ) if named else None
-
-
-def _find(cwd: Path, environ: Mapping[str, str]) -> Path | None:
-    folders = [cwd, *cwd.parents, config_folder_of(environ)]
-    files = (folder / FILE_NAME for folder in folders)
-    return next(
-        (file for file in files if os.path.isfile(file)), None
-    )  # a folder that cannot be read has none
 
 
 def _is_users_own(file: Path, environ: Mapping[str, str]) -> bool:
