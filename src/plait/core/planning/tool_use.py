@@ -114,15 +114,16 @@ class ToolUse:
                 continue  # it is text only because it was meant as a reference
             end = "" if complaint.message.endswith("?") else "."
             message = f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"
-            fix: Fix | None = None
+            fix, named = None, None
             if len(self._problems) < MAX_GUESSES:
                 fix = fixed_argument(
                     tool.input, given, complaint.place, unknown, is_certain=not tool.is_read_only
                 )
+                named = None if fix else misnamed(tool.input, given, complaint.place, unknown)
             hints = [fix.advice] if fix is not None and not message.endswith("?") else []
-            if fix is None and (named := misnamed(tool.input, given, complaint.place, unknown)):
-                other = f"{path}.arguments{written((*complaint.place[:-1], named))}"
-                fix = Fix(Op.RENAME, complaint.place[-1], other)
+            other = (*complaint.place[:-1], named or "")
+            if named and all(one.place != other for one in complaints):
+                fix = Fix(Op.RENAME, complaint.place[-1], f"{path}.arguments{written(other)}")
                 hints = [f"Write {complaint.place[-1]} instead of {named[:64]}."]
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
