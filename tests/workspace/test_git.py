@@ -9,6 +9,7 @@ import pytest
 
 from plait.workspace.errors import WorkspaceError
 from plait.workspace.paths import Root
+from plait.workspace.porcelain import Log
 
 from .repositories import commit, diff, log, repository, run_git, status
 
@@ -132,11 +133,12 @@ async def test_paths_of_a_repository_in_a_folder_are_from_the_root(folder: Path)
         await diff(root, repository="sub", paths=["elsewhere"])
 
 
-async def test_a_repository_with_no_commit_has_a_status_and_no_log(folder: Path):
+async def test_a_repository_with_no_commit_has_a_status_and_an_empty_log(folder: Path):
     run_git(folder, "init", "--quiet", "--initial-branch=main")
     assert (await status(Root(folder))).branch.commit == "(initial)"
+    assert await log(Root(folder)) == Log(commits=[], truncated=False)
     with pytest.raises(WorkspaceError, match="git log failed: fatal"):
-        await log(Root(folder))
+        await log(Root(folder), revision="main")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,9 @@ class WriteFile(Arguments):
     create_parents: Annotated[bool, Field(description="Make missing folders.")] = False
 
 
+MISSING_PARENT = "its folder does not exist. Set create_parents to make it."
+
+
 class Written(Output):
     path: Annotated[str, Field(description="The file, from the workspace root.")]
     size_bytes: Annotated[int, Field(description="Size of the whole file now.")]
@@ -168,7 +171,11 @@ def write_file(root: Root, call: WriteFile) -> Written:
     """
     data = _encoded(call.text)
     place = root.locate_writable(call.path)
-    with explained(place.name), opened_parent(place, create=call.create_parents) as (folder, name):
+    missing = "" if call.create_parents else MISSING_PARENT
+    with (
+        explained(place.name, missing=missing),
+        opened_parent(place, create=call.create_parents) as (folder, name),
+    ):
         before = _status(folder, name)
         if before is not None:
             require_regular(before, place.name)

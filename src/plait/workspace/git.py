@@ -133,6 +133,10 @@ def _compared(call: GitDiff) -> list[str]:
     ]
 
 
+UNBORN = "bad revision 'HEAD'"
+"""The complaint of git about a repository without a commit."""
+
+
 async def git_log(repository: Repository, call: GitLog, paths: Sequence[str]) -> Log:
     """List commits. Raises WorkspaceError with git's own reason, or for a refused revision."""
     revision = _revision(call.revision)
@@ -144,9 +148,13 @@ async def git_log(repository: Repository, call: GitLog, paths: Sequence[str]) ->
         "--encoding=UTF-8",
     ]
     options += [*UNRUN, "--no-show-signature", "--no-notes", "--no-mailmap", "--no-patch"]
-    outcome = await (await disarmed(repository)).git(
-        "log", *options, "--end-of-options", revision, "--", *paths
-    )
+    safe = await disarmed(repository)
+    try:
+        outcome = await safe.git("log", *options, "--end-of-options", revision, "--", *paths)
+    except WorkspaceError as error:
+        if revision == "HEAD" and UNBORN in str(error):
+            return Log(commits=[], truncated=False)
+        raise
     commits = commits_of(outcome.output)
     return Log(
         commits=commits[: call.max_count],

@@ -286,12 +286,14 @@ def shown(name: str) -> str:
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn an error of the operating system about `name` into one that a model can act on."""
+def explained(name: str, *, missing: str = "") -> Iterator[None]:
+    """Turn an error of the operating system about `name` into one that a model can act on; one
+    about a file that does not exist says `missing`, if that is given."""
     try:
         yield
     except OSError as error:
-        raise WorkspaceError(f"{name}: {_reason(error)}") from error
+        reason = missing if missing and error.errno == errno.ENOENT else _reason(error)
+        raise WorkspaceError(f"{name}: {reason}") from error
 
 
 def _reason(error: OSError) -> str:

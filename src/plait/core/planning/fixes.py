@@ -33,7 +33,7 @@ _AKIN = (
     {"owner", "org", "organization", "organisation"},
     {"user", "username", "login", "email", "account"},
     {"to", "recipient", "recipients", "receiver", "address", "addresses"},
-    {"command", "cmd", "script"},
+    {"command", "cmd", "script", "argv"},
     {"data", "content", "payload", "value", "json", "rows", "records", "items"},
     {"labels", "label", "tags", "tag"},
     {"limit", "count", "size", "max", "top", "page", "per"},
