@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import chain, pairwise
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..language.references import Reference
 from ..tools.policy import ToolPolicy
 from ..tools.rules import Answer, Decision
 from ..values.problems import Problem, Way, ways_in_words, written
-from .nodes import Node
 from .resources import overlap, shown
 from .rules import FlowRule, Then
-from .spread import Spread
+
+if TYPE_CHECKING:  # a start without a DAG does not need them
+    from .nodes import Node
+    from .spread import Spread
 
 SEEN = (
     'What you write may hold it. Read what you need not see yourself with "return": [] next time; '
@@ -118,7 +120,7 @@ class Part(IntEnum):
     OUTPUT = 3
 
 
-Place: TypeAlias = tuple[Node, Part]
+Place: TypeAlias = "tuple[Node, Part]"
 
 
 def way_to(sink: Node, mask: int, spread: Spread) -> tuple[Step, ...]:
