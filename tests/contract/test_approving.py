@@ -62,6 +62,7 @@ CONTRACT: dict[str, Shown] = {
     "A run does all that needs no yes": (
         FIRST,
         f"{HELD}::test_what_comes_after_a_held_call_by_conflict_waits_for_it",
+        "core/scheduling/test_behind.py::test_what_would_come_after_a_held_call_waits_for_it",
     ),
     "It asks when nothing else is left to do": (
         FIRST,

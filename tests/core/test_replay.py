@@ -13,6 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.history import (
     BACKED_OFF,
+    BEHIND,
     DECIDED,
     OUTDATED,
     REFUSED,
@@ -44,7 +45,7 @@ from plait.core.scheduling.events import (
     Status,
     Succeeded,
 )
-from plait.core.scheduling.notices import Changed
+from plait.core.scheduling.notices import Changed, StoodBehind
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Step
 from plait.core.tools.rules import Rules
@@ -79,6 +80,8 @@ class Kept:
             for notice in step.notices:
                 if isinstance(notice, Changed) and notice.key.run == run_id:
                     self._decided(at, notice)
+                elif isinstance(notice, StoodBehind) and notice.key.run == run_id:
+                    self._event(at, BEHIND, notice.key, notice.is_behind)
             for command in step.commands:
                 if isinstance(command, Call) and command.key.run == run_id:
                     self._admit(at, command)

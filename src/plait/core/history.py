@@ -380,6 +380,9 @@ ASKED = "asked"
 """The kind of the event that a run asks for calls; its detail is the question."""
 DECIDED = "decided"
 """The kind of the answer to it."""
+BEHIND = "behind"
+"""The kind of the event that a ready call comes after a held call of its run, since they use one
+resource; with the detail false, that it does so no more."""
 OUTDATED = "outdated"
 """The kind of the event that an approved call is asked for again, since what was shown of it is not
 so any more."""

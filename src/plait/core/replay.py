@@ -21,6 +21,7 @@ from ..errors import CallError
 from .history import (
     ASKED,
     BACKED_OFF,
+    BEHIND,
     DECIDED,
     OUTDATED,
     REFUSED,
@@ -41,7 +42,7 @@ from .scheduling.run import Run
 from .tools.output import Output
 from .values.strict import Json, dumps
 
-KNOWN = frozenset({"woke", "sent", REFUSED, OUTDATED, "paused", "resumed", "located"})
+KNOWN = frozenset({"woke", "sent", REFUSED, OUTDATED, BEHIND, "paused", "resumed", "located"})
 """The kinds of events that may have no effect: the last three free slots and resources alone."""
 LONGEST_SHOWN = 200
 Answer: TypeAlias = Succeeded | Failed
@@ -106,6 +107,8 @@ class Replay:
         """The answers that were there at once and are not handled yet."""
         self._count = 0
         self._ready: dict[Key, TaskCall] = {}
+        self._behind: dict[Key, TaskCall] = {}
+        """The calls that came after held ones."""
         self._failing: Key | None = None
         self._now = 0.0
 
@@ -160,6 +163,11 @@ class Replay:
             run.sent(key, now)
         elif kind == REFUSED and (call := self._ready.pop(key, None)) is not None:
             run.refuse(call, _failure(event.detail).error(), now)
+        elif kind == BEHIND and (call := self._ready.pop(key, None)) is not None:
+            self._behind[key] = call
+            run.stand_behind(call, now)
+        elif kind == BEHIND and (call := self._behind.pop(key, None)) is not None:
+            run.line_up_again(call, now)
         elif kind == OUTDATED and (call := self._ready.pop(key, None)) is not None:
             run.hold_again(call, now)
         elif kind == BACKED_OFF:

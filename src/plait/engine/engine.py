@@ -36,7 +36,15 @@ from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
 from ..core.scheduling.lanes import NO_DESK
 from ..core.scheduling.limits import Limits
-from ..core.scheduling.notices import Changed, Finished, Notice, Progressed, Started, Waiting
+from ..core.scheduling.notices import (
+    Changed,
+    Finished,
+    Notice,
+    Progressed,
+    Started,
+    StoodBehind,
+    Waiting,
+)
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
 from ..core.tools.catalog import Tool
@@ -508,6 +516,9 @@ class Engine:
 
     def _observe(self, notice: Notice) -> None:
         match notice:
+            case StoodBehind():
+                if (live := self._live.get(notice.run)) is not None and live.writing is not None:
+                    live.writing.stand(notice)
             case Waiting(run_id):
                 self._asked(run_id)
             case Changed():

@@ -22,6 +22,7 @@ import anyio
 from ..core.history import (
     ASKED,
     BACKED_OFF,
+    BEHIND,
     DECIDED,
     INTERRUPTED,
     OUTDATED,
@@ -66,7 +67,7 @@ from ..core.scheduling.events import (
     Succeeded,
     Woke,
 )
-from ..core.scheduling.notices import Changed
+from ..core.scheduling.notices import Changed, StoodBehind
 from ..core.tools.catalog import Tool
 from ..core.tools.output import Output
 from ..core.tools.overwriting import Reading
@@ -397,6 +398,12 @@ class Writing:
         elif change.before is Status.READY and change.after is Status.FAILED:
             assert change.error is not None
             self.log.put(Happened(at, REFUSED, key, change.error.document()))
+
+    def stand(self, stood: StoodBehind) -> None:
+        """Write that a ready call comes after a held call, or does so no more: the places of files
+        decide that, and other processes may not find them."""
+        at = stood.at - self._began
+        self.log.put(Happened(at, BEHIND, _named(stood.key), stood.is_behind))
 
     def settle(self, change: Changed, output: Output | None, now: float) -> None:
         """Write the end of a task, if it is not the end of its one call."""

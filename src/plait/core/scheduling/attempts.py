@@ -60,6 +60,8 @@ class Attempts:
     ) -> None:
         self.ready: list[TaskCall] = []
         """Calls that may start, for the scheduler to take."""
+        self.held_now: list[TaskCall] = []
+        """Calls that are held from now on, for the scheduler to take."""
         self.withdrawn: list[TaskCall] = []
         """Calls that were ready and are not to be made any more, although the run goes on."""
         self.open: dict[Key, TaskCall] = {}
@@ -288,6 +290,12 @@ class Attempts:
 
     def hold(self, calls: Iterable[TaskCall], now: float) -> None:
         """Note that *calls*, which were held just now, wait, with their tasks."""
+        held = [*calls]
+        self.held_now += held
+        self.wait(held, now)
+
+    def wait(self, calls: Iterable[TaskCall], now: float) -> None:
+        """Note that *calls*, which are ready, wait for a person, with their tasks."""
         for call in calls:
             state, item = call.frame.states[call.planned.id], call.key.item
             if state.status is READY:
@@ -296,7 +304,7 @@ class Attempts:
                 self._moves.item(state, item, WAITING, now, call)
 
     def release(self, call: TaskCall, now: float) -> None:
-        """Let *call*, which was held, start, unless it is held for another reason."""
+        """Let *call*, which waited for a person, start, unless it is held for another reason."""
         call.waited("approval", "a person", now)
         state, item = call.frame.states[call.planned.id], call.key.item
         if state.status is WAITING:

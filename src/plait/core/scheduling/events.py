@@ -130,9 +130,9 @@ class Failure:
 class Key(NamedTuple):
     """Names one call of one run: a task, or one item of a `for_each` task. Others are named in the
     same way: the run itself with an empty `task`, with `item` 0 as well its next step, and with
-    other numbers its times and its questions; a direct call with an empty `run`, its tool as `task`
-    and its number as `item`; the wake-up of a rate limit with an empty `run` and the server as
-    `task`."""
+    other numbers its times and its questions, and with `at` the places of its held calls; a direct
+    call with an empty `run`, its tool as `task` and its number as `item`; the wake-up of a rate
+    limit with an empty `run` and the server as `task`."""
 
     run: str
     task: str

@@ -44,6 +44,8 @@ class Holding:
         self.by_policy = 0
         """The number of held calls that the policy asks for."""
         self._new: list[TaskCall] = []
+        self.let_go: list[Key] = []
+        """The calls that are held no more, for the scheduler to take."""
         self.covered: frozenset[str] = frozenset()
         """The tasks whose calls were approved before they were known."""
 
@@ -108,6 +110,7 @@ class Holding:
         if (entry := self.held.pop(key, None)) is None:
             return False
         self.by_policy -= entry[1] is Why.POLICY
+        self.let_go.append(key)
         return True
 
 

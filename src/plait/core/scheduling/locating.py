@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeAlias
 from ...errors import CallError, ServerUnavailable
 from ..tools.claims import Accesses, Places, ResourceClaim, ResourceName
 from ..values.printable import printable
+from .behind import HeldPlace
 from .direct_calls import DirectCall
 from .events import Key, Locate, Located
 from .frame import TaskCall
@@ -32,8 +33,10 @@ LONGEST_NAME = 200
 
 Waiting: TypeAlias = TaskCall | DirectCall
 """A waiting call, of a run or direct."""
-Ready: TypeAlias = tuple[Waiting, Accesses]
-"""A ready call and its accesses."""
+Claimant: TypeAlias = Waiting | HeldPlace
+"""A call whose files are located: one that waits, or the place of one that is held."""
+Ready: TypeAlias = tuple[Claimant, Accesses]
+"""A ready call, or the place of a held one, and its accesses."""
 
 
 @dataclass(slots=True)
@@ -42,14 +45,14 @@ class Outcome:
     that have failed."""
 
     commands: list[Locate] = field(default_factory=list)
-    claims: list[tuple[Waiting, tuple[ResourceClaim, ...]]] = field(default_factory=list)
-    refused: list[tuple[Waiting, CallError]] = field(default_factory=list)
+    claims: list[tuple[Claimant, tuple[ResourceClaim, ...]]] = field(default_factory=list)
+    refused: list[tuple[Claimant, CallError]] = field(default_factory=list)
 
 
 class _Alone(NamedTuple):
     """A call without a place in an order, and the known places of its files."""
 
-    call: Waiting
+    call: Claimant
     accesses: Accesses
     places: Places
 
@@ -128,7 +131,7 @@ class Locating:
         outcome.claims += self._take(event.key.run)
         return outcome
 
-    def _take(self, run: str) -> Iterator[tuple[Waiting, tuple[ResourceClaim, ...]]]:
+    def _take(self, run: str) -> Iterator[tuple[Claimant, tuple[ResourceClaim, ...]]]:
         """Yield the calls of *run* that no longer wait for an earlier batch."""
         batches = self._batches[run]
         while batches and not batches[0].is_open:

@@ -124,6 +124,19 @@ class Waiting(NamedTuple):
     at: float
 
 
+class StoodBehind(NamedTuple):
+    """A call that is ready comes after a held call of its run, since they use one resource, or does
+    so no more."""
+
+    key: Key
+    is_behind: bool
+    at: float
+
+    @property
+    def run(self) -> str:
+        return self.key.run
+
+
 class Finished(NamedTuple):
     """A run has ended."""
 
@@ -137,5 +150,5 @@ class Finished(NamedTuple):
     """The number of tasks that ended with each status."""
 
 
-RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Waiting | Finished
+RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Waiting | StoodBehind | Finished
 Notice: TypeAlias = RunNotice | ServerNotice

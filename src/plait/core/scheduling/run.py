@@ -27,7 +27,7 @@ from .holding import ASK_S, Holding, needs_yes
 from .lanes import NO_DESK, SlotRequest, Urgency
 from .lifecycle import Lifecycle
 from .moves import Moves
-from .notices import Finished, RunNotice, Started, Waiting
+from .notices import Finished, RunNotice, Started, StoodBehind, Waiting
 from .outlines import outlines_of, outlines_of_inner
 from .retry import RetryBudgets
 from .tally import Tally
@@ -92,6 +92,7 @@ class Run:
         moves = Moves(self.notices, self.waited)
         self._attempts = Attempts(moves, self.notices, self.waited, jitter)
         self.ready = self._attempts.ready
+        self.held_now = self._attempts.held_now
         self.withdrawn = self._attempts.withdrawn
         self.open = self._attempts.open
         self.commands = self._attempts.commands
@@ -137,6 +138,16 @@ class Run:
     def question(self) -> Key | None:
         """Names its open question; None if there is none."""
         return None if self._holding is None else self._holding.question
+
+    def take_let_go(self) -> list[Key]:
+        """Return the calls that are held no more since this was last called."""
+        if self._holding is None or not self._holding.let_go:
+            return []
+        let_go, self._holding.let_go = self._holding.let_go, []
+        return let_go
+
+    def is_held(self, key: Key) -> bool:
+        return self._holding is not None and key in self._holding.held
 
     @property
     def notes(self) -> list[str]:
@@ -283,6 +294,20 @@ class Run:
         self._attempts.give_up(call)
         self._answers.fail(call, error, Failure.of(error), now)
         self._advance(now)
+
+    def stand_behind(self, call: TaskCall, now: float) -> None:
+        """Note that *call*, which is ready, comes after a held call: it waits like that."""
+        self.notices.append(StoodBehind(call.key, True, now))
+        self._attempts.give_up(call)
+        self._attempts.wait([call], now)
+        self._advance(now)
+
+    def line_up_again(self, call: TaskCall, now: float) -> None:
+        """Let *call*, which came after a held call, go on: that was decided. If its task has ended
+        meanwhile, nothing is left to do."""
+        if not call.frame.has_ended(call.planned.id):
+            self.notices.append(StoodBehind(call.key, False, now))
+            self._attempts.release(call, now)
 
     def hold_again(self, call: TaskCall, now: float) -> None:
         """Hold *call*, which is ready, once more: what a person was shown of it has changed."""

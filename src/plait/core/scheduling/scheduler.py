@@ -15,10 +15,11 @@ from typing import NamedTuple
 from ...errors import (
     CallTimeout,
 )
-from ..tools.claims import Places
+from ..tools.claims import Places, ResourceClaim
 from ..tools.overwriting import Reading
 from ..tools.tool_stats import ToolStats
 from .attempts import IsKnown, Known
+from .behind import Behind, HeldPlace
 from .claiming import CallClaims
 from .direct_calls import DirectCall
 from .events import (
@@ -81,6 +82,7 @@ class Scheduler:
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no slots while their client is asked; each with the time
         since when."""
+        self._behind = Behind()
         self._confirming: dict[Key, TaskCall] = {}
         """The calls that have their resources and wait for `Confirmed`."""
         self._confirms: list[Command] = []
@@ -107,7 +109,7 @@ class Scheduler:
         self.limits.open_run(run.id, run.plan.dag.max_concurrency)
         run.begin(now, self.budgets)
         answered = [] if known is None else _start_answered(run, known.is_answered, now)
-        self._admit(run, run.conflicts.places)  # it was planned a moment ago
+        self._admit(run, now, run.conflicts.places)  # it was planned a moment ago
         return self._step(now, run, *answered)
 
     def change_limits(self, limits: Limits | None, now: float, desk: str = NO_DESK) -> Step:
@@ -319,8 +321,10 @@ class Scheduler:
                 commands += _start_answered(run, run.known.is_answered, now)
             if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
                 commands += self._start_at_once(run, now)
-            if run.ready:
-                self._admit(run)
+            for call in self._behind.let_go(run.take_let_go()):
+                run.line_up_again(call, now)
+            while run.ready or run.held_now:
+                self._admit(run, now)
             if run.is_done:
                 self._close(run, now)
         changed: dict[str, Run] = {}
@@ -361,37 +365,54 @@ class Scheduler:
         notices, self._notices = self._notices, []
         return notices
 
-    def _admit(self, run: Run, places: Places | None = None) -> None:
+    def _admit(self, run: Run, now: float, places: Places | None = None) -> None:
         """Let the calls of *run* that became ready claim their resources, in document order, then
-        wait for slots. Files without a place in *places* are located first."""
-        if not run.conflicts.access_rules:
-            for call in run.ready:
-                self.limits.add(run.slots(call), run.urgency(call), call)
-        elif run.ready:
-            run.ready.sort(key=attrgetter("planned.index", "key.at", "key.item"))
-            calls: list[Ready] = []
-            for call in run.ready:
-                has_asked = self.claims.has_asked(call.key)  # for its first attempt
-                if has_asked or (accesses := run.accesses(call)) is None:
-                    self._line_up(call)
-                else:
-                    calls.append((call, accesses))
-            if calls:
-                outcome = self.locating.add(run.id, calls, places or {})
-                run.commands += outcome.commands
-                self._claim(outcome)
+        wait for slots; those that are held from now on only stand before others. Files without a
+        place in *places* are located first."""
+        ready, held = [*run.ready], [call for call in run.held_now if run.is_held(call.key)]
         run.ready.clear()
+        run.held_now.clear()
+        if not run.conflicts.access_rules:
+            for call in ready:
+                self.limits.add(run.slots(call), run.urgency(call), call)
+            return
+        calls: list[Ready] = []
+        for call in sorted([*ready, *held], key=attrgetter("planned.index", "key.at", "key.item")):
+            is_held = run.is_held(call.key)
+            has_asked = self.claims.has_asked(call.key)  # for its first attempt
+            if (has_asked and not is_held) or (accesses := run.accesses(call)) is None:
+                if not is_held:
+                    self._line_up(call)
+            else:
+                calls.append((self._behind.place_of(call) if is_held else call, accesses))
+        if calls:
+            outcome = self.locating.add(run.id, calls, places or {})
+            run.commands += outcome.commands
+            self._claim(outcome, now, is_at_once=True)
 
-    def _claim(self, outcome: Outcome, now: float | None = None) -> None:
-        """Let the calls whose files are known claim their resources; since *now* if they had to
-        wait for their files."""
+    def _claim(self, outcome: Outcome, now: float, *, is_at_once: bool = False) -> None:
+        """Let the calls whose files are known claim their resources, unless they come after a held
+        call; they had to wait for their files unless that *is_at_once*."""
         for call, claims in outcome.claims:
-            if now is not None and isinstance(call, TaskCall):
+            if isinstance(call, HeldPlace):
+                self._stand(call.call, claims, now)
+                continue
+            if isinstance(call, TaskCall) and self._behind.waits(call, claims):
+                self.runs[call.key.run].stand_behind(call, now)
+                continue
+            if not is_at_once and isinstance(call, TaskCall):
                 if now - call.waiting_since >= PROMPT_S:
                     call.waited("location", claims[0].key, now)
                 call.waiting_since = now
             if self.claims.ask(call, claims):
                 self._line_up(call)
+
+    def _stand(self, call: TaskCall, claims: tuple[ResourceClaim, ...], now: float) -> None:
+        """Let *call*, if it is still held, stand before others with *claims*."""
+        run = self.runs.get(call.key.run)
+        if run is not None and run.is_held(call.key):
+            for freed in self._behind.hold(call, claims):
+                run.line_up_again(freed, now)
 
     def _line_up(self, call: Waiting) -> None:
         match call:
@@ -415,6 +436,7 @@ class Scheduler:
         resources."""
         del self.runs[run.id]
         run.commands += map(Abort, self.locating.drop_run(run.id))
+        self._behind.drop_run(run.id)
         for key in [key for key in self._confirming if key.run == run.id]:
             del self._confirming[key]
             run.commands.append(Abort(key))
