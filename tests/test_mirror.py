@@ -29,6 +29,7 @@ OF_THE_WHOLE = {
     "app/test_flapping.py": "a gateway over processes that die again and again",
     "app/test_large_answers.py": "the memory of a gateway whose servers send far too much",
     "app/test_sharing.py": "what clients have in common at the servers that they share",
+    "cli/test_installing_walk.py": "plait install from a made-up home to a first DAG",
     "cli/test_processes.py": "the command as people start it: processes, pipes and signals",
     "core/flows/test_leaks.py": "drawn plans, against runs of them that follow where data goes",
     "core/planning/test_cases.py": "whole documents, each with every problem or its plan",

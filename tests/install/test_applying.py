@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -245,6 +246,71 @@ def test_a_file_that_cannot_be_written_is_left_and_the_rest_goes_on(tmp_path: Pa
     assert any("put into mcpServers" in line for line in outcome.left[0].lines)
     assert files["zed"] in outcome.written
     assert files["cursor"].read_text() == FILES["cursor"]
+
+
+def test_links_stay_links_and_what_they_lead_to_is_changed_and_comes_back(tmp_path: Path):
+    here = machine(tmp_path)
+    target = write(tmp_path / "dotfiles/cursor.json", FILES["cursor"])
+    link = user_place("cursor", here).path
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    apply(planned(here).changes, state(here), NOW)
+    assert link.is_symlink()
+    assert "plait" in target.read_text()
+    undo(here)
+    assert link.is_symlink()
+    assert target.read_text() == FILES["cursor"]
+
+
+def test_one_file_behind_two_clients_is_changed_for_one_of_them(tmp_path: Path):
+    here = machine(tmp_path)
+    target = write(tmp_path / "shared.json", FILES["cursor"])
+    for name in ("cursor", "lm-studio"):
+        path = user_place(name, here).path
+        path.parent.mkdir(parents=True)
+        path.symlink_to(target)
+    plan = planned(here)
+    assert [(left.title, left.reason) for left in plan.left] == [
+        ("LM Studio", "it is the same file as that of Cursor")
+    ]
+    apply(plan.changes, state(here), NOW)
+    assert "cursor" in target.read_text()
+    undo(here)
+    assert target.read_text() == FILES["cursor"]
+
+
+def test_a_file_that_was_left_alone_is_not_taken_back(tmp_path: Path):
+    here = machine(tmp_path)
+    files = with_clients(here, "cursor", "zed")
+    files["zed"].chmod(0o444)
+    apply(planned(here).changes, state(here), NOW)
+    files["zed"].chmod(0o644)
+    files["zed"].write_text(FILES["zed"] + "// mine\n")
+    assert undo(here).left == []
+    assert files["zed"].read_text() == FILES["zed"] + "// mine\n"
+
+
+def test_a_disk_that_fills_up_in_the_middle_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here = machine(tmp_path)
+    with_clients(here, "cursor", "codex", "zed")
+    had = everything(here, ("cursor", "codex", "zed"))
+    sync, left = os.fsync, [9]  # the backup takes six, our own files two each
+
+    def fill_up(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill_up)
+    outcome = apply(planned(here).changes, state(here), NOW)
+    assert {one.reason for one in outcome.left} == {"the disk is full"}
+    assert everything(here, ("cursor", "codex", "zed")) == had
+    monkeypatch.setattr(os, "fsync", sync)
+    assert apply(planned(here).changes, state(here), NOW).left == []
+    assert everything(here, ("cursor", "codex", "zed")) == had
 
 
 def test_no_client_is_changed_if_our_settings_cannot_be_written(tmp_path: Path):

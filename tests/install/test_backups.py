@@ -7,7 +7,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from plait.install.backups import digest, discard, discard_old, latest, make
+from plait.install.backups import digest, discard, discard_old, latest, make, note_left
 from plait.install.changes import Drop, Extend, Put
 from plait.install.clients import Format
 from plait.install.plan import FileChange
@@ -62,6 +62,14 @@ def test_the_last_one_is_undone_first(tmp_path: Path):
     assert found.folder == first
     discard(first)
     assert latest(tmp_path) is None
+
+
+def test_files_that_were_not_written_are_left_out(tmp_path: Path):
+    one, other = change(tmp_path / "a"), change(tmp_path / "b")
+    note_left(make(tmp_path, [one, other], NOW), [one.path])
+    found = latest(tmp_path)
+    assert found is not None
+    assert [entry.path for entry in found.entries] == [other.path]
 
 
 def test_old_and_unfinished_ones_go(tmp_path: Path):

@@ -84,6 +84,9 @@ def apply(changes: Sequence[FileChange], state_folder: Path, now: datetime) -> O
     if not outcome.written:
         backups.discard(outcome.backup)
         outcome.backup = None
+    elif outcome.left:
+        with suppress(OSError):  # without it, the digests say what was not written
+            backups.note_left(outcome.backup, [left.path for left in outcome.left])
     return outcome
 
 

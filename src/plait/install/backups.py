@@ -25,6 +25,7 @@ from .plan import FileChange
 
 FOLDER = "backups"
 MANIFEST = "manifest.json"
+LEFT = "left.json"
 KEPT = timedelta(days=90)
 
 
@@ -83,6 +84,11 @@ def make(state_folder: Path, changes: Sequence[FileChange], now: datetime) -> Pa
     return root / name
 
 
+def note_left(folder: Path, paths: Sequence[Path]) -> None:
+    """Note in the backup *folder* the files that were not written in the end. Raises `OSError`."""
+    _write(folder / LEFT, json.dumps([str(path) for path in paths]).encode())
+
+
 def latest(state_folder: Path) -> Backup | None:
     """Return the backup of the last installation that has not been undone. Raises `OSError` and
     `ValueError` if it cannot be read."""
@@ -120,8 +126,11 @@ def _all(state_folder: Path) -> Iterator[Path]:
 
 def _read(folder: Path) -> Backup:
     manifest = json.loads((folder / MANIFEST).read_bytes())
+    left = json.loads((folder / LEFT).read_bytes()) if (folder / LEFT).is_file() else []
     entries = []
     for file in manifest["files"]:
+        if file["path"] in left:
+            continue
         kept = file["backup"]
         entries.append(
             Entry(

@@ -97,6 +97,8 @@ class _Planner:
         self._meant: dict[str, Server] = {}
         self._profiles: dict[str, list[str]] = {}
         self._existing: dict[str, Any] = {}
+        self._owners: dict[str, str] = {}
+        """The client of each file, by its real path: links may lead two to one."""
 
     def plan(self, is_running: Callable[[Client], bool], clients: Sequence[Client]) -> Plan:
         plan = self._plan
@@ -152,6 +154,9 @@ class _Planner:
             try:
                 if reason := self._blocked.get(place.path):
                     raise Unreadable(reason)
+                owner = self._owners.setdefault(os.path.realpath(place.path), client.title)
+                if owner != client.title:
+                    raise Unreadable(f"it is the same file as that of {owner}")
                 values = self._values(place.path, place.format)
                 servers = servers_in(place, values)
             except Unreadable as error:
