@@ -124,7 +124,7 @@ def test_a_run_names_the_one_before_and_its_settings():
 def test_a_list_has_columns():
     well = replace(ENTRY, id="r_22", status="success", ended=1_000_001.5, calls=3, failed=1)
     call = replace(well, kind=Kind.CALL, name="s:write")
-    first, second, third = shown(run_lines([ENTRY, well, call], 120))
+    first, second, third = shown(run_lines([ENTRY, well, call], 120, str))
     assert first.startswith("✗ r_1   1970-01-1")
     assert first.endswith("nightly")
     assert second.startswith("✓ r_22  1970-01-1")

@@ -99,7 +99,11 @@ class Stream:
         return f"\x1b[{drawn}F\x1b[J" if drawn else ""
 
     def _text(self, line: Line) -> str:
-        return f"{''.join(map(self._shown, line)).rstrip()}\n"
+        if self.has_colours:
+            shown = "".join(map(self._shown, line))
+        else:  # at once: a list may have 10,000 lines
+            shown = self._shown("".join(map(_bare, line)))
+        return f"{shown.rstrip()}\n"
 
     def json(self, value: Json) -> None:
         """Write *value* as one JSON document, exactly."""
@@ -115,7 +119,7 @@ class Stream:
         self._write(text)
 
     def _shown(self, piece: str | Styled) -> str:
-        text = printable(piece.text if isinstance(piece, Styled) else piece, "\t")
+        text = printable(_bare(piece), "\t")
         if self._is_plain:
             text = text.translate(PLAIN)
         if self.has_colours and isinstance(piece, Styled):
@@ -129,6 +133,10 @@ class Stream:
         encoding = self._file.encoding or "ascii"
         self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))
         self._file.flush()
+
+
+def _bare(piece: str | Styled) -> str:
+    return piece.text if isinstance(piece, Styled) else piece
 
 
 class Console:

@@ -157,11 +157,7 @@ async def list_runs(history: History, session: Session, query: RunQuery) -> int:
         runs = [secrets.redact_all(run_document(entry)) for entry in entries]
         out.json({"runs": runs, "more": has_more})
         return Exit.SUCCESS
-    named = [
-        replace(entry, name=None if entry.name is None else secrets.redact(entry.name))
-        for entry in entries
-    ]
-    out.lines(run_lines(named, out.width))
+    out.lines(run_lines(entries, out.width, secrets.redact))
     if has_more:
         session.console.err.line(f"These are the last {len(entries):,}; --limit N shows more.")
     elif not entries:

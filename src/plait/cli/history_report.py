@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,8 +60,10 @@ class ShownRun(NamedTuple):
         return shlex.join(words)
 
 
-def run_lines(entries: Sequence[RunEntry], width: int) -> Iterator[Line]:
-    """Show a line for each run: id, time, status, duration, calls, name."""
+def run_lines(
+    entries: Sequence[RunEntry], width: int, redact: Callable[[str], str]
+) -> Iterator[Line]:
+    """Show a line for each run: id, time, status, duration, calls, and name, without secrets."""
     durations = [_duration(entry) for entry in entries]
     counts = [_count(entry) for entry in entries]
     id_width = max((len(entry.id) for entry in entries), default=0)
@@ -73,7 +75,7 @@ def run_lines(entries: Sequence[RunEntry], width: int) -> Iterator[Line]:
             Styled(entry.id.ljust(id_width), Look.BOLD),
             f"  {_local(entry.began)}  {entry.status.ljust(len(INTERRUPTED))}",
             f"  {duration.rjust(duration_width)}  {count.ljust(count_width)}  ",
-            one_line(entry.name or "", max(LONGEST_NAME, width - 100)),
+            one_line(redact(entry.name) if entry.name else "", max(LONGEST_NAME, width - 100)),
         )
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 from plait.core.values.printable import plain, printable
 
 from ..tables import table
@@ -17,6 +20,12 @@ from ..tables import table
 )
 def test_what_could_steer_a_terminal_or_forge_a_line_is_escaped(text: str, shown: str):
     assert printable(text) == shown
+
+
+def test_each_character_that_steers_is_escaped_and_no_other():
+    steering = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    for char in map(chr, range(sys.maxunicode + 1)):
+        assert (printable(char) != char) == (unicodedata.category(char) in steering), ascii(char)
 
 
 def test_what_is_to_be_kept_is_kept():

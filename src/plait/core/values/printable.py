@@ -15,7 +15,7 @@ _SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\
 def plain(text: str) -> str:
     """Drop from *text* the sequences of terminals, and all characters that `printable` escapes
     except line breaks and tabs."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     text = _SEQUENCE.sub("", text)
     return "".join(char for char in text if char in "\n\t" or not _steers(char))
@@ -24,7 +24,7 @@ def plain(text: str) -> str:
 def printable(text: str, keep: str = "") -> str:
     r"""Escape control characters, direction marks and lone surrogates in *text* (`\x1b`), except
     those in *keep*."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(char if char in keep or not _steers(char) else _escaped(char) for char in text)
 
