@@ -235,15 +235,18 @@ def _check_turns(log: Sequence[Seen]) -> None:
 
 
 def _check_causes(document: Mapping[str, Any], log: Sequence[Seen], said: frozenset[int]) -> None:
-    """Check that nothing which decided a call that is not read-only is sent again later."""
+    """Check that nothing which decided a call that is not read-only is sent again later. What was
+    not answered yet, as another cause had failed, did not decide it."""
     waits_for = causes(document)
     decided: dict[str, tuple[str, int]] = {}
     """Which calls have been decided: by task, or item of an inner task, with the last life in which
     something was sent that needed it."""
+    answered: set[str] = set()
     for seen in log:
-        if seen.what != "arrived":
-            continue
         name = seen.call.partition("/")[0]
+        if seen.what != "arrived":
+            answered |= {seen.task, name}
+            continue
         for cause in (seen.task, name):
             by, life = decided.get(cause, ("", seen.life))
             if life < seen.life and not any(life < word <= seen.life for word in said):
@@ -252,7 +255,7 @@ def _check_causes(document: Mapping[str, Any], log: Sequence[Seen], said: frozen
             of = waits_for[seen.task]
             if len(path := name.split(".")) == 3 and path[1] == "b":
                 of = of | {f"{path[0]}.a.{path[2]}"}
-            decided |= dict.fromkeys(of, (seen.call, seen.life))
+            decided |= dict.fromkeys(of & answered, (seen.call, seen.life))
 
 
 def _check_branches(document: Mapping[str, Any], log: Sequence[Seen]) -> None:

@@ -220,7 +220,12 @@ SEEN: dict[str, list[tuple[str, str, int, float]]] = {
     "again while it lives": [("arrived", "a", 1, 1), ("arrived", "a", 2, 2)],
     "again unasked": [("arrived", "w", 0, 4.9), ("arrived", "w", 1, 6)],
     "after a take-over": [("arrived", "a", 0, 1), ("arrived", "b", 1, 6), ("well", "a", 0, 7)],
-    "what decided": [("arrived", "a", 0, 4.9), ("arrived", "w", 0, 4.95), ("arrived", "a", 1, 6)],
+    "what decided": [
+        ("arrived", "a", 0, 4.9),
+        ("well", "a", 0, 5),
+        ("arrived", "w", 0, 5),
+        ("arrived", "a", 1, 6),
+    ],
     "unanswered": [],
     "in the air": [("arrived", "w", 0, 4.9)],
 }
