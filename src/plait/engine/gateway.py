@@ -7,10 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Self, cast
-
-import anyio
 
 from ..core.flows.knowledge import Owner
 from ..core.flows.rules import FlowPolicy
@@ -29,7 +26,6 @@ from ..core.tools.approving import Approving
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
-from ..core.tools.rules import Answer
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem
@@ -43,6 +39,7 @@ from .comparing import Comparing
 from .consent import Consent
 from .engine import STOP_S, Engine
 from .flows import CallFlows
+from .known_tools import LONGEST_START_S, KnownTools
 from .lookups import AS_WRITTEN
 from .preparing import Preparing
 from .writing import Kept, Writing, begin, has_doubt, new_id
@@ -50,14 +47,10 @@ from .writing import Kept, Writing, begin, has_doubt, new_id
 if (
     TYPE_CHECKING
 ):  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
-    from ..core.tools.search import SearchIndex, SearchResult
+    from ..core.tools.search import SearchResult
 
 log = logging.getLogger(__name__)
 
-LONGEST_START_S = 35.0
-"""Seconds that a DAG waits for servers that are still being connected to."""
-CATALOG_WAIT_S = 5.0
-"""Seconds that a search waits for them."""
 UNANSWERED = (
     "{0} had ended when its gateway died, and its answer may have been lost: this is it, and "
     "nothing was run. With again: true (or --again) the document is run once more."
@@ -133,13 +126,13 @@ class Gateway:
         """A message to clients about the settings as a whole; empty if there is none."""
         self.origin = ""
         """The settings that it was made from; empty if none."""
-        self._servers = servers
         self.mark = ""
         """The mark by which gateways of one state folder know one another; empty without one."""
         self.place = ""
         """The folder of its clients, or their settings where these depend on none: what one of them
         has seen, all have."""
         self._policy, self._flows = policy or Policy(), flows
+        self._tools = KnownTools(servers, self._policy)
         self._limits = limits or GatewayLimits()
         self._resolver = resolver
         self.desk = desk
@@ -159,7 +152,6 @@ class Gateway:
         self._checking = self._checking_now()
         self._by_name = self._calls_by_name_now()
         self._comparing = self._comparing_now()
-        self._index: tuple[Catalog, SearchIndex] | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway with {self.engine!r}>"
@@ -177,7 +169,7 @@ class Gateway:
             await self.engine.__aexit__(*exc)
         elif self.desk != NO_DESK:
             self.engine.forget_limits(self.desk)
-        self._forget_index()
+        self._tools.close()
 
     def change(
         self,
@@ -190,7 +182,7 @@ class Gateway:
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._flows = flows
         self._checking = self._checking_now()
-        self._forget_index()
+        self._tools.change(policy)
         self._by_name = self._calls_by_name_now()
         self._comparing = self._comparing_now()
         if not self._is_sharing:
@@ -226,10 +218,7 @@ class Gateway:
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """Return the rule of the policy that denies a tool; None if no rule does."""
-        catalog = self.catalog()
-        found = catalog.tools.get(f"{server}:{tool}") or catalog.unlisted(server, tool)
-        decision = self._policy.decide(found)
-        return decision.rule if decision.answer is Answer.DENY else None
+        return self._tools.denied_by(server, tool)
 
     def history_trouble(self) -> str | None:
         """Return the reason why runs cannot be written that are to survive power cuts; None if they
@@ -241,45 +230,30 @@ class Gateway:
 
     def catalog(self) -> Catalog:
         """Return the servers and tools that are known now."""
-        return self._servers.catalog()
+        return self._tools.catalog()
 
     async def settled(
         self, servers: Iterable[str] | None = None, seconds: float = LONGEST_START_S
     ) -> None:
         """Start *servers* (None: all), and wait up to *seconds* until the first attempt to connect
         to each has finished."""
-        with anyio.move_on_after(seconds):
-            await self._servers.settled(servers)
+        await self._tools.settled(servers, seconds)
 
     async def known(self) -> None:
         """Wait up to five seconds until the first connection attempt to every server without known
         tools has finished."""
-        servers = self.catalog().servers
-        unknown = [name for name, info in servers.items() if not info.is_known]
-        if unknown:
-            with anyio.move_on_after(CATALOG_WAIT_S):
-                await self._servers.settled(unknown)
+        await self._tools.known()
 
     async def search(
         self, query: str, *, server: str | None = None, limit: int = 6
     ) -> SearchResult:
         """Search the tools that the policy allows by words, for each need in *query* (`;` separates
         needs), best first. An empty query finds servers."""
-        await self.known()
-        return self._search_index().search(query, server=server, limit=limit)
+        return await self._tools.search(query, server=server, limit=limit)
 
     async def describe(self, names: Sequence[str]) -> tuple[list[Tool], list[Problem]]:
         """Find the tools of these *names*, and a problem for each unknown name."""
-        await self._reach(names, CATALOG_WAIT_S)
-        catalog = self.catalog()
-        found = [(name, catalog.find(name)) for name in names]
-        tools = [tool for _, tool in found if tool is not None and tool.listed]
-        unknown = [
-            catalog.unknown(f"names[{index}]", name)
-            for index, (name, tool) in enumerate(found)
-            if tool is None or not tool.listed
-        ]
-        return tools, unknown
+        return await self._tools.describe(names)
 
     async def plan(
         self, document: object, principal: Principal = USER, *, only_reads: bool = False
@@ -548,7 +522,7 @@ class Gateway:
             self.catalog,
             self._checking,
             self._policy,
-            partial(self._reach, seconds=LONGEST_START_S),
+            self._tools.reach,
             max_tasks=self._limits.max_tasks,
             max_bytes=self._limits.max_document_bytes,
             detects_conflicts=self._resolver is not None,
@@ -580,29 +554,6 @@ class Gateway:
 
     def _comparing_now(self) -> Comparing:
         return Comparing(self.engine, self.catalog, self._policy, self._flows, self.desk)
-
-    async def _reach(self, names: Iterable[str], seconds: float) -> None:
-        """Wait for the servers of the tools *names*, if they are still being connected to."""
-        catalog = self.catalog()
-        found = [(name, catalog.find(name)) for name in names]
-        unknown = [name for name, tool in found if tool is None or not tool.listed]
-        if unknown:
-            servers = {name.partition(":")[0] for name in unknown}
-            await self.settled(servers if servers <= catalog.servers.keys() else None, seconds)
-
-    def _search_index(self) -> SearchIndex:
-        from ..core.tools.search import SearchIndex
-
-        catalog = self.catalog()
-        if self._index is None or self._index[0] is not catalog:
-            self._forget_index()
-            self._index = (catalog, SearchIndex(catalog, self._policy))
-        return self._index[1]
-
-    def _forget_index(self) -> None:
-        if self._index is not None:
-            self._index[1].close()
-        self._index = None
 
 
 def _damaged(dag: Dag, error: HistoryLost) -> Problem:
