@@ -166,6 +166,18 @@ def test_servers_notes_what_in_the_file_was_ignored(plait: Plait, tmp_path: Path
     assert json.loads(plait("servers", "--config", str(file), "--json").stdout)["notes"] == notes
 
 
+def test_a_file_without_a_server_that_can_be_used_says_so(
+    plait: Plait, servers: FakeServers, tmp_path: Path
+):
+    servers.tools.clear()
+    servers.infos.clear()
+    (tmp_path / "mcp.json").write_text('{"mcpServers": {"a": "npx x"}}')
+    for command in ("tools", "servers"):
+        shown = plait(command, "--config", "mcp.json")
+        assert "no servers in " in shown.stderr, command
+        assert "mcpServers.a: must be a table of keys and values" in shown.stderr
+
+
 def test_servers_notes_rules_that_match_no_tool(plait: Plait, tmp_path: Path):
     file = tmp_path / "servers.toml"
     file.write_text('[servers.s]\ncommand = "x"\n[policy]\ndeny = ["s:ecko", "s:echo"]\n')

@@ -19,6 +19,13 @@ def mistakes(values: Any) -> list[str]:
     return [f"{place(steps_of(detail))}: {message_of(detail)}" for detail in details]
 
 
+@pytest.mark.parametrize("value", [0, "many", 1.5])
+def test_a_mistake_in_a_value_of_several_types_is_one(value: object):
+    assert {*mistakes(server(max_concurrency=value))} == {
+        'servers.a.max_concurrency: must be a whole number, 1 or more, or "auto"'
+    }
+
+
 def server(**settings: Any) -> dict[str, Any]:
     return {"servers": {"a": {"command": "x", **settings}}}
 
@@ -28,6 +35,9 @@ def server(**settings: Any) -> dict[str, Any]:
     [
         ({"gatway": {}}, 'gatway: unknown key. Did you mean "gateway"?'),
         (server(comand="x"), 'servers.a.comand: unknown key. Did you mean "command"?'),
+        (server(cmd="x"), 'servers.a.cmd: unknown key. Did you mean "command"?'),
+        (server(Environment={}), 'servers.a.Environment: unknown key. Did you mean "env"?'),
+        (server(command=["x"]), "servers.a.command: must be text, in quotes: the program alone"),
         (
             {"gateway": {"zzz": 1}},
             "gateway.zzz: unknown key. Known keys: expose, types, max_concurrency, wait_s, ",

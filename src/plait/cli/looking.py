@@ -71,10 +71,10 @@ async def explain_dag(gateway: Gateway, invocation: Invocation, source: Source) 
 
 
 async def list_tools(
-    gateway: Gateway, invocation: Invocation, words: str, server: str | None
+    gateway: Gateway, invocation: Invocation, config: Config, words: str, server: str | None
 ) -> int:
     """Show the tools that *words* find, best first, with signatures; or all, a line each. Tools
-    that the policy denies are not shown."""
+    that the policy denies are not shown. Without any server, the notes on *config* say why."""
     async with showing(invocation.console.err, partial(starting_rows, gateway)):
         await gateway.settled()
     catalog = gateway.catalog()
@@ -102,6 +102,9 @@ async def list_tools(
     else:
         out.lines(_found(tools, signatures, out.width) if words else _listed(tools, out.width))
         err.line(f"{counted(len(tools), 'tool')}{f' of {len(allowed):,}' if words else ''}")
+    if not catalog.servers and not invocation.as_json:
+        err.line(f"no servers in {config.source}")
+        err.lines((f"note: {note}",) for note in config.notes)
     there = {ServerState.READY, ServerState.IDLE}
     absent = [info for info in catalog.servers.values() if info.state not in there]
     err.lines(
@@ -132,7 +135,8 @@ async def list_servers(gateway: Gateway, invocation: Invocation, config: Config)
         out.json({"config": config.source, "servers": servers, **noted})
         return Exit.SUCCESS
     out.lines(server_lines(documents))
-    invocation.console.err.line(f"from {config.source}")
+    source = f"from {config.source}" if documents else f"no servers in {config.source}"
+    invocation.console.err.line(source)
     invocation.console.err.lines((f"note: {note}",) for note in found)
     return Exit.SUCCESS
 

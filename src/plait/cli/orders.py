@@ -79,7 +79,7 @@ class Tools:
     async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
         from .looking import list_tools
 
-        return await list_tools(gateway, invocation, self.words, self.server)
+        return await list_tools(gateway, invocation, config, self.words, self.server)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,16 @@ from .places import Steps
 from .policy import FlowSettings, PolicySettings
 
 _OF_A_KEY = "[key]"
+_OF_A_UNION = re.compile(r"constrained-\w+|literal\[.*\]")
+"""Steps that say which of several types a value was tried as."""
+_OTHER_NAMES = {
+    **dict.fromkeys(("cmd", "program", "executable", "exec", "run"), "command"),
+    **dict.fromkeys(("arguments", "argv", "parameters"), "args"),
+    **dict.fromkeys(("environment", "variables"), "env"),
+    **dict.fromkeys(("address", "endpoint", "uri", "href"), "url"),
+    **dict.fromkeys(("directory", "dir", "workdir", "working_directory"), "cwd"),
+}
+"""Names that other programs have for the keys of a server."""
 _MESSAGES = {
     "dict_type": "must be a table of keys and values",
     "model_type": "must be a table of keys and values",
@@ -33,7 +43,9 @@ _MESSAGES = {
 
 def steps_of(detail: ErrorDetails) -> Steps:
     """Return the place of the mistake."""
-    return tuple(step for step in detail["loc"] if step != _OF_A_KEY)
+    return tuple(
+        step for step in detail["loc"] if step != _OF_A_KEY and not _OF_A_UNION.fullmatch(str(step))
+    )
 
 
 def message_of(detail: ErrorDetails) -> str:
@@ -41,9 +53,15 @@ def message_of(detail: ErrorDetails) -> str:
     steps = steps_of(detail)
     match detail["type"], detail["loc"]:
         case "extra_forbidden", _:
-            known = _keys_at(steps[:-1])
-            hint = did_you_mean(str(steps[-1]), known) or f"Known keys: {', '.join(known)}."
+            name, known = str(steps[-1]), _keys_at(steps[:-1])
+            hint = did_you_mean(name, known) or f"Known keys: {', '.join(known)}."
+            if (ours := _OTHER_NAMES.get(name.casefold(), "")) in known:
+                hint = f'Did you mean "{ours}"?'
             return f"unknown key. {hint}"
+        case _, (*_, "max_concurrency", branch) if _OF_A_UNION.fullmatch(str(branch)):
+            return 'must be a whole number, 1 or more, or "auto"'
+        case "string_type", (*_, "command"):
+            return "must be text, in quotes: the program alone; its arguments are in args = [ ]"
         case "string_pattern_mismatch", (*_, "url"):
             return "an address starts with http:// or https://"
         case "string_pattern_mismatch", (*_, key) if key == _OF_A_KEY:

@@ -68,7 +68,7 @@ def test_reused_tasks_are_named_and_take_no_step() -> None:
         "1 task that calls a tool.",
         "Reused from the earlier run: a.",
         "1. b: once a has succeeded, call github:close_issue with number: a.x (changes something).",
-        "b changes something; all else only reads.",
+        "b changes something.",
         "The answer holds the output of b.",
     ]
 

@@ -211,7 +211,7 @@ def test_a_command_with_its_arguments_in_one_text_is_taken_apart_in_the_hint():
     said = 'Is it a command with its arguments? Write command = "npx", args = ["-y","server"].'
     assert refused.hint == said
     denied = cannot_start("/opt/my server", None, PermissionError(13, "Permission denied"))
-    assert denied.hint == "Is the command installed and on PATH?"
+    assert denied.hint == "Is it a program that you may run?"
 
 
 def test_a_missing_folder_is_not_reported_as_a_missing_command(tmp_path: Path):

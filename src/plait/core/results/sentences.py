@@ -43,7 +43,7 @@ def sentences(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> l
     steps = list(_Walk(writes, done).steps(plan))
     if len(steps) > MAX_LINES:
         steps[MAX_LINES:] = [f"… {len(steps) - MAX_LINES:,} more lines"]
-    return [*_first(plan, done), *steps, *_last(plan, conflicts, writes)]
+    return [*_first(plan, done), *steps, *_last(plan, conflicts, writes, done)]
 
 
 def _first(plan: Plan, done: Collection[str]) -> Iterator[str]:
@@ -72,14 +72,18 @@ def _first(plan: Plan, done: Collection[str]) -> Iterator[str]:
         yield "The first failure ends the run."
 
 
-def _last(plan: Plan, conflicts: Conflicts, writes: Mapping[str, Json]) -> Iterator[str]:
+def _last(
+    plan: Plan, conflicts: Conflicts, writes: Mapping[str, Json], done: Collection[str]
+) -> Iterator[str]:
     for one in conflicts.found[:MAX_NAMES]:
         yield f"{one.id} waits for {one.waits_for}: both use {one.resource}."
     if (more := len(conflicts.found) - MAX_NAMES) > 0:
         yield f"{more:,} more tasks wait for others that use the same."
     if writes:
         verb = "changes" if len(writes) == 1 else "change"
-        yield f"{_some([*writes])} {verb} something; all else only reads."
+        calls = sum(task.makes_calls for task in plan.all_tasks() if task.id not in done)
+        rest = "; all else only reads" if calls > len(writes) else ""
+        yield f"{_some([*writes])} {verb} something{rest}."
     else:
         yield "Nothing is changed: everything only reads."
     if plan.returned:

@@ -252,6 +252,8 @@ def cannot_start(
     if words and isinstance(error, FileNotFoundError):
         hint = f"Is it a command with its arguments? Write command = {dumps(program)}, args = "
         return ServerUnavailable(message, hint=f"{hint}{dumps(list[Json](words))}.")
+    if isinstance(error, PermissionError):
+        return ServerUnavailable(message, hint="Is it a program that you may run?")
     return ServerUnavailable(message, hint="Is the command installed and on PATH?")
 
 
