@@ -227,3 +227,10 @@ def test_a_call_that_was_interrupted_says_so_and_is_made_again_if_that_is_meant(
     anew = plait("call", "s:say", "text=hello", "--again")
     assert (anew.exit_code, len(servers.calls)) == (0, 2)
     assert "nothing was run" not in anew.stderr
+
+
+def test_a_word_that_is_no_text_is_named(plait: Plait, servers: FakeServers):
+    refused = plait("call", "s:say", "text=caf\udce9")
+    assert refused.exit_code == 2
+    assert "'text=caf\\udce9' is not UTF-8" in refused.stderr
+    assert servers.calls == []

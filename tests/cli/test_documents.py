@@ -42,7 +42,7 @@ def test_a_dag_is_read_as_what_it_is(plait: Plait, tmp_path: Path, name: str, te
     ("text", "said"),
     [
         ('{"tasks": [\n  {"id" 3}]}', "line 2, column 9"),
-        ("", "not JSON"),
+        ("", "is empty"),
         ('name = "x"\n[[tasks]\n', "line 2, column"),
         ('{"tasks": [], "tasks": []}', "twice"),
         (b"\xff", "not UTF-8"),
@@ -139,3 +139,12 @@ def test_slips_of_a_model_are_corrected_and_noted_with_and_without_options(
     assert result.exit_code == 0
     [note] = json.loads(result.stdout)["notes"]
     assert note == "the document: a code fence and a trailing comma were corrected"
+
+
+def test_an_empty_name_and_a_setting_that_is_no_text_are_named(plait: Plait):
+    named = plait("run", "")
+    assert (named.exit_code, "it is empty text: name a file" in named.stderr) == (2, True)
+    document = json.dumps({"tasks": [task("a")]})
+    refused = plait("run", "-", "--set", "a.x=\udcff", input=document)
+    assert refused.exit_code == 2
+    assert "'a.x=\\udcff': it is not UTF-8" in refused.stderr

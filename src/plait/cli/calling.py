@@ -20,7 +20,7 @@ from ..engine.gateway import Gateway
 from ..errors import InvalidDag
 from .approving import Asking
 from .binary import binaries, files_of, without_binary
-from .documents import STDIN, literal, read_input
+from .documents import STDIN, is_no_text, literal, read_input
 from .exits import Misused
 from .invocation import Invocation
 from .live import row, showing, starting_rows
@@ -132,6 +132,8 @@ def _held(word: str) -> str:
     if word == STDIN:
         if sys.stdin.isatty():
             print("Reading arguments from the terminal; Ctrl-D ends them.", file=sys.stderr)
+    elif is_no_text(word):
+        raise _bad(f"{word!a} is not UTF-8.")
     elif not word.startswith("@"):
         return word
     path = word.removeprefix("@")

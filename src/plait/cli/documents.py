@@ -94,6 +94,8 @@ def read_source(path: str) -> Source:
 def read_input(path: str, hint: str) -> bytes:
     """Read *path*, or standard input for `-`, without the mark that some editors put before UTF-8.
     Raises `Misused`, which calls the parameter *hint*."""
+    if not path:
+        raise Misused("it is empty text: name a file, or - for standard input.", hint=hint)
     try:
         if path == STDIN:
             data = read_within(sys.stdin.buffer, MAX_INPUT_BYTES)
@@ -137,6 +139,11 @@ def read_document(source: Source, changes: Changes | None = None) -> Document:
     members = {**spelling.members, **changes.options}
     members["tasks"], notes = _with_arguments(members.get("tasks"), changes.arguments)
     return Document(members, is_dry_run, (*noted, *spelling.notes, *notes))
+
+
+def is_no_text(word: str) -> bool:
+    """Whether *word*, which a person typed, holds bytes that are not of the terminal's encoding."""
+    return any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def literal(value: Json) -> Json:
@@ -191,6 +198,8 @@ def _spelled(task: Any, path: str, notes: list[str]) -> Any:
 
 def _set(tasks: dict[str, dict[str, Any]], setting: str) -> None:
     place, equals, text = setting.partition("=")
+    if is_no_text(setting):
+        raise _bad_setting(f"{setting!a}: it is not UTF-8.")
     if not equals or "." not in place:
         raise _bad_setting(
             f"{setting}: write it as id.argument=value, such as read.path=README.md."

@@ -219,5 +219,5 @@ def _end(call: KeptCall, is_interrupted: bool) -> tuple[Status, Failure | None]:
     return Status.FAILED, Failure(
         "in_doubt",
         f"{call.tool} was sent, and the gateway ended before its answer was written",
-        "Go on with resume_from; what in_doubt says of this task then decides.",
+        "Go on with resume_from, or plait resume; what in_doubt says of this task then decides.",
     )

@@ -213,7 +213,7 @@ class Earlier:
             "written before may be gone"
         )
         hint = (
-            "Look whether it took effect; then go on with resume_from and "
+            "Look whether it took effect; then go on with resume_from (or plait resume) and "
             f'in_doubt {{"{key.task}": "retry" or "done" or "skip"}}.'
         )
         return Failed(call.key, InDoubt(f"{call.tool.full_name} {why}", hint=hint))

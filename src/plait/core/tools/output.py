@@ -123,7 +123,7 @@ def _check_schema(tool: Tool, structured: Json, value: Json) -> None:
         place = ".".join(map(str, complaint.place)) or "the output"
         raise InvalidOutput(
             f"{tool.full_name} broke its own output schema: {place} {complaint.message}",
-            hint="The call was made; its answer can be read with get_run.",
+            hint="The call was made; its answer can be read with get_run, or plait history.",
             output=value,
         )
 

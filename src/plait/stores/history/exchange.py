@@ -84,8 +84,10 @@ async def take_in(history: History, lines: Iterable[str | bytes]) -> list[str]:
     run: _Incoming | None = None
     for number, line in enumerate(lines, 1):
         try:
-            [(what, members)] = _object(loads(line, DEPTH)).items()
-            members = _object(members)
+            parts = [*_object(loads(line, DEPTH)).items()]
+            if len(parts) != 1:
+                raise ValueError("it is to be an object with one member")
+            what, members = parts[0][0], _object(parts[0][1])
             if what == "run":
                 run = _Incoming(members)
                 continue
@@ -96,7 +98,10 @@ async def take_in(history: History, lines: Iterable[str | bytes]) -> list[str]:
                 continue
             run.add(what, members)
         except (NotStrict, ValueError, TypeError, KeyError) as error:
-            raise NotExported(f"line {number} is not a line of a run: {error}") from error
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            if "__init__()" in why:  # Python's own words
+                why = "its members are not those that export writes"
+            raise NotExported(f"line {number} is not a line of a run: {why}") from error
         if what == "end" and await history.run(run.beginning.id) is None:
             known = partial(list[Json], tools.get(run.beginning.catalog_digest, ()))
             log = history.begin(replace(run.beginning, definitions=known))
