@@ -147,6 +147,8 @@ def test_each_client_says_the_same_in_its_own_words(
         ("cursor", {"command": "a", "sandbox": {"x": 1}}, "it has sandbox, which Plait"),
         ("cursor", {"type": "carrier-pigeon", "command": "a"}, "must be one of"),
         ("cursor", {"args": ["a"]}, "neither a command nor a url"),
+        ("codex", {"command": "a", "enabled_tools": []}, "has no tools for its client"),
+        ("lm-studio", {"command": "a", "tools": ["b"]}, "chooses its tools"),
     ],
 )
 def test_a_server_that_might_not_work_stays_with_the_reason(
@@ -155,6 +157,22 @@ def test_a_server_that_might_not_work_stays_with_the_reason(
     with pytest.raises(Stays) as stays:
         ours(name, settings, tmp_path)
     assert reason in str(stays.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("goose", 3600, {"timeout_s": 3600}),
+        ("cline", 60, {"timeout_s": 60}),
+        ("gemini", 5000, {"timeout_s": 5}),
+        ("opencode", 5000, {}),
+    ],
+)
+def test_a_time_limit_is_read_in_the_unit_of_its_client(
+    name: str, given: int, expected: dict[str, Any], tmp_path: Path
+):
+    made = ours(name, {"command": "a", "timeout": given}, tmp_path)
+    assert made == {"command": "a", **expected}
 
 
 def test_in_a_project_variables_need_not_be_set_here(tmp_path: Path):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from plait.install.launcher import lasts, launcher
+from plait.install.launcher import lasts, launcher, origin_of
 
 from .homes import machine, write
 
 
 def program(path: Path) -> Path:
-    write(path, "#!/bin/sh\n").chmod(0o755)
+    write(path, "#!/bin/sh\necho plait 1.2\n").chmod(0o755)
     return path
 
 
@@ -53,6 +53,37 @@ def test_without_one_that_lasts_uvx_starts_this_version_in_time(tmp_path: Path):
     assert (found.start.command, found.start.args) == (str(uvx), ("plait@1.2", "serve"))
     assert found.start.limit_s == 60
     assert "uv tool install plait==1.2" in found.note
+
+
+def test_what_was_installed_from_a_folder_is_started_from_there(tmp_path: Path):
+    cached = program(tmp_path / ".cache/uv/archive-v0/abc/bin/plait")
+    uvx = program(tmp_path / "bin/uvx")
+    here = machine(tmp_path, environ={**ENVIRON, "PATH": str(uvx.parent)})
+    found = launcher(here, cached, "1.2", "/clone")
+    assert found.start.args == ("--from", "/clone", "plait", "serve")
+    assert "uv tool install /clone" in found.note
+
+
+@pytest.mark.parametrize(
+    ("document", "origin"),
+    [
+        (None, ""),
+        ("{", ""),
+        ("[]", ""),
+        ('{"url": "file:///a%20b/plait", "dir_info": {}}', "/a b/plait"),
+        ('{"url": "https://x.example/plait.whl", "archive_info": {}}', ""),
+        ('{"url": "file:///x/plait.whl", "archive_info": {}}', ""),
+    ],
+)
+def test_the_origin_is_a_folder_or_unknown(document: str | None, origin: str):
+    assert origin_of(document) == origin
+
+
+def test_a_command_of_another_version_is_not_registered(tmp_path: Path):
+    link = linked(tmp_path, ".local/share/uv/tools/plait/bin/plait")
+    cached = program(tmp_path / ".cache/uv/archive-v0/abc/bin/plait")
+    here = machine(tmp_path, environ={**ENVIRON, "PATH": str(link.parent)})
+    assert launcher(here, cached, "2.0").start.command == str(cached)
 
 
 def test_without_uv_it_is_registered_as_it_is_with_a_warning(tmp_path: Path):

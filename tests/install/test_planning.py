@@ -260,6 +260,22 @@ def test_a_client_without_servers_gets_none_of_others_without_being_named(tmp_pa
     assert any("Cursor has no servers" in note for note in plan.notes)
 
 
+def test_a_client_whose_servers_all_stay_is_left_unless_it_is_named(tmp_path: Path):
+    here = machine(tmp_path)
+    servers = {"l": {"url": "https://l.example", "auth": {"CLIENT_ID": "x"}}}
+    write(tmp_path / ".cursor/mcp.json", {"mcpServers": servers})
+    plan = planned(here)
+    assert plan.changes == []
+    assert ["plait install cursor registers" in note for note in plan.notes] == [True]
+    named = planned(here, Options(clients=frozenset({"cursor"})))
+    assert [change.title for change in named.changes] == ["Cursor"]
+
+
+def test_from_the_linux_in_windows_only_its_own_clients_are_changed(tmp_path: Path):
+    here = machine(tmp_path, environ={"WSL_DISTRO_NAME": "Debian"})
+    assert any("programs of Windows" in note for note in planned(here).notes)
+
+
 def test_an_entry_whose_command_is_gone_is_made_anew_with_its_arguments(tmp_path: Path):
     here = machine(tmp_path)
     entry = {"command": "/gone/plait", "args": ["serve", "--config", "/my.toml"]}

@@ -181,13 +181,14 @@ class _Installation:
 
         out, home = self._console.out, self._machine.home
         notes = [self._launcher.note] if self._launcher.note and plan.changes else []
-        if self._session.as_json:
-            if self._wish.prints or not plan.changes:
-                out.json(plan_document(plan, notes))
-        elif plan.clients:
-            out.lines(plan_lines(plan, home, self._state_folder, notes))
+        as_json = self._session.as_json
+        if as_json and (self._wish.prints or not plan.changes):
+            out.json(plan_document(plan, notes))
+        elif plan.clients and not (as_json and self._wish.yes):
+            shown = self._console.err if as_json else out
+            shown.lines(plan_lines(plan, home, self._state_folder, notes))
             if self._wish.prints:
-                out.lines(by_hand_lines(plan, home))
+                shown.lines(by_hand_lines(plan, home))
         if not plan.clients:
             from ..install.clients import CLIENTS
 
@@ -254,8 +255,9 @@ def _undo(session: Session, wish: Wish) -> int:
         if undo is None:
             console.err.line("There is nothing to undo.")
             return Exit.SUCCESS
-        if not session.as_json:
-            console.out.lines(undo_lines(undo, home))
+        if not (session.as_json and wish.yes):
+            shown = console.err if session.as_json else console.out
+            shown.lines(undo_lines(undo, home))
         if wish.prints:
             return Exit.SUCCESS
         if undo.files and not wish.yes:
@@ -318,11 +320,17 @@ def _targets(machine: Machine, *, in_project: bool) -> Targets:
 
 
 def _launcher(machine: Machine) -> Launcher:
-    from ..install.launcher import launcher
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    from ..install.launcher import launcher, origin_of
 
     named = sys.argv[0]
     if Path(named).name.startswith("plait"):
         running = Path(shutil.which(named) or named).absolute()
     else:
         running = Path(sys.executable).parent / "plait"
-    return launcher(machine, running, __version__)
+    try:
+        origin = origin_of(distribution("plait").read_text("direct_url.json"))
+    except PackageNotFoundError:
+        origin = ""
+    return launcher(machine, running, __version__, origin)

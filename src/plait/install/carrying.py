@@ -35,7 +35,6 @@ _LEFT_BEHIND = frozenset(
         "autoApprove",
         "alwaysAllow",
         "trust",
-        "tools",
         "default_tools_approval_mode",
         "supports_parallel_tool_calls",
         "gallery",
@@ -55,6 +54,9 @@ _LEFT_BEHIND = frozenset(
     }
 )
 """Keys that mean something to the client alone, and are left behind: rules are read before."""
+_ALL_TOOLS: tuple[Any, ...] = ("*", ["*"], [], None)
+_CHOOSING = frozenset({"enabled_tools", "includeTools"})
+"""Keys that choose tools, where an empty list means none."""
 _RENAMED = {
     "disabledTools": "disabled_tools",
     "cmd": "command",
@@ -62,6 +64,8 @@ _RENAMED = {
     "uri": "url",
     "available_tools": "enabled_tools",
 }
+_IN_SECONDS = frozenset({"goose", "cline"})
+"""Clients whose `timeout` is in seconds."""
 _PASSED = (
     (re.compile(r"\baws\b|amazon|boto|s3\b", re.IGNORECASE), ("AWS_*",)),
     (re.compile(r"kube|k8s|helm", re.IGNORECASE), ("KUBECONFIG",)),
@@ -94,12 +98,16 @@ def carried(
     `Stays`."""
     if not isinstance(settings, Mapping):
         raise Stays("its settings are not an object")
-    _check(settings)
+    _check(client, settings)
     known = {
         _RENAMED.get(key, key): value
         for key, value in settings.items()
-        if key not in _LEFT_BEHIND and value not in (None, [], {})
+        if key not in _LEFT_BEHIND and key != "tools" and value not in (None, [], {})
     }
+    if "timeout" in known and client.name in _IN_SECONDS:
+        known["timeout_s"] = known.pop("timeout")
+    if "timeout" in known and client.name == "opencode":  # of its start alone
+        del known["timeout"]
     filled = _filled(known, _filler(client, machine, in_project=in_project))
     translation = translate({"mcpServers": {"x": filled}}, is_clients=True, cwd=machine.folder)
     ours = translation.values.get("servers", {}).get("x")
@@ -122,7 +130,7 @@ def carried(
     return ours
 
 
-def _check(settings: Mapping[str, Any]) -> None:
+def _check(client: Client, settings: Mapping[str, Any]) -> None:
     if settings.get("disabled") is True or settings.get("enabled") is False:
         raise Stays("it is switched off")
     for key in settings:
@@ -130,6 +138,10 @@ def _check(settings: Mapping[str, Any]) -> None:
             raise Stays("the client logs in to it")
         if key in _OUT_OF_REACH and settings[key]:
             raise Stays(f"not every value of it is in reach ({key})")
+        if key in _CHOOSING and settings[key] == []:
+            raise Stays("it has no tools for its client")
+    if client.name != "codex" and settings.get("tools") not in _ALL_TOOLS:
+        raise Stays("its client chooses its tools (tools)")  # Codex has rules there
 
 
 def _check_folders(ours: Mapping[str, Any]) -> None:

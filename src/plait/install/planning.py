@@ -118,6 +118,8 @@ class _Planner:
         changes = [change for one in ours for change in self._changes_of(one, ours)]
         self._add_ours()
         plan.changes += changes
+        if "WSL_DISTRO_NAME" in self._machine.environ:
+            self._note("programs of Windows are left alone: their files are not of this system")
         if self._options.in_project and plan.servers:
             self._note("all who work on this project need Plait: plait is started by its name")
         return plan
@@ -352,11 +354,10 @@ class _Planner:
         has_own = bool(one.held) or any(
             stay.client == one.client.title for stay in self._plan.stays
         )
-        if any(other.moved for other in ours) and one.client.name not in self._options.clients:
+        moves = any(other.moved for other in ours)
+        if (has_own or moves) and one.client.name not in self._options.clients:
             note = f"{one.client.title} has no servers that could move, and is left as it is: "
-            self._note(note + f"plait install {one.client.name} --share gives it all")
-            return None
-        if has_own and one.client.name not in self._options.clients:
+            self._note(f"{note}plait install {one.client.name} registers Plait there nevertheless")
             return None
         return one.client.entry(self._started(""))
 
