@@ -148,21 +148,38 @@ async def leaking(tour: Tour) -> None:
     tour.say("", "The logs of the services: no file was read, and nothing was sent.")
 
 
-async def killed(tour: Tour) -> None:
-    folder = tour.place.folder
-    shown = 0
+class Comments:
+    """The comments in the log of the issues, shown as they come."""
 
-    def comments() -> list[Logged]:
-        return [call for call in read_log(folder, "issues") if call.tool == COMMENT]
+    def __init__(self, tour: Tour) -> None:
+        self._tour = tour
+        self._shown = 0
 
-    def show_new() -> None:
-        nonlocal shown
-        new = comments()[shown:]
-        shown += len(new)
+    @property
+    def all(self) -> list[Logged]:
+        logged = read_log(self._tour.place.folder, "issues")
+        return [call for call in logged if call.tool == COMMENT]
+
+    async def show_until(self, is_so: Callable[[], bool]) -> None:
+        """Show those that come until *is_so*."""
+
+        def is_so_now() -> bool:
+            is_last = is_so()  # before they are read: none is missed
+            self._show()
+            return is_last
+
+        await wait_until(is_so_now)
+
+    def _show(self) -> None:
+        new = self.all[self._shown :]
+        self._shown += len(new)
         for call in new:
             number, text = call.arguments["number"], call.arguments["text"]
-            tour.say(f"  from {call.gateway}: {number:>2}  {text}")
+            self._tour.say(f"  from {call.gateway}: {number:>2}  {text}")
 
+
+async def killed(tour: Tour) -> None:
+    comments = Comments(tour)
     tour.say(
         "A comment at each of eight bugs, one after the other. This is the log of the service, "
         "with the gateway that sent each.",
@@ -171,41 +188,39 @@ async def killed(tour: Tour) -> None:
     tour.type("plait", "run", "remind.json")
     async with tour.processes.running("run", "remind.json", shows=False) as process:
 
-        def is_in_the_middle() -> bool:
-            show_new()
-            return len(comments()) >= KILLED_AT or process.returncode is not None
-
-        await wait_until(is_in_the_middle)
-        if process.returncode is not None:
-            raise TourFailed(f"plait run remind.json ended with {process.returncode}.")
-        process.kill()
-        await process.wait()
-    show_new()
-    tour.type("kill", "-9", str(process.pid))
-    [run] = json.loads(await tour.processes.output("history", "--json"))["runs"]
-    run_id = str(run["run_id"])
-    kept = json.loads(await tour.processes.output("history", run_id, "--json"))
-    resume = ["resume", run_id[:8]]
-    if kept["in_doubt"]:
-        tour.say(
-            "",
-            f"{run_id[:8]} was interrupted. Its last comment is in doubt: it was sent, and the "
-            "answer is lost. The log above has it, so it is done.",
-            "",
-        )
-        resume += ["--in-doubt", "*=done"]
-    tour.type("plait", *resume)
-    async with tour.processes.running(*resume, shows=False) as process:
-
         def has_ended() -> bool:
-            show_new()
             return process.returncode is not None
 
-        await wait_until(has_ended)
-    show_new()
+        await comments.show_until(lambda: len(comments.all) >= KILLED_AT or has_ended())
+        if has_ended():
+            raise TourFailed(f"plait run remind.json ended with {process.returncode}.")
+        process.kill()
+        await comments.show_until(has_ended)
+    tour.type("kill", "-9", str(process.pid))
+    words = await _going_on(tour)
+    tour.type("plait", *words)
+    async with tour.processes.running(*words, shows=False) as process:
+        await comments.show_until(has_ended)
     if process.returncode:
-        raise TourFailed(f"plait resume {run_id} ended with {process.returncode}.")
-    tour.say("", once(comments()))
+        raise TourFailed(f"plait {' '.join(words)} ended with {process.returncode}.")
+    tour.say("", once(comments.all))
+
+
+async def _going_on(tour: Tour) -> list[str]:
+    """Return the words that go on with the run that was interrupted, once it is said what is in
+    doubt of it."""
+    [run] = json.loads(await tour.processes.output("history", "--json"))["runs"]
+    kept = json.loads(await tour.processes.output("history", str(run["run_id"]), "--json"))
+    short = str(run["run_id"])[:8]
+    if not kept["in_doubt"]:
+        return ["resume", short]
+    tour.say(
+        "",
+        f"{short} was interrupted. Its last comment is in doubt: it was sent, and the answer is "
+        "lost. The log above has it, so it is done.",
+        "",
+    )
+    return ["resume", short, "--in-doubt", "*=done"]
 
 
 def once(comments: Iterable[Logged]) -> str:

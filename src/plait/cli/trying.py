@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +19,6 @@ from .tour_steps import STEPS, Step, Tour
 if TYPE_CHECKING:
     from .session import Session
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GO_ON: Final = "[enter] next   [q] end"
 YOURSELF: Final = "With your own servers:"
 LAST: Final = (
@@ -44,10 +42,18 @@ def try_out(session: Session, number: int | None, *, says_yes: bool) -> int:
 
 
 async def _shown(session: Session, steps: Sequence[tuple[int, Step]], says_yes: bool) -> int:
+    from ..upstream.stopping import handling_signals
+
     ends: list[signal.Signals] = []
     out, err = session.console.out, session.console.err
+    scope = anyio.CancelScope()
+
+    def end(number: signal.Signals) -> None:
+        ends.append(number)
+        scope.cancel()
+
     try:
-        with anyio.CancelScope() as scope, _on_signals(ends.append, scope.cancel):
+        with scope, handling_signals(end, signal.SIGHUP):
             for number, step in steps:
                 title = (Styled(f"{number} of {len(STEPS)}", Look.DIM), f"  {step.title}")
                 out.lines([title, ()])
@@ -86,25 +92,3 @@ async def _done(session: Session, step: Step, *, says_yes: bool) -> None:
             await step.do(Tour(session.console.out, processes, says_yes))
         finally:
             await processes.wait_until_services_ended()
-
-
-@contextmanager
-def _on_signals(
-    note: Callable[[signal.Signals], None], cancel: Callable[[], None]
-) -> Iterator[None]:
-    """Cancel at the first signal: what was started is ended. Later ones change nothing."""
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-
-    def handle(number: signal.Signals) -> None:
-        note(number)
-        cancel()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, handle, number)
-    try:
-        yield
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
