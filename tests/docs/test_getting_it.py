@@ -62,7 +62,10 @@ def test_each_badge_registers_the_same_command():
     assert {query["name"][0] for query in queries} == {PROJECT["name"]}
 
 
-def test_the_readme_begins_with_the_tour():
-    first = README.partition("```sh\n")[2].partition("\n```")[0]
-    assert first == "uvx --from . plait try"
+def test_the_readme_begins_with_the_tour_and_with_install():
+    commands = README.partition("```sh\n")[2].partition("\n```")[0].splitlines()
+    assert [command.partition("  ")[0] for command in commands] == [
+        "uvx --from . plait try",
+        "uv tool install . && plait install",
+    ]
     assert README.index("docs/tour.svg") < README.index("## ")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 GO_ON: Final = "[enter] next   [q] end"
 YOURSELF: Final = "With your own servers:"
 LAST: Final = (
-    ("plait serve", "what your client starts: docs/clients.md"),
-    ("plait servers", "the servers behind it"),
+    ("plait install", "moves your clients' servers behind it"),
+    ("plait doctor", "what is or may be wrong"),
 )
 COMMAND_CHARS: Final = 30
 LEAST_WIDTH: Final = 72
