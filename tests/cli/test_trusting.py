@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_trusted_is_4(
     ("name", "text", "said"),
     [
         ("mcp.json", '{"a": 1}', "it has no servers: one of mcpServers, servers"),
-        ("mcp.json", '{"mcpServers": []}', "mcpServers: must map names to servers"),
+        ("mcp.json", '{"mcpServers": 5}', "mcpServers: must map names to servers"),
         ("config.toml", "mcp_servers = 1", "mcp_servers: must map names to servers"),
     ],
 )

@@ -34,6 +34,7 @@ CHANGES: dict[str, tuple[dict[str, Any], Any]] = {
     "command": (PROCESS, "bash"),
     "args": (PROCESS, ["x"]),
     "env": (PROCESS, {"A": "1"}),
+    "env_pass": (PROCESS, ["AWS_*"]),
     "cwd": (PROCESS, "/x"),
     "url": (WEB, "https://h.example/other"),
     "headers": (WEB, {"A": "1"}),
