@@ -227,6 +227,15 @@ def test_only_what_was_approved_is_sent_as_it_was_shown(
     assert not story.open
 
 
+def test_observers_know_that_a_run_goes_on_once_a_call_behind_a_held_one_does() -> None:
+    write = {"id": "t0", "tool": "a:write", "arguments": {"path": "$ITEM"}, "for_each": ["d"]}
+    read = {"id": "t1", "tool": "a:do", "reads": ["d/x"]}
+    document = {"tasks": [{"allow_repeat": True, **task} for task in (write, read)]}
+    story = Story(document, Rules(ask=("write",)), seed=0, person=0.5, preview=True)
+    story.play()  # at every step, what observers know of the run is how it stands
+    assert story.run.is_done
+
+
 @given(documents(), RULES, st.integers(0, 99))
 @share_of_examples(3)
 def test_with_a_yes_to_everything_a_run_ends_as_it_does_without_asking(

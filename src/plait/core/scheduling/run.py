@@ -308,6 +308,7 @@ class Run:
         if not call.frame.has_ended(call.planned.id):
             self.notices.append(StoodBehind(call.key, False, now))
             self._attempts.release(call, now)
+            self._advance(now)
 
     def hold_again(self, call: TaskCall, now: float) -> None:
         """Hold *call*, which is ready, once more: what a person was shown of it has changed."""
