@@ -6,22 +6,26 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import anyio
 import pytest
 
 from plait.core.history import Chain, KeptRun, TakenOver
+from plait.core.language.dag import Dag
+from plait.core.language.reader import read_dag
 from plait.core.results.record import RunStatus
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.values.principal import Principal
 from plait.engine.gateway import Gateway
-from plait.engine.preparing import AGAIN_S
+from plait.engine.preparing import AGAIN_S, document_of_dag
 from plait.errors import HistoryLost, InvalidDag
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 
 from .dying import World, task
+from .stories import random_dag
 
 pytestmark = pytest.mark.virtual_time
 
@@ -134,6 +138,15 @@ async def test_an_answer_that_cannot_be_noted_is_logged(caplog: pytest.LogCaptur
         history.trouble = None
         assert (await gateway.execute(document)).run_id == run_id
     assert "run.not_written" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_document_is_written_with_the_members_that_were_sent(seed: int):
+    sent = random_dag(Random(seed))
+    for dag in (read_dag(sent).dag, read_dag({"tasks": [], "resume_from": "r_1"}).dag):
+        written = document_of_dag(dag)
+        assert written == dag.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        assert Dag.model_validate(written) == dag
 
 
 async def test_another_document_waits_until_the_run_has_gone_on():

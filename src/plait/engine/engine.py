@@ -525,9 +525,10 @@ class Engine:
                 if (live := self._live.get(notice.key.run)) is not None:
                     live.changed.notify()
                     if live.writing is not None:
-                        state = live.run.states.get(notice.key.task)  # None in a group
-                        if state is not None and is_end_of_task(notice):
-                            live.writing.settle(notice, state.output, notice.at)
+                        if is_end_of_task(notice):
+                            state = live.run.states.get(notice.key.task)
+                            if state is not None:  # else it is one of a group
+                                live.writing.settle(notice, state.output, notice.at)
                         if notice.error is not None:
                             live.writing.decide(notice)
             case Started(run_id):

@@ -24,9 +24,11 @@ def append(db: Database, rows: Sequence[AuditRow]) -> None:
 def _end(db: Database) -> ChainEnd:
     """Return the row to go on from. Where somebody has put rows behind it, these stay, and are
     found."""
-    known, highest = _known_end(db), db.one("last_audit")
-    assert highest is not None
-    return known._replace(number=max(known.number, highest[0]))
+    found = db.one("audit_to_go_on_from")
+    assert found is not None
+    highest, number, hash = found
+    known = ChainEnd() if number is None else ChainEnd(number, hash)
+    return known._replace(number=max(known.number, highest))
 
 
 def _known_end(db: Database) -> ChainEnd:

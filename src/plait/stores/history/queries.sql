@@ -316,8 +316,10 @@ DELETE FROM gateways WHERE id = ?;
 -- name: audit_end
 SELECT number, hash FROM audit_end;
 
--- name: last_audit
-SELECT ifnull(max(number), 0) FROM audit;
+-- name: audit_to_go_on_from
+-- The end of the chain, as it is known, and the highest number that there is.
+SELECT ifnull((SELECT max(number) FROM audit), 0), number, hash
+FROM (SELECT 1) LEFT JOIN audit_end;
 
 -- name: set_audit_end
 INSERT INTO audit_end(id, number, hash) VALUES(1, ?, ?)
