@@ -8,7 +8,7 @@ import pytest
 
 from plait.cli.style import Look
 from plait.cli.tour_processes import TourFailed
-from plait.cli.tour_steps import HEADING, STEPS, WIDEST_BAR, Step, once, row
+from plait.cli.tour_steps import HEADING, STEPS, WIDEST_BAR, Step, first_of, once, row
 from plait.config.models import Config
 from plait.tour.service import Logged
 from plait.tour.ways import Cost
@@ -54,3 +54,8 @@ def test_a_bar_is_as_long_as_its_share_and_never_longer_than_a_whole_one():
 def test_the_settings_of_a_step_are_settings(step: Step):
     servers = '[servers.x]\ncommand = "x"'
     Config.model_validate(tomllib.loads("\n".join([servers, *step.policy])))
+
+
+def test_the_first_error_of_a_group_is_the_first_of_its_groups():
+    inner = ExceptionGroup("", [KeyError("a"), KeyError("b")])
+    assert str(first_of(ExceptionGroup("", [inner, KeyError("c")]))) == "'a'"

@@ -15,9 +15,13 @@ import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
-from plait.cli.tour_steps import STEPS
+from plait.cli.session import Session
+from plait.cli.tour_processes import TourFailed
+from plait.cli.tour_steps import STEPS, Step, Tour
+from plait.cli.trying import take
 from plait.tour.service import ALIVE
 
 SCREENS = Path(__file__).with_name("screens")
@@ -208,6 +212,25 @@ def test_an_interrupt_at_a_question_sends_nothing(screen: Callable[..., Screen],
         assert shown.end() == 130
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert "post_message" not in log.read()
+
+
+def test_a_step_that_fails_says_why_and_leaves_nothing(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    seen: list[Path] = []
+
+    async def fail(tour: Tour) -> None:
+        seen.append(tour.place.folder)
+        raise TourFailed("plait run job.json ended with 5.")
+
+    steps = [(1, Step("One", fail, ())), (2, Step("Two", fail, ()))]
+    assert anyio.run(take, Session(), steps, True) == 1
+    out, err = capsys.readouterr()
+    assert err == "error: plait run job.json ended with 5.\n"
+    assert "Two" not in out
+    assert [folder.parent for folder in seen] == [temporary]
+    assert [*temporary.iterdir()] == []
 
 
 def run(home: Path, temporary: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from plait.tour.place import Place
 from plait.tour.service import read_log
-from plait.tour.ways import as_one_dag, call_by_call
+from plait.tour.ways import JobFailed, as_one_dag, call_by_call
 
 
 @pytest.mark.timeout(240)
@@ -31,3 +31,16 @@ async def test_both_ways_make_the_same_calls_and_one_costs_a_fraction(tmp_path: 
     assert single.posted == whole.posted == "Without an answer: 7, 9, 17, 23, 31"
     assert (single.requests, whole.requests) == (len(first), 2)
     assert whole.characters < single.characters / 3
+
+
+@pytest.mark.timeout(240)
+async def test_a_job_that_fails_says_which_call(tmp_path: Path):
+    place = Place(tmp_path)
+    place.set_out()
+    dag = place.job("bugs").replace('"bug"', "7")
+    (tmp_path / "bugs.json").write_text(dag)
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(JobFailed, match="execute_dag: DAG not run: 1 problem"),
+        flatten_subgroups=True,
+    ):
+        await as_one_dag(place, os.environ)

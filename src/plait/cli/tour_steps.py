@@ -86,16 +86,19 @@ class Step:
 
 
 async def two_ways(tour: Tour) -> None:
-    from ..tour.ways import as_one_dag, call_by_call
+    from ..tour.ways import JobFailed, as_one_dag, call_by_call
 
     tour.say("Which bugs wait for an answer? Post their numbers for whoever is on call.", "")
     tour.show(tour.place.job("bugs"))
     tour.say("")
     tour.out.line(Styled(HEADING, Look.DIM))
-    single = await call_by_call(tour.place, os.environ)
-    tour.out.line(*row("call by call", single, Look.YELLOW, single.seconds, tour.out.width))
-    whole = await as_one_dag(tour.place, os.environ)
-    tour.out.line(*row("one DAG", whole, Look.GREEN, single.seconds, tour.out.width))
+    try:
+        single = await call_by_call(tour.place, os.environ)
+        tour.out.line(*row("call by call", single, Look.YELLOW, single.seconds, tour.out.width))
+        whole = await as_one_dag(tour.place, os.environ)
+        tour.out.line(*row("one DAG", whole, Look.GREEN, single.seconds, tour.out.width))
+    except* JobFailed as failed:
+        raise TourFailed(str(first_of(failed))) from None
     if single.posted != whole.posted:
         raise TourFailed(f'They posted different texts: "{single.posted}", "{whole.posted}".')
     tour.say(
@@ -103,6 +106,12 @@ async def two_ways(tour: Tour) -> None:
         "Characters are those that a model writes and reads. The time in which it thinks before "
         "each request is not counted.",
     )
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in *group*, which may hold groups in turn."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def row(name: str, cost: Cost, look: Look, full_s: float, width: int) -> Line:

@@ -38,10 +38,11 @@ def try_out(session: Session, number: int | None, *, says_yes: bool) -> int:
         raise Misused(text, hint="--yes")
     steps = list(enumerate(STEPS, 1))
     chosen = steps if number is None else [steps[number - 1]]
-    return anyio.run(_shown, session, chosen, says_yes)
+    return anyio.run(take, session, chosen, says_yes)
 
 
-async def _shown(session: Session, steps: Sequence[tuple[int, Step]], says_yes: bool) -> int:
+async def take(session: Session, steps: Sequence[tuple[int, Step]], says_yes: bool) -> int:
+    """Take *steps*, each with its number, and return the exit code."""
     from ..upstream.stopping import handling_signals
 
     ends: list[signal.Signals] = []

@@ -31,6 +31,10 @@ READY = {
 """A call at each server, before the clock starts."""
 
 
+class JobFailed(Exception):
+    """A call of the job failed; the message says which, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """The cost of a job, and the text that was posted at its end."""
@@ -50,18 +54,19 @@ class Counting:
         self.characters = 0
 
     async def call(self, tool: str, **arguments: Any) -> Any:
-        """Call *tool* and return its structured content. Raises `RuntimeError` if it failed."""
+        """Call *tool* and return its structured content. Raises `JobFailed`."""
         result = await self._client.call_tool(tool, arguments)
         text = "".join(getattr(block, "text", "") for block in result.content)
         if result.is_error:
-            raise RuntimeError(f"{tool}: {text}")
+            raise JobFailed(f"{tool}: {text}")
         self.requests += 1
         self.characters += len(tool) + len(_compact(arguments)) + len(text)
         return result.structured_content
 
 
 async def call_by_call(place: Place, environ: Mapping[str, str]) -> Cost:
-    """Do the job at the services themselves, one request after the other."""
+    """Do the job at the services themselves, one request after the other. Raises `JobFailed`, in
+    the group of the tasks of a client."""
     async with AsyncExitStack() as stack:
         issues, chat = [
             Counting(
@@ -88,7 +93,8 @@ async def call_by_call(place: Place, environ: Mapping[str, str]) -> Cost:
 
 
 async def as_one_dag(place: Place, environ: Mapping[str, str]) -> Cost:
-    """Do the job through a gateway: a search for tools, and one DAG."""
+    """Do the job through a gateway: a search for tools, and one DAG. Raises `JobFailed`, in the
+    group of the tasks of the client."""
     document = json.loads(place.job("bugs"))
     words = plait_words("serve", "--isolated", "--log-level", "error")[1:]
     async with _client(words, place.environment(environ)) as client:
@@ -98,7 +104,7 @@ async def as_one_dag(place: Place, environ: Mapping[str, str]) -> Cost:
         await gateway.call("search_tools", **SEARCH)
         answer = await gateway.call("execute_dag", **document)
         if answer["status"] != "success":
-            raise RuntimeError(f"execute_dag: {_compact(answer)}")
+            raise JobFailed(f"execute_dag: {_compact(answer)}")
         return _cost(started, answer["outputs"]["post"]["text"], gateway)
 
 
