@@ -5,15 +5,21 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from plait.config import load_config
 from plait.install.clients import CLIENTS, Format, Start
 from plait.install.entries import Unreadable, servers_in, values_of, words_of
 from plait.install.machine import System
 from plait.install.plan import Options, Plan
 from plait.install.planning import plan_of
+from tests.core.strategies import json_values
+from tests.profiles import CHARACTERS, share_of_examples
 
 from .homes import (
     FILES,
@@ -303,6 +309,33 @@ def test_plait_is_never_moved_into_plait(tmp_path: Path):
     assert [server.name for server in plan.servers] == ["a"]
     values = values_of(plan.changes[-1].after, Format.JSON)
     assert values["mcpServers"] == {"gateway": entry}
+
+
+SETTINGS = st.dictionaries(
+    st.sampled_from(
+        ["command", "args", "env", "url", "headers", "type", "cwd", "timeout", "disabled", "tools"]
+    ),
+    json_values() | st.sampled_from(["npx", "https://x.example/mcp", ["-y", "${env:HOME}"], "~/x"]),
+    max_size=5,
+)
+
+
+@share_of_examples(10)
+@given(st.dictionaries(st.text(CHARACTERS, max_size=8), SETTINGS | json_values(), max_size=4))
+def test_whatever_a_file_holds_there_is_a_plan_that_can_be_used(entries: dict[str, Any]):
+    with TemporaryDirectory() as name:
+        here = machine(Path(name))
+        write(here.home / ".cursor/mcp.json", {"mcpServers": entries, "other": entries})
+        plan = planned(here)
+        if plan.servers:
+            carry_out(plan)
+            for file in (targets(here).settings, targets(here).secrets):
+                if file.exists():
+                    file.chmod(0o600)
+            config = load_config(targets(here).settings, here.environ, here.folder)
+            assert config.servers.keys() == {server.name for server in plan.servers}
+            values = values_of((here.home / ".cursor/mcp.json").read_bytes(), Format.JSON)
+            assert values["other"] == entries
 
 
 def test_names_that_are_taken_or_odd_are_changed(tmp_path: Path):

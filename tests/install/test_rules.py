@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plait.install.clients import Format
 from plait.install.entries import Unreadable, values_of
 from plait.install.rules import Rules, rules_of
+from tests.core.strategies import json_values
+from tests.profiles import share_of_examples
 
 from .homes import client, machine, write
 
@@ -173,3 +178,32 @@ def test_rules_in_files_of_their_own_are_read(tmp_path: Path):
     deny = ["Mcp(github:delete_*)", "Mcp(*:x)", "Shell(rm)"]
     write(tmp_path / ".cursor/cli-config.json", {"permissions": {"deny": deny}})
     assert told(rules("cursor", tmp_path)) == [("deny", "github", "delete_*")]
+
+
+@share_of_examples(10)
+@given(
+    st.sampled_from(["claude-code", "cursor", "codex", "gemini", "zed", "goose", "opencode"]),
+    st.dictionaries(
+        st.sampled_from(["permissions", "hooks", "agent", "tools", "mcp", "permission", "user"]),
+        json_values()
+        | st.dictionaries(
+            st.sampled_from(["deny", "profiles", "tool_permissions", "PreToolUse", "github"]),
+            json_values(),
+        ),
+    ),
+    st.dictionaries(st.sampled_from(["github", "x"]), json_values()),
+)
+def test_whatever_stands_where_rules_belong_is_read(
+    name: str, values: dict[str, Any], servers: dict[str, Any]
+):
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        found = rules_of(
+            client(name),
+            machine(home),
+            home / "config.yaml",
+            values,
+            servers,
+            lambda path, kind: values,
+        )
+    assert {rule.server for rule in found.rules} <= servers.keys()

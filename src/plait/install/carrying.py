@@ -11,7 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..config.clients import translate
+from ..config.mistakes import message_of, steps_of
+from ..config.models import ServerSettings
+from ..config.places import place
 from .clients import Client, Variables
 from .entries import words_of
 from .machine import Machine
@@ -77,6 +82,8 @@ _PASSED = (
 they need. Clients that are started from a shell hand these on by themselves."""
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_VARIABLE = re.compile(rf"\$\{{({_NAME})\}}")
+_DEFAULT = re.compile(rf"\$\{{{_NAME}:-([^}}]*)\}}")
 _PATTERNS = {
     Variables.NONE: re.compile(r"(?!)"),
     Variables.BRACED: re.compile(rf"\$\{{({_NAME})(?::-([^}}]*))?\}}"),
@@ -125,6 +132,7 @@ def carried(
         raise Stays("it has neither a command nor a url")
     if not in_project:
         _check_folders(ours)
+    _check_values(ours, machine)
     if passed := passed_to(ours):
         ours["env_pass"] = passed
     return ours
@@ -142,6 +150,19 @@ def _check(client: Client, settings: Mapping[str, Any]) -> None:
             raise Stays("it has no tools for its client")
     if client.name != "codex" and settings.get("tools") not in _ALL_TOOLS:
         raise Stays("its client chooses its tools (tools)")  # Codex has rules there
+
+
+def _check_values(ours: dict[str, Any], machine: Machine) -> None:
+    """Raise `Stays` if our settings do not allow a value, once variables are filled in."""
+    plain = _filled(ours, lambda text: _DEFAULT.sub(r"\1", text).replace("$${", "x"))
+    given = _filled(
+        plain, lambda text: _VARIABLE.sub(lambda v: machine.environ.get(v[1], "x"), text)
+    )
+    try:
+        ServerSettings.model_validate(given)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        raise Stays(f"{place(steps_of(detail))}: {message_of(detail)}") from None
 
 
 def _check_folders(ours: Mapping[str, Any]) -> None:

@@ -394,7 +394,7 @@ class _Planner:
 
 def _is_part(settings: Any) -> bool:
     """Return whether an entry is a part of the client, rather than a server."""
-    return isinstance(settings, Mapping) and settings.get("type") in PARTS_OF_CLIENTS
+    return isinstance(settings, Mapping) and str(settings.get("type")) in PARTS_OF_CLIENTS
 
 
 def _option(settings: Any, name: str) -> str:

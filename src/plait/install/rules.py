@@ -54,6 +54,17 @@ class Rules:
         self.obstacles.setdefault(server, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of a client that holds servers, and how to read others."""
+
+    machine: Machine
+    path: Path
+    values: Mapping[str, Any]
+    servers: Mapping[str, Any]
+    read: Read
+
+
 def rules_of(
     client: Client,
     machine: Machine,
@@ -68,25 +79,18 @@ def rules_of(
     reader = _READERS.get(client.name)
     try:
         if reader is not None:
-            reader(found, machine, path, values, servers, read)
+            reader(found, _File(machine, path, values, servers, read))
     except Unreadable as error:
         for server in servers:
             found.stop(server, f"the rules of {client.title} cannot be read: {error}")
     return found
 
 
-def _claude_code(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
-    folder = machine.named("CLAUDE_CONFIG_DIR", ".claude")
-    prefixes = {name: f"mcp__{re.sub('[^a-zA-Z0-9_-]', '_', name)}" for name in servers}
-    for file in (folder / "settings.json", folder / "settings.local.json"):
-        settings = read(file, Format.JSON)
+def _claude_code(found: Rules, file: _File) -> None:
+    folder = file.machine.named("CLAUDE_CONFIG_DIR", ".claude")
+    prefixes = {name: f"mcp__{re.sub('[^a-zA-Z0-9_-]', '_', name)}" for name in file.servers}
+    for settings_file in (folder / "settings.json", folder / "settings.local.json"):
+        settings = file.read(settings_file, Format.JSON)
         for answer in ("deny", "ask"):
             for text in _texts(value_at(settings, ("permissions", answer))):
                 _claude_rule(found, answer, text, prefixes)
@@ -94,11 +98,11 @@ def _claude_code(
             for name, prefix in prefixes.items():
                 if _watches(matcher, prefix):
                     found.stop(name, f'a hook of Claude Code watches its tools ("{matcher[:60]}")')
-    for file in sorted(folder.glob("agents/**/*.md"))[:MAX_AGENTS]:
-        head = file.read_bytes()[:10_000].decode("utf-8", "replace").split("\n---", 1)[0]
+    for agent in sorted(folder.glob("agents/**/*.md"))[:MAX_AGENTS]:
+        head = agent.read_bytes()[:10_000].decode("utf-8", "replace").split("\n---", 1)[0]
         for name, prefix in prefixes.items():
             if re.search(rf"{re.escape(prefix)}(?:__|\b)", head):
-                found.stop(name, f"the agent {file.stem} of Claude Code names its tools")
+                found.stop(name, f"the agent {agent.stem} of Claude Code names its tools")
 
 
 def _claude_rule(found: Rules, answer: str, text: str, prefixes: Mapping[str, str]) -> None:
@@ -138,31 +142,17 @@ def _watches(matcher: str, prefix: str) -> bool:
     )
 
 
-def _cursor(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
-    settings = read(machine.home / ".cursor" / "cli-config.json", Format.JSON)
+def _cursor(found: Rules, file: _File) -> None:
+    settings = file.read(file.machine.home / ".cursor" / "cli-config.json", Format.JSON)
     for text in _texts(value_at(settings, ("permissions", "deny"))):
         if rule := re.fullmatch(r"Mcp\((.*):(.*)\)", text):
-            for name in servers:
+            for name in file.servers:
                 if fnmatchcase(name, rule[1]) and rule[1] != "*":
                     found.add("deny", name, rule[2])
 
 
-def _codex(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
-    for name, settings in servers.items():
+def _codex(found: Rules, file: _File) -> None:
+    for name, settings in file.servers.items():
         if not isinstance(settings, Mapping):
             continue
         found.add(settings.get("default_tools_approval_mode"), name, "*")
@@ -174,57 +164,36 @@ def _codex(
                     found.add("deny", name, str(tool))
 
 
-def _zed(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
-    profiles = value_at(values, ("agent", "profiles"))
+def _zed(found: Rules, file: _File) -> None:
+    profiles = value_at(file.values, ("agent", "profiles"))
     for profile, settings in profiles.items() if isinstance(profiles, Mapping) else ():
         chosen = value_at(settings, ("context_servers",))
         for name in chosen if isinstance(chosen, Mapping) else ():
             found.stop(str(name), f"the profile {profile} of Zed chooses its tools")
-    tools = value_at(values, ("agent", "tool_permissions", "tools"))
+    tools = value_at(file.values, ("agent", "tool_permissions", "tools"))
     for key, rule in tools.items() if isinstance(tools, Mapping) else ():
         kind, _, rest = str(key).partition(":")
         name, _, tool = rest.partition(":")
-        if kind != "mcp" or name not in servers or not isinstance(rule, Mapping):
+        if kind != "mcp" or name not in file.servers or not isinstance(rule, Mapping):
             continue
         found.add(rule.get("default"), name, tool)
         if rule.get("always_deny") or rule.get("always_confirm"):
             found.stop(name, f"Zed has a rule about arguments of {tool}")
 
 
-def _goose(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
-    permissions = read(path.with_name("permission.yaml"), Format.YAML)
+def _goose(found: Rules, file: _File) -> None:
+    permissions = file.read(file.path.with_name("permission.yaml"), Format.YAML)
     for answer, key in (("deny", "never_allow"), ("ask", "ask_before")):
         for text in _texts(value_at(permissions, ("user", key))):
             name, separator, tool = text.partition("__")
-            if separator and name in servers:
+            if separator and name in file.servers:
                 found.add(answer, name, tool)
 
 
-def _opencode(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
-    rules = {**_members(values.get("tools")), **_members(values.get("permission"))}
+def _opencode(found: Rules, file: _File) -> None:
+    rules = {**_members(file.values.get("tools")), **_members(file.values.get("permission"))}
     for pattern, answer in rules.items():
-        for name in servers:
+        for name in file.servers:
             prefix = f"{re.sub('[^a-zA-Z0-9_-]', '_', name)}_"
             if pattern.startswith(prefix):
                 if isinstance(answer, Mapping):
@@ -233,42 +202,32 @@ def _opencode(
                     found.add(answer, name, pattern[len(prefix) :])
             elif fnmatchcase(prefix, pattern) and not fnmatchcase(f"{ENTRY}_", pattern):
                 found.add(answer, name, "*")
-    for agent, settings in _members(values.get("agent")).items():
+    for agent, settings in _members(file.values.get("agent")).items():
         named = [*_members(value_at(settings, ("tools",)))]
         named += [*_members(value_at(settings, ("permission",)))]
-        for name in servers:
+        for name in file.servers:
             if any(text.startswith(f"{name}_") for text in named):
                 found.stop(name, f"the agent {agent} of OpenCode chooses its tools")
 
 
-def _gemini(
-    found: Rules,
-    machine: Machine,
-    path: Path,
-    values: Mapping[str, Any],
-    servers: Mapping[str, Any],
-    read: Read,
-) -> None:
+def _gemini(found: Rules, file: _File) -> None:
     for text in (
-        *_texts(value_at(values, ("tools", "exclude"))),
-        *_texts(values.get("excludeTools")),
+        *_texts(value_at(file.values, ("tools", "exclude"))),
+        *_texts(file.values.get("excludeTools")),
     ):
-        for name in servers:
+        for name in file.servers:
             if text.startswith((f"{name}__", f"mcp_{name}_")):
                 tool = text.removeprefix(f"{name}__").removeprefix(f"mcp_{name}_")
                 found.add("deny", name, tool)
-    allowed = value_at(values, ("mcp", "allowed"))
+    allowed = value_at(file.values, ("mcp", "allowed"))
     if isinstance(allowed, list) and ENTRY not in allowed:
-        for name in servers:
+        for name in file.servers:
             found.stop(name, "Gemini CLI allows named servers alone; add plait to mcp.allowed")
-    for name in _texts(value_at(values, ("mcp", "excluded"))):
+    for name in _texts(value_at(file.values, ("mcp", "excluded"))):
         found.stop(name, "Gemini CLI excludes it (mcp.excluded)")
 
 
-_READERS: dict[
-    str,
-    Callable[[Rules, Machine, Path, Mapping[str, Any], Mapping[str, Any], Read], None],
-] = {
+_READERS: dict[str, Callable[[Rules, _File], None]] = {
     "claude-code": _claude_code,
     "cursor": _cursor,
     "codex": _codex,
