@@ -12,7 +12,11 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.history import Chain, KeptRun, TakenOver
+from plait.core.history import (
+    Chain,
+    KeptRun,
+)
+from plait.core.history_store import TakenOver
 from plait.core.language.dag import Dag
 from plait.core.language.reader import read_dag
 from plait.core.results.record import RunStatus

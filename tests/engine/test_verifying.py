@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from plait.core.history import Happened, History, Outcome
+from plait.core.history import (
+    Happened,
+    Outcome,
+)
+from plait.core.history_store import History
 from plait.core.ports import Caller
 from plait.core.replay import Differs, Verified
 from plait.core.scheduling.limits import Limits

@@ -9,7 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.history import CallKey, Effect, Kind, RunQuery, TakenOver
+from plait.core.history import (
+    CallKey,
+    Effect,
+    Kind,
+    RunQuery,
+)
+from plait.core.history_store import TakenOver
 from plait.core.ports import Caller
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.events import Status

@@ -14,7 +14,7 @@ from mcp import Client
 from mcp.server import Server
 from mcp.shared.memory import create_client_server_memory_streams
 
-from plait.core.history import History
+from plait.core.history_store import History
 from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns

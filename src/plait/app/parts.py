@@ -12,7 +12,8 @@ import anyio
 from anyio import to_thread
 
 from ..config import Config, GatewaySettings, HistorySettings
-from ..core.history import History, Limits
+from ..core.history import Limits
+from ..core.history_store import History
 from ..core.scheduling.notices import Notice
 from ..core.tools.server_notices import ServerChanged, ToolsDrifted
 from ..core.tools.tool_stats import ToolStats

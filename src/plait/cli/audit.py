@@ -15,7 +15,7 @@ from .style import Line, Look, Styled, counted, one_line
 from .widths import padded, width_of
 
 if TYPE_CHECKING:
-    from ..core.history import History
+    from ..core.history_store import History
     from .session import Session
 
 MOST = 50

@@ -20,7 +20,13 @@ from .exits import Exit, Misused
 from .style import counted
 
 if TYPE_CHECKING:
-    from ..core.history import Chain, History, KeptCall, KeptRun, RunEntry
+    from ..core.history import (
+        Chain,
+        KeptCall,
+        KeptRun,
+        RunEntry,
+    )
+    from ..core.history_store import History
     from ..core.results.result import RunResult
     from ..redaction import Secrets
     from .history_report import ShownRun

@@ -12,7 +12,7 @@ from .history import find_entry, learn_secrets
 from .style import Line, Look, Styled, counted
 
 if TYPE_CHECKING:
-    from ..core.history import History
+    from ..core.history_store import History
     from .session import Session
 
 

@@ -15,7 +15,11 @@ from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from ..core.audit import AuditRow, AuditSink, Reply, What
-from ..core.history import Chain, Effect, Journal
+from ..core.history import (
+    Chain,
+    Effect,
+)
+from ..core.history_store import Journal
 from ..core.language.dag import Dag, Task
 from ..core.ports import Caller
 from ..core.results.approval import Approval, AskedCall, place_of

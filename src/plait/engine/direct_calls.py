@@ -10,7 +10,12 @@ from collections.abc import Callable
 
 import anyio
 
-from ..core.history import Beginning, Effect, Journal, Kind
+from ..core.history import (
+    Beginning,
+    Effect,
+    Kind,
+)
+from ..core.history_store import Journal
 from ..core.ports import Caller, CallId, CallTool, ToolCall
 from ..core.scheduling.events import Aborted, Call, CallRequested, Event, Failed, Key, Succeeded
 from ..core.scheduling.notices import Notice

@@ -23,9 +23,11 @@ from ..core.history import (
     DECIDED,
     Answered,
     Chain,
-    History,
     Post,
     RunEntry,
+)
+from ..core.history_store import (
+    History,
     RunLog,
 )
 from ..core.kept_decisions import KeptDecision

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Self, cast
 
 from ..core.flows.knowledge import Owner
 from ..core.flows.rules import FlowPolicy
-from ..core.history import CANCEL, INTERRUPTED, Durable, History, Kind, Post, RunQuery
+from ..core.history import (
+    CANCEL,
+    INTERRUPTED,
+    Durable,
+    Kind,
+    Post,
+    RunQuery,
+)
+from ..core.history_store import History
 from ..core.language.dag import Dag
 from ..core.planning.plan import MAX_CALLS
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers

@@ -14,7 +14,6 @@ from ..core.history import (
     INTERRUPTED,
     RUNNING,
     Effect,
-    History,
     KeptCall,
     KeptRun,
     Kind,
@@ -22,6 +21,7 @@ from ..core.history import (
     RunQuery,
     Settled,
 )
+from ..core.history_store import History
 from ..core.ports import RunStore
 from ..core.results.approval import how_left
 from ..core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord

@@ -11,12 +11,12 @@ from ..core.history import (
     SAID,
     CallKey,
     Chain,
-    History,
     KeptCall,
     KeptEvent,
     KeptRun,
     Kind,
 )
+from ..core.history_store import History
 from ..core.language.dag import Dag
 from ..core.language.reader import read_dag
 from ..core.planning.plan import Plan

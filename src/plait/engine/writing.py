@@ -36,13 +36,15 @@ from ..core.history import (
     Ending,
     Happened,
     Intent,
-    Journal,
     KeptCall,
     Outcome,
-    RunLog,
     Settled,
-    TakenOver,
     digest_of_arguments,
+)
+from ..core.history_store import (
+    Journal,
+    RunLog,
+    TakenOver,
 )
 from ..core.kept_decisions import DecidedCall, KeptDecision
 from ..core.results.approval import Approval

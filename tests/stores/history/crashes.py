@@ -35,8 +35,8 @@ from plait.core.history import (
     Ending,
     Intent,
     Outcome,
-    RunLog,
 )
+from plait.core.history_store import RunLog
 from plait.core.tools.output import Output
 from plait.core.values.principal import USER
 from plait.stores.history import writer

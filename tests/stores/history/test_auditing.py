@@ -10,12 +10,12 @@ from plait.core.audit import AuditRow, ChainCheck, What
 from plait.core.history import (
     CallKey,
     Effect,
-    History,
     Intent,
     Limits,
     Outcome,
     RunQuery,
 )
+from plait.core.history_store import History
 
 from .worlds import BEGAN, DAY, SqliteWorld, admit, call, end
 

@@ -19,7 +19,6 @@ from plait.core.history import (
     Effect,
     Ending,
     Happened,
-    History,
     Intent,
     Kind,
     Limits,
@@ -28,6 +27,7 @@ from plait.core.history import (
     RunQuery,
     Settled,
 )
+from plait.core.history_store import History
 from plait.core.results.figures import by_server
 from plait.core.scheduling.events import Failure, Status
 from plait.core.tools.output import Output

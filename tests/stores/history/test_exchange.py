@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from plait.core.history import CallKey, Effect, Happened, History, KeptCall, KeptRun, Settled
+from plait.core.history import (
+    CallKey,
+    Effect,
+    Happened,
+    KeptCall,
+    KeptRun,
+    Settled,
+)
+from plait.core.history_store import History
 from plait.core.scheduling.events import Failure, Status
 from plait.core.tools.output import Output
 from plait.core.values.strict import JsonObject

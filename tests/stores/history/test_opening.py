@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from plait.core.history import Durable, RunLog
+from plait.core.history import Durable
+from plait.core.history_store import RunLog
 from plait.errors import HistoryUnavailable
 from plait.stores.history import files, opening
 from plait.stores.history.database import Database

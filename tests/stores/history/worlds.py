@@ -14,9 +14,11 @@ from plait.core.history import (
     Chain,
     Effect,
     Ending,
-    History,
     Intent,
     Outcome,
+)
+from plait.core.history_store import (
+    History,
     RunLog,
     TakenOver,
 )

@@ -24,7 +24,6 @@ from ...core.history import (
     Effect,
     Ending,
     Happened,
-    History,
     Intent,
     KeptCall,
     KeptEvent,
@@ -34,6 +33,7 @@ from ...core.history import (
     Row,
     Settled,
 )
+from ...core.history_store import History
 from ...core.scheduling.events import Failure, Status
 from ...core.tools.output import Output
 from ...core.values.principal import Principal

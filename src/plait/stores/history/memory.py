@@ -39,9 +39,9 @@ from ...core.history import (
     RunEntry,
     RunQuery,
     Settled,
-    TakenOver,
     digest_of_arguments,
 )
+from ...core.history_store import TakenOver
 from ...core.results.figures import Figures, Tally, bucket_of
 from ...core.tools.output import Output
 from ...core.values.principal import Principal, may_see

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anyio import move_on_after, to_thread
 
-from ...core.history import History
+from ...core.history_store import History
 from .memory import BOUNDS, MemoryHistory
 
 if TYPE_CHECKING:

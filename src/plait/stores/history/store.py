@@ -38,8 +38,8 @@ from ...core.history import (
     RunEntry,
     RunQuery,
     Settled,
-    TakenOver,
 )
+from ...core.history_store import TakenOver
 from ...core.results.figures import Figures
 from ...core.scheduling.events import Status
 from ...core.tools.output import Output

@@ -22,8 +22,8 @@ from ...core.history import (
     Outcome,
     Post,
     Settled,
-    TakenOver,
 )
+from ...core.history_store import TakenOver
 from ...core.results.figures import Tally, bucket_of
 from ...core.tools.output import Output
 from ...core.values.principal import Principal
