@@ -1,11 +1,12 @@
 """The history: what runs write down as they go, and what is read from it, as values.
 
-A `RunLog` (`history_store.py`) is one run that is being written. What happens to the run is put into it in the order in
-which it happens, and *before* the scheduler handles it. A store commits beginnings of that order,
-never a later row without the earlier ones, so the commit of the intent of a call is the commit of
-all that decided the call: outcomes behind its arguments, its conditions and its lists, cancels,
-answers of people. Nothing is searched for it. What follows from these rows by pure code (which
-tasks are skipped, how many items there are) need not be in the history for a run to go on.
+A `RunLog` (`history_store.py`) is one run that is being written. What happens to the run is put
+into it in the order in which it happens, and *before* the scheduler handles it. A store commits
+beginnings of that order, never a later row without the earlier ones, so the commit of the intent of
+a call is the commit of all that decided the call: outcomes behind its arguments, its conditions and
+its lists, cancels, answers of people. Nothing is searched for it. What follows from these rows by
+pure code (which tasks are skipped, how many items there are) need not be in the history for a run
+to go on.
 
 A run and the runs that went on from it are one chain. Calls belong to the chain: what any run of it
 sent or finished counts for all of them.
