@@ -141,7 +141,7 @@ def plait_itself(home: Home) -> None:
 
 FAULTS = {
     "a key that is unknown": Fault(
-        lambda home: home.set("[gatway]\n"), WRONG, "settings", "gatway: unknown key.", "correct it"
+        lambda home: home.set("[gatway]\n"), WRONG, "settings", "gatway: unknown", "correct it in /"
     ),
     "a file that was found and is not trusted": Fault(
         untrusted, WRONG, "settings", "was found here and is not trusted", "plait trust /"
@@ -255,7 +255,7 @@ FAULTS = {
         LOOK,
         "rules",
         'policy.deny[0]: "files:wirte" matches no tool',
-        "",
+        "correct it in /",
     ),
     "a client that starts what is gone": Fault(
         lambda home: home.plait.unlink(), WRONG, "Cursor", "plait, which is gone", "plait install c"
@@ -350,6 +350,7 @@ async def test_a_planted_fault_is_named_with_its_fix(home: Home, name: str):
     ]
     assert len(named) == 1, [*documents(found)]
     assert fault.fix in named[0].fix
+    assert all(one.fix for one in found if one.mark is not Mark.WELL)
 
 
 async def test_no_secret_is_shown(home: Home):

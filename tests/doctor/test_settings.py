@@ -23,7 +23,16 @@ def test_settings_that_can_be_used_are_returned(home: Home):
 
 def test_each_problem_of_the_settings_has_a_row(home: Home):
     home.set("[gatway]\n[polcy]\n")
-    assert [one.mark for one in rows(home)] == [Mark.WRONG, Mark.WRONG]
+    found = rows(home)
+    assert [one.says.partition(":")[0] for one in found] == ["gatway", "polcy"]
+    assert {(one.mark, one.fix) for one in found} == {(Mark.WRONG, f"correct it in {home.file}")}
+
+
+def test_a_problem_of_a_variable_has_no_file_to_correct(home: Home):
+    home.environ["PLAIT_MAX_CONCURRENCY"] = "many"
+    [row] = rows(home)
+    assert row.says.startswith("the variable PLAIT_MAX_CONCURRENCY: ")
+    assert row.fix == "correct it"
 
 
 def test_a_variable_is_named_once_with_all_servers_that_are_off(home: Home):

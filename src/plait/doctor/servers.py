@@ -77,7 +77,7 @@ async def check(case: Case, config: Config) -> list[Finding]:
     ]
     is_whole = all(info.state is ServerState.READY for info in catalog.servers.values())
     notes = unmatched(config, catalog) if is_whole and not config.needs else ()
-    return [*findings, *(look(RULES, note) for note in notes)]
+    return [*findings, *(look(RULES, note, f"correct it in {config.source}") for note in notes)]
 
 
 def judged(

@@ -44,12 +44,16 @@ def check(case: Case) -> tuple[list[Finding], Config | None]:
         says = f"{path} was found here and is not trusted, so none of its servers is used"
         return [wrong(ABOUT, says, f"plait trust {shlex.quote(str(path))}"), *_secrets(case)], None
     except ConfigError as error:
-        fix = "correct it; the others are reported with it"
-        return [
-            *(wrong(ABOUT, line, fix) for line in str(error).splitlines()),
-            *_secrets(case),
-        ], None
+        return [*map(_problem, str(error).splitlines()), *_secrets(case)], None
     return [*_of_file(case, config), *_secrets(case), *_needs(config)], config
+
+
+def _problem(line: str) -> Finding:
+    """Return the row of a problem of the settings, which names its file at its end."""
+    says, _, rest = line.rpartition(" (")
+    if says and rest.endswith(")") and Path(file := rest[:-1]).is_absolute():
+        return wrong(ABOUT, says, f"correct it in {file}")
+    return wrong(ABOUT, line, "correct it")
 
 
 def _of_file(case: Case, config: Config) -> Iterator[Finding]:
@@ -72,7 +76,7 @@ def _of_file(case: Case, config: Config) -> Iterator[Finding]:
     reasons = [need.reason for need in config.needs.values()]
     for note in config.notes:
         if not any(note.endswith(reason) for reason in reasons):
-            yield look(ABOUT, note)
+            yield look(ABOUT, note, f"correct or remove it in {config.file}")
     yield from _literals(config.file)
 
 
