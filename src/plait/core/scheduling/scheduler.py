@@ -321,8 +321,9 @@ class Scheduler:
                 commands += _start_answered(run, run.known.is_answered, now)
             if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
                 commands += self._start_at_once(run, now)
-            for call in self._behind.let_go(run.take_let_go()):
-                run.line_up_again(call, now)
+            if let_go := run.take_let_go():
+                for call in self._behind.let_go(let_go):
+                    run.line_up_again(call, now)
             while run.ready or run.held_now:
                 self._admit(run, now)
             if run.is_done:
@@ -369,13 +370,15 @@ class Scheduler:
         """Let the calls of *run* that became ready claim their resources, in document order, then
         wait for slots; those that are held from now on only stand before others. Files without a
         place in *places* are located first."""
+        if not run.conflicts.access_rules:
+            for call in run.ready:
+                self.limits.add(run.slots(call), run.urgency(call), call)
+            run.ready.clear()
+            run.held_now.clear()
+            return
         ready, held = [*run.ready], [call for call in run.held_now if run.is_held(call.key)]
         run.ready.clear()
         run.held_now.clear()
-        if not run.conflicts.access_rules:
-            for call in ready:
-                self.limits.add(run.slots(call), run.urgency(call), call)
-            return
         calls: list[Ready] = []
         for call in sorted([*ready, *held], key=attrgetter("planned.index", "key.at", "key.item")):
             is_held = run.is_held(call.key)
