@@ -20,7 +20,8 @@ from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Answer, Rules
 from plait.engine.gateway import Gateway
 from plait.errors import InvalidDag, StaleApproval, UnknownRun
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..clock import VirtualLoop

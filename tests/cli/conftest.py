@@ -19,7 +19,8 @@ from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
 from plait.observers.logs import log_notices
 from plait.stores.history import opening, store, writer
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool

@@ -13,7 +13,7 @@ import pytest
 
 from plait.cli.calling import read_arguments
 from plait.cli.exits import Misused
-from plait.stores.history.memory import Shelf
+from plait.stores.history.shelf import Shelf
 
 from ..fakes import FakeServers, tool
 from .conftest import Plait, cut_short

@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from plait.engine.gateway import Gateway
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, tool

@@ -14,7 +14,8 @@ from plait.core.results.result import RunResult
 from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.engine.verifying import NotVerifiable, Verifying
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from plait.core.audit import ChainCheck, What
 from plait.core.results.result import RunResult
 from plait.engine.gateway import Gateway
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, structured, text, tool

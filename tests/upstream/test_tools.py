@@ -12,7 +12,8 @@ from plait.core.history import KeptRun, Post
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.values.principal import Principal
 from plait.errors import HistoryLost
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 
 from ..fakes import FakeServers
 from .conftest import Connect, first_text, sleep, structured, task

@@ -28,7 +28,8 @@ from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.stores.history.database import DatabaseError
 from plait.stores.history.files import Files
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.history.store import SqliteHistory
 
 BEGAN = 1_000_000.0

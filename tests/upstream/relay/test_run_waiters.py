@@ -25,7 +25,8 @@ from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
 from plait.errors import PolicyDenied, RpcError
-from plait.stores.history.memory import MemoryHistory, Shelf
+from plait.stores.history.memory import MemoryHistory
+from plait.stores.history.shelf import Shelf
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S

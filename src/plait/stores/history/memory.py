@@ -1,7 +1,7 @@
 """The history without a disk: for machines where the file cannot be used, and for tests.
 
-A `Shelf` stands for the file, and a `MemoryHistory` for a process that has it open. `die` loses
-what was not committed, as the death of a process does.
+A `Shelf` (`shelf.py`) stands for the file, and a `MemoryHistory` for a process that has it open.
+`die` loses what was not committed, as the death of a process does.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ...core.audit import AuditRow, ChainEnd, lost_rows, missing
@@ -28,7 +28,6 @@ from ...core.history import (
     Effect,
     Ending,
     Happened,
-    Intent,
     KeptCall,
     KeptEvent,
     KeptRun,
@@ -39,77 +38,21 @@ from ...core.history import (
     RunEntry,
     RunQuery,
     Settled,
-    digest_of_arguments,
 )
 from ...core.history_store import TakenOver
 from ...core.results.figures import Figures, Tally, bucket_of
 from ...core.tools.output import Output
 from ...core.values.principal import Principal, may_see
-from ...core.values.strict import Json, JsonObject
+from ...core.values.strict import Json
 from ...errors import HistoryLost
-from ...waiting import Signal
-from .audit_lines import DAY_S, AuditLines
+from .audit_lines import DAY_S
 from .log import Entry, Log
+from .shelf import Shelf, ShelvedRun, fits
 
 MOST_ROWS = 10_000
 """The rows of the audit that stay when a bounded history deletes some."""
-ENTRY_BYTES = 1_024
-"""About the memory of an entry without its output."""
 BOUNDS = Limits(keep_runs=200, keep_calls=1_000, keep_bytes=512 * 2**20)
 """The bounds of a history in memory."""
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    beginning: Beginning
-    chain: str
-    """The id of its first run."""
-    owner: MemoryHistory
-    boot: str
-    resumed_from: str | None = None
-    entries: list[Entry] = field(default_factory=list)
-    status: str = RUNNING
-    ended: float | None = None
-    calls: int = 0
-    failed: int = 0
-    is_lost: bool = False
-    record: JsonObject | None = None
-    is_awaited: bool = False
-    is_uncertain: bool = False
-    """Whether the machine had started anew within its chain before it began."""
-
-    @property
-    def has_values(self) -> bool:
-        return self.beginning.keeps_values
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(
-            ENTRY_BYTES
-            + (
-                entry.row.output.memory_bytes
-                if isinstance(entry.row, Outcome | Settled) and entry.row.output is not None
-                else 0
-            )
-            for entry in self.entries
-        )
-
-
-@dataclass(slots=True)
-class Shelf:
-    """The committed runs, in the order in which they began, and the living processes."""
-
-    boot: str = ""
-    runs: dict[str, _Run] = field(default_factory=dict)
-    alive: set[int] = field(default_factory=set)
-    losses: set[str] = field(default_factory=set)
-    figures: dict[str, dict[tuple[str, int], Tally]] = field(default_factory=dict)
-    posts: list[Post] = field(default_factory=list)
-    was_posted: Signal = field(default_factory=Signal)
-    audit: AuditLines = field(default_factory=AuditLines)
-
-    def of_chain(self, root: str) -> list[_Run]:
-        return [run for run in self.runs.values() if run.chain == root]
 
 
 class MemoryHistory:
@@ -201,7 +144,7 @@ class MemoryHistory:
         log, runs = entry.log, self.shelf.runs
         if log.id not in runs:
             awaited = log.beginning.is_awaited
-            runs[log.id] = _Run(log.beginning, log.root, self, self._boot, is_awaited=awaited)
+            runs[log.id] = ShelvedRun(log.beginning, log.root, self, self._boot, is_awaited=awaited)
         run = runs[log.id]
         run.is_lost = run.is_lost or log.is_lost
         match entry.row:
@@ -245,7 +188,7 @@ class MemoryHistory:
         if (why := self._entry(head).why_final) is not None:
             raise HistoryLost(why)
         log = Log(beginning, self, root=chain.root, last=_last_number(runs))
-        run = _Run(
+        run = ShelvedRun(
             beginning,
             chain.root,
             self,
@@ -287,7 +230,7 @@ class MemoryHistory:
         run = self.shelf.runs.get(run_id)
         return run is not None and run.owner is self
 
-    def _is_uncertain(self, head: _Run) -> bool:
+    def _is_uncertain(self, head: ShelvedRun) -> bool:
         """Whether a run that goes on from *head* comes after a new start of the machine."""
         is_cut = (
             head.status in (RUNNING, INTERRUPTED)
@@ -296,7 +239,7 @@ class MemoryHistory:
         )
         return head.is_uncertain or is_cut
 
-    def _is_running(self, run: _Run) -> bool:
+    def _is_running(self, run: ShelvedRun) -> bool:
         return run.status == RUNNING and id(run.owner) in self.shelf.alive
 
     # Reading.
@@ -305,17 +248,17 @@ class MemoryHistory:
         found = [
             entry
             for run in reversed(self.shelf.runs.values())
-            if _fits(entry := self._entry(run), query)
-            and (query.tool is None or any(fnmatchcase(tool, query.tool) for tool in _tools(run)))
+            if fits(entry := self._entry(run), query)
+            and (query.tool is None or any(fnmatchcase(tool, query.tool) for tool in run.tools()))
             and (not query.is_unanswered or self._is_unanswered(run))
         ]
         return found[: query.limit]
 
-    def _is_unanswered(self, run: _Run) -> bool:
+    def _is_unanswered(self, run: ShelvedRun) -> bool:
         is_over = run.is_awaited and run.ended is not None and id(run.owner) not in self.shelf.alive
         return is_over and any(
             call.effect is not Effect.READ and call.sent_at is not None
-            for call in _calls(run, values=False)
+            for call in run.attempts(values=False)
         )
 
     async def run(self, run_id: str, principal: Principal | None = None) -> KeptRun | None:
@@ -331,21 +274,21 @@ class MemoryHistory:
             return None
         runs = self.shelf.of_chain(run.chain)
         for one in reversed(runs[: 1 + runs.index(run)]):
-            if settled := [row for row in _settled(one) if row.task == task]:
+            if settled := [row for row in one.settled() if row.task == task]:
                 return settled[-1].output
-            calls = _calls(one, values=True)
+            calls = one.attempts(values=True)
             if own := [call for call in calls if call.key[:3] == (task, None, ()) and call.ended]:
                 return own[-1].output
         return None
 
     async def calls(self, run_id: str, *, values: bool = False) -> list[KeptCall]:
         run = self.shelf.runs.get(run_id)
-        found = [] if run is None else _calls(run, values=values)
+        found = [] if run is None else run.attempts(values=values)
         return sorted(found, key=lambda call: call.admitted)
 
     async def events(self, run_id: str) -> list[KeptEvent]:
         run = self.shelf.runs.get(run_id)
-        return [] if run is None else list(_events(run))
+        return [] if run is None else list(run.events())
 
     async def question(self, run_id: str) -> Json:
         events = [kept.event for kept in await self.events(run_id)]
@@ -354,16 +297,16 @@ class MemoryHistory:
 
     async def settled(self, run_id: str) -> list[Settled]:
         run = self.shelf.runs.get(run_id)
-        return [] if run is None else list(_settled(run))
+        return [] if run is None else list(run.settled())
 
     async def chain(self, run_id: str, principal: Principal) -> Chain | None:
         run = self.shelf.runs.get(run_id)
         if run is None or not may_see(principal, run.beginning.principal):
             return None
         runs = self.shelf.of_chain(run.chain)
-        calls = {call.key: call for one in runs for call in _calls(one, values=True)}
+        calls = {call.key: call for one in runs for call in one.attempts(values=True)}
         uncertain = {run.beginning.id for run in runs if run.is_uncertain}
-        events = tuple(event for one in runs for event in _events(one))
+        events = tuple(event for one in runs for event in one.events())
         head = runs[-1]
         entry = self._entry(head)
         is_lost = entry.is_lost or head.beginning.id in self.shelf.losses
@@ -372,7 +315,7 @@ class MemoryHistory:
             KeptRun(replace(entry, is_lost=is_lost), head.beginning.document, head.record),
             calls,
             frozenset(key for key, call in calls.items() if call.run in uncertain),
-            {one.task: one for run in runs for one in _settled(run)},
+            {one.task: one for run in runs for one in run.settled()},
             events,
             self._is_uncertain(head),
         )
@@ -396,7 +339,7 @@ class MemoryHistory:
     async def statistics(self) -> list[Figures]:
         return [Figures(tool, tallies) for tool, tallies in sorted(self.shelf.figures.items())]
 
-    def _entry(self, run: _Run) -> RunEntry:
+    def _entry(self, run: ShelvedRun) -> RunEntry:
         began = run.beginning
         is_dead = run.status == RUNNING and not self._is_running(run)
         return RunEntry(
@@ -439,7 +382,7 @@ class MemoryHistory:
 
     def _surplus(self, limits: Limits) -> str | None:
         """Return the first run of the oldest chain that is above *limits*; None if all fit."""
-        chains: dict[str, list[_Run]] = {}
+        chains: dict[str, list[ShelvedRun]] = {}
         for run in self.shelf.runs.values():
             chains.setdefault(run.chain, []).append(run)
         kept = {Kind.DAG: 0, Kind.CALL: 0}
@@ -468,74 +411,9 @@ class MemoryHistory:
         self.shelf.alive.discard(id(self))
 
 
-def _fits(entry: RunEntry, query: RunQuery) -> bool:
-    return (
-        (query.principal is None or entry.principal == query.principal)
-        and (query.kind is None or entry.kind is query.kind)
-        and (query.status is None or entry.status == query.status)
-        and (not query.failed or entry.status not in ("success", RUNNING))
-        and (query.since is None or entry.began > query.since)
-        and (query.document_digest is None or entry.document_digest == query.document_digest)
-        and entry.id.startswith(query.prefix)
-    )
+def _last_time(runs: list[ShelvedRun]) -> float:
+    return max(run.last_time for run in runs)
 
 
-def _tools(run: _Run) -> Iterator[str]:
-    for entry in run.entries:
-        if entry.admitted is not None:
-            yield entry.admitted.admission.tool
-
-
-def _last_time(runs: list[_Run]) -> float:
-    return max(run.beginning.began if run.ended is None else run.ended for run in runs)
-
-
-def _last_number(runs: list[_Run]) -> int:
+def _last_number(runs: list[ShelvedRun]) -> int:
     return max((entry.number for run in runs for entry in run.entries), default=0)
-
-
-def _calls(run: _Run, *, values: bool) -> list[KeptCall]:
-    found: dict[tuple[CallKey, int], KeptCall] = {}
-    keeps = values and run.has_values
-    for _, number, row, admitted, _ in run.entries:
-        if not isinstance(row, Intent | Outcome):
-            continue
-        assert admitted is not None
-        admission = admitted.admission
-        call = KeptCall(
-            run.beginning.id,
-            row.key,
-            row.attempt,
-            admission.tool,
-            admission.effect,
-            admitted.number,
-            admission.at,
-            admitted.sent_at,
-            None,
-            None,
-            admission.arguments_digest or digest_of_arguments(admission.arguments),
-            admission.arguments if keeps else None,
-        )
-        if isinstance(row, Outcome):
-            call = replace(
-                call,
-                ended=number,
-                ended_at=row.at,
-                output=row.output if keeps else None,
-                error=row.error,
-                cached=row.cached,
-            )
-        found[row.key, row.attempt] = call
-    return list(found.values())
-
-
-def _events(run: _Run) -> Iterator[KeptEvent]:
-    for _, number, row, *_ in run.entries:
-        if isinstance(row, Happened):
-            yield KeptEvent(run.beginning.id, number, row)
-
-
-def _settled(run: _Run) -> Iterator[Settled]:
-    for _, _, row, *_ in run.entries:
-        if isinstance(row, Settled):
-            yield row if run.has_values else row._replace(output=None)
