@@ -170,10 +170,12 @@ class Client:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(self._out, "rb"))
         try:
-            while line := await reader.readline():
+            while (line := await reader.readline()).endswith(b"\n"):
                 self.messages.append(json.loads(line))
                 async with self._news:
                     self._news.notify_all()
+            if line and await self.process.wait() != -signal.SIGKILL:
+                raise AssertionError(f"it ended within a message: {line[-200:]!r}")
         finally:
             transport.close()
 
