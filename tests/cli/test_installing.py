@@ -213,7 +213,7 @@ def test_the_servers_of_a_project_move_to_its_own_settings(install: Install, hom
     result = install("--project", "--yes", "--only", "team")
     assert result.exit_code == Exit.SUCCESS
     assert "all who work on this project need Plait" in result.stdout
-    assert json.loads(file.read_text())["mcpServers"]["plait"] == {
+    assert json.loads(file.read_text())["mcpServers"]["plait-project"] == {
         "type": "stdio",
         "command": "plait",
         "args": ["serve"],

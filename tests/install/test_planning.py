@@ -150,7 +150,7 @@ def test_the_servers_of_a_project_move_to_its_own_settings_without_a_path(tmp_pa
     plan = plan_of(here, START, own, Options(in_project=True))
     assert [change.path.name for change in plan.changes] == ["servers.toml", ".mcp.json"]
     values = values_of(plan.changes[1].after, Format.JSON)
-    assert words_of(values["mcpServers"]["plait"]) == ["plait", "serve"]
+    assert words_of(values["mcpServers"]["plait-project"]) == ["plait", "serve"]
     assert settings_of(plan)["servers"]["team"] == {"command": "./team", "env": {"K": "${NOPE}"}}
     assert str(tmp_path) not in plan.changes[1].after.decode() + plan.settings.decode()
 

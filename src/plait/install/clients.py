@@ -16,6 +16,9 @@ from .machine import Machine, System
 
 ENTRY = "plait"
 """The name under which Plait is registered."""
+PROJECT_ENTRY = "plait-project"
+"""Its name in a file of a project: an entry of the same name as the user's would take its place
+there."""
 READING_TOOLS = ("search_tools", "describe_tools", "get_run", "query_dag")
 """The tools of ours that a client may call without asking: they change nothing."""
 CALL_S = 600

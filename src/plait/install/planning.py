@@ -18,7 +18,18 @@ from typing import Any
 from ..config.fields import TAKEN
 from .carrying import PARTS_OF_CLIENTS, Stays, carried
 from .changes import Change, Drop, Extend, Impossible, Put, are_same
-from .clients import CLIENTS, ENTRY, Approval, Client, Format, Place, Scope, Start, found
+from .clients import (
+    CLIENTS,
+    ENTRY,
+    PROJECT_ENTRY,
+    Approval,
+    Client,
+    Format,
+    Place,
+    Scope,
+    Start,
+    found,
+)
 from .entries import Unreadable, is_plait, root_in, servers_in, value_at, values_of, words_of
 from .literals import filled
 from .machine import Machine
@@ -269,9 +280,11 @@ class _Planner:
         registered: set[Path] = set()
         for place in one.places:
             if (entry := self._entry(one, place, profile, ours)) is not None:
-                edits.setdefault(place.path, []).append(
-                    Put(place.root, ENTRY, entry, place.is_list)
-                )
+                name = PROJECT_ENTRY if self._options.in_project else ENTRY
+                if place.is_list:
+                    entry = {**entry, "name": name}
+                put = Put(place.root, name, entry, place.is_list)
+                edits.setdefault(place.path, []).append(put)
                 registered.add(place.path)
         for held, _ in one.moved:
             drop = Drop(held.place.root, held.name, held.place.is_list)
@@ -342,7 +355,7 @@ class _Planner:
         settings = None if known is None else known[1]
         if self._options.in_project:
             is_meant = has_moved and place.scope is Scope.PROJECT
-            return one.client.entry(Start(ENTRY, ("serve",))) if is_meant and not known else None
+            return one.client.entry(Start("plait", ("serve",))) if is_meant and not known else None
         if not place.registers:
             return None
         if known is not None:
