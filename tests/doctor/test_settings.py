@@ -45,6 +45,14 @@ def test_a_variable_is_named_once_with_all_servers_that_are_off(home: Home):
     assert [one.says for one in rows(home)][1:] == [f"{home.config / 'secrets.env'}: 1 variable"]
 
 
+def test_a_variable_may_be_in_secrets_that_are_refused(home: Home):
+    home.set(a={"url": "https://h/${TOKEN}"})
+    home.secrets("TOKEN=t\n", 0o644)
+    [row] = [one for one in rows(home) if one.about == "TOKEN"]
+    assert row.says == "not set, and secrets.env is not used; [servers.a] is off"
+    assert row.fix == "fix secrets.env first"
+
+
 def test_what_a_file_of_a_client_says_that_means_nothing_is_noted(home: Home):
     home.set("[mcp_servers.X]\ncommand = 'x'\nalways = 1\n")
     said = [one.says for one in rows(home) if one.mark is Mark.LOOK]

@@ -21,6 +21,8 @@ from .findings import Finding, look, well, wrong
 
 SLOW = 0.5
 """The share of the time for a start above which it is slow."""
+SHORTEST_S = 0.1
+"""The shortest time that is shown."""
 RULES = "rules"
 
 
@@ -85,7 +87,7 @@ def judged(
 ) -> Iterator[Finding]:
     """Judge a server by its state, by the *seconds* of its start, for which it had *limit_s*, and
     by how many of its tools are *left_out*."""
-    name = info.name
+    name, seconds = info.name, max(seconds, SHORTEST_S)
     if info.state is not ServerState.READY:
         yield wrong(name, *_trouble(info, server, limit_s))
         return

@@ -21,7 +21,7 @@ from ..core.values.problems import some_of
 from ..errors import ConfigError
 from ..redaction import LEAST_CHARS
 from .examination import Case
-from .findings import Finding, look, well, wrong
+from .findings import Finding, Mark, look, well, wrong
 from .mending import TakeAway
 
 ABOUT = "settings"
@@ -45,7 +45,9 @@ def check(case: Case) -> tuple[list[Finding], Config | None]:
         return [wrong(ABOUT, says, f"plait trust {shlex.quote(str(path))}"), *_secrets(case)], None
     except ConfigError as error:
         return [*map(_problem, str(error).splitlines()), *_secrets(case)], None
-    return [*_of_file(case, config), *_secrets(case), *_needs(config)], config
+    secrets = [*_secrets(case)]
+    are_refused = any(one.mark is Mark.WRONG for one in secrets)
+    return [*_of_file(case, config), *secrets, *_needs(config, are_refused=are_refused)], config
 
 
 def _problem(line: str) -> Finding:
@@ -150,8 +152,9 @@ def _secrets(case: Case) -> Iterator[Finding]:
         yield well(SECRETS_NAME, f"{file}: {len(values)} variable{plural}")
 
 
-def _needs(config: Config) -> Iterator[Finding]:
-    """Name each variable that is not set once, with the servers that are off without it."""
+def _needs(config: Config, *, are_refused: bool) -> Iterator[Finding]:
+    """Name each variable that is not set once, with the servers that are off without it; it may be
+    in the file of secrets, if these *are_refused*."""
     off: dict[str, list[str]] = {}
     for name, need in config.needs.items():
         if name in config.servers and config.servers[name].enabled:
@@ -164,5 +167,9 @@ def _needs(config: Config) -> Iterator[Finding]:
             reason = next(need.reason for need in config.needs.values() if variable in need.names)
             yield wrong(variable, f"{reason}; {servers} {verb} off", "make it, or correct its path")
             continue
-        says = f"not set; {servers} {verb} off"
-        yield wrong(variable, says, f"set it in {config.secrets_file}")
+        if are_refused:
+            says = f"not set, and {SECRETS_NAME} is not used; {servers} {verb} off"
+            yield wrong(variable, says, f"fix {SECRETS_NAME} first")
+        else:
+            says = f"not set; {servers} {verb} off"
+            yield wrong(variable, says, f"set it in {config.secrets_file}")
