@@ -84,6 +84,8 @@ class StaleApproval(PlaitError):
     """A yes or no to a question that is not open any more."""
 
     code = "stale_approval"
+    goes_on_as: str | None = None
+    """The run that goes on from the one that was asked about, and asks for something else."""
 
 
 class RpcError(Exception):

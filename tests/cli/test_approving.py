@@ -475,6 +475,35 @@ def test_a_run_that_was_left_waiting_is_approved_after_its_process_has_ended(
     assert {path.stem for path in tmp_path.glob("*.txt")} == {"one", "two"}
 
 
+def test_a_run_that_was_left_waiting_is_asked_for_again_if_its_file_has_changed(
+    plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PLAIT_STATE_DIR", str(tmp_path / "state"))
+    plait.opened = partial(AppGateway.from_config, on_demand=True)
+    (tmp_path / "servers.toml").write_text(SETTINGS)
+    (tmp_path / "dag.json").write_text(json.dumps(DAG))
+    (tmp_path / "one.txt").write_text("before\n")
+    settings = ("--config", "servers.toml")
+    left = plait("run", "dag.json", *settings)
+    assert left.exit_code == 6
+    assert "-before" in left.stdout
+    found = re.search(r"plait approve (r_\w+)", left.stdout)
+    assert found is not None
+    with on_a_terminal("approve", found[1], *settings, cwd=tmp_path) as (process, terminal):
+        read_until(terminal, KEYS)
+        (tmp_path / "one.txt").write_text("changed meanwhile\n")
+        os.write(terminal, b"y\n")
+        again = read_until(terminal, KEYS)
+        assert "does not ask for the same any" in again
+        assert "-changed meanwhile" in again
+        assert (tmp_path / "one.txt").read_text() == "changed meanwhile\n"
+        os.write(terminal, b"y\n")
+        read_to_the_end(terminal)
+        process.communicate()
+    assert process.returncode == 0
+    assert (tmp_path / "two.txt").exists()
+
+
 @pytest.mark.parametrize("way", ["alone"])  # test_errands.py does it with one shared gateway
 def test_a_run_that_asks_at_one_terminal_is_answered_at_another(
     plait: Plait, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -172,6 +172,31 @@ async def test_a_yes_from_before_a_crash_does_not_cover_a_file_that_has_changed(
     assert (result.status, world.files["a.txt"]) == (RunStatus.SUCCESS, "new\n")
 
 
+@pytest.mark.parametrize("places", [None, []])
+async def test_a_run_that_was_left_asks_again_for_a_file_that_has_changed(places: Any):
+    """A yes does not cover it; a no needs no second look."""
+    world = Files(a="one\n")
+    run_id = await world.interrupted({"tasks": [write("w", "a", "new\n")]})
+    world.files["a.txt"] = "changed\n"
+    async with world.gateway() as (gateway, _):
+        asked = (await gateway.recall(run_id)).approval
+        assert asked is not None
+        if places is None:
+            with pytest.raises(StaleApproval) as stale:
+                await gateway.approve(run_id, asked["digest"], places)
+            later = stale.value.goes_on_as
+            assert later is not None
+            assert world.written == []
+            assert differences(gateway, later)["w"][1:] == ("-changed", "+new")
+            assert (await approve(gateway, later)).status is RunStatus.SUCCESS
+        else:
+            later = await gateway.approve(run_id, asked["digest"], places)
+            result = await gateway.wait(later)
+            assert [error.code for error in result.errors] == ["approval_denied"]
+            assert world.written == []
+        assert (await gateway.recall(run_id)).status is RunStatus.INTERRUPTED  # another has gone on
+
+
 async def test_a_preview_shows_differences_and_is_shown_again_if_they_have_changed():
     world = Files(a="one\n")
     world.policy = Policy()

@@ -139,6 +139,7 @@ class Asking:
             run_id = await self._gateway.approve(run_id, approval.digest, places, caller, by=way)
         except StaleApproval as error:
             self._invocation.console.err.line(Styled(str(error), Look.YELLOW))
+            run_id = error.goes_on_as or run_id
         else:
             self.has_denied |= len(places) < len(approval.calls)
         return run_id

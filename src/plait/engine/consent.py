@@ -72,8 +72,12 @@ class Consent:
             return run_id
         later = await self._submit(Dag(tasks=(), resume_from=run_id), caller)
         shown = (await self._wait(later, ASKS_AGAIN_S, principal)).record.approval
-        if shown is None or any(shown[name] != asked[name] for name in ("calls", "later")):
-            raise StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
+        is_no = places is not None and not places
+        is_same = shown is not None and all(shown[one] == asked[one] for one in ("calls", "later"))
+        if shown is None or not (is_same or is_no):
+            stale = StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
+            stale.goes_on_as = later
+            raise stale
         self._say(later, shown["digest"], places, principal, by)
         return later
 

@@ -82,6 +82,8 @@ class Recalling:
         is_interrupted = kept.entry.status == INTERRUPTED
         record = record_so_far(begun, calls, settled, is_interrupted=is_interrupted)
         question = await self._history.question(run_id)
+        if is_interrupted and (await self._history.links(run_id))[-1:] != [run_id]:
+            question = None  # the run that goes on from it asks
         if isinstance(question, dict):
             if is_interrupted and not begun.dag.preview:
                 question = {**question, "how": how_left(run_id)}
