@@ -120,14 +120,35 @@ def installed(home: Home) -> None:
     backups.make(home.state, [change], datetime(2026, 1, 1, tzinfo=UTC))
 
 
-async def test_an_entry_that_another_program_took_away_is_named(home: Home):
+async def test_an_entry_that_another_program_took_away_is_put_back(home: Home):
     installed(home)
+    home.set('[profiles.cursor]\nservers = ["files"]\n')
     assert [one.mark for one in await rows(home)] == [Mark.WELL]
     home.cursor({})
     [row] = await rows(home)
     assert (row.mark, row.about) == (Mark.WRONG, "Cursor")
     assert row.says.endswith("mcp.json and is gone: another program wrote it")
-    assert row.fix == "end that program, then plait install"
+    assert row.fix == "plait install cursor, or --fix"
+    assert row.mend is not None
+    title, *lines = row.mend.difference()
+    assert title.endswith("mcp.json")
+    assert all(line.startswith("+") for line in lines)
+    row.mend.make()
+    [row] = await rows(home)
+    assert (row.mark, row.says) == (
+        Mark.WELL,
+        f"starts {home.plait} serve --config {home.file} --profile cursor",
+    )
+
+
+async def test_an_entry_is_not_put_back_under_a_program_that_would_take_it_away_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    installed(home)
+    home.cursor({})
+    monkeypatch.setattr("plait.doctor.clients.running", lambda machine: lambda client: True)
+    [row] = await rows(home)
+    assert (row.mend, row.fix) == (None, "end that program, then plait install")
 
 
 async def test_a_manifest_that_cannot_be_read_is_looked_at(home: Home):

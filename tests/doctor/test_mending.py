@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from plait.config import load_config
-from plait.doctor.mending import AddFolder, TakeAway
+from plait.doctor.mending import AddFolder, PutBack, TakeAway
 from plait.errors import ConfigError
+from plait.install.clients import Format
+from plait.install.entries import values_of
 
 
 def test_bits_of_a_mode_are_taken_away(tmp_path: Path):
@@ -66,3 +68,28 @@ def test_what_cannot_be_changed_is_left_with_the_line_to_write(tmp_path: Path, t
     with pytest.raises(ConfigError, match=r'is left as it is: .*write path = \["/opt/bin"\]'):
         AddFolder(file, "/opt/bin").make()
     assert file.read_text() == text
+
+
+def put_back(file: Path) -> PutBack:
+    return PutBack(file, Format.JSON, ("mcpServers",), False, '{"command": "plait"}')
+
+
+def test_an_entry_is_put_back_without_showing_or_touching_what_is_around_it(tmp_path: Path):
+    file = tmp_path / "mcp.json"
+    file.write_text('{"mcpServers": {"a": {"env": {"TOKEN": "hunter2"}}}} // mine\n')
+    shown = "\n".join(put_back(file).difference())
+    assert "plait" in shown
+    assert "hunter2" not in shown
+    put_back(file).make()
+    text = file.read_text()
+    assert '"a": {"env": {"TOKEN": "hunter2"}}' in text
+    assert text.endswith("// mine\n")
+    assert values_of(text.encode(), Format.JSON)["mcpServers"]["plait"] == {"command": "plait"}
+
+
+def test_a_file_that_cannot_be_read_is_not_written(tmp_path: Path):
+    file = tmp_path / "mcp.json"
+    file.write_text('{"mcpServers": ')
+    with pytest.raises(ConfigError, match=r"is left as it is: it is not JSON"):
+        put_back(file).make()
+    assert file.read_text() == '{"mcpServers": '

@@ -3,12 +3,13 @@ has next to it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePath
@@ -34,11 +35,13 @@ from ..install.entries import (
     values_of,
     words_of,
 )
-from ..install.launcher import lasts
+from ..install.launcher import lasts, launcher
 from ..install.machine import Machine
+from ..install.running import running
 from .commands import WITHOUT_SHELL
 from .examination import Case
 from .findings import Finding, look, well, wrong
+from .mending import PutBack
 
 ABOUT = "clients"
 CLAUDE_LIMIT = "MCP_TOOL_TIMEOUT"
@@ -104,7 +107,7 @@ async def check(case: Case, config: Config | None) -> list[Finding]:
             shown = " ".join(words_of(entry.settings)) or _address(entry.settings)
             of_entry = [well(entry.client.title, f"starts {shown}")]
         findings += of_entry
-    vanished = await to_thread.run_sync(partial(_vanished, case, entries))
+    vanished = await to_thread.run_sync(partial(_vanished, case, config, entries))
     findings += vanished
     if not entries and not vanished:
         is_any = bool(found(Machine.here(case.environ, case.folder)))
@@ -161,9 +164,9 @@ def _twice(client: Client, others: Mapping[str, Any], config: Config) -> Iterato
             yield look(client.title, says, f"plait install {client.name}")
 
 
-def _vanished(case: Case, entries: Sequence[Entry]) -> list[Finding]:
+def _vanished(case: Case, config: Config | None, entries: Sequence[Entry]) -> list[Finding]:
     """Find the clients in which Plait was registered and is not any more: some write their own copy
-    of a file back."""
+    of a file back, while they run."""
     try:
         last = backups.latest(state_folder_of(case.environ, case.folder))
     except (OSError, ValueError, KeyError) as error:
@@ -171,12 +174,32 @@ def _vanished(case: Case, entries: Sequence[Entry]) -> list[Finding]:
         return [look(ABOUT, says, "plait install --undo cannot put it back")]
     there = {entry.place.path for entry in entries}
     findings: list[Finding] = []
+    machine = Machine.here(case.environ, case.folder)
+    is_running = running(machine)
+    known = {client.title: client for client, _ in found(machine)}
     for file in last.entries if last is not None else ():
-        was_registered = any(isinstance(one, Put) and one.key == ENTRY for one in file.changes)
-        if was_registered and file.path not in there:
-            says = f"Plait was registered in {file.path} and is gone: another program wrote it"
-            findings.append(wrong(file.title, says, "end that program, then plait install"))
+        puts = [one for one in file.changes if isinstance(one, Put) and one.key == ENTRY]
+        if not puts or file.path in there:
+            continue
+        says = f"Plait was registered in {file.path} and is gone: another program wrote it"
+        fix, mend = "end that program, then plait install", None
+        client = known.get(file.title)
+        if client is not None and file.kind is not None and not is_running(client):
+            start = launcher(machine, case.program, __version__).start
+            words = (*start.args, *_options_for(client, config))
+            entry = json.dumps(client.entry(replace(start, args=words)))
+            mend = PutBack(file.path, file.kind, puts[0].at, puts[0].in_list, entry)
+            fix = f"plait install {client.name}, or --fix"
+        findings.append(wrong(file.title, says, fix, mend))
     return findings
+
+
+def _options_for(client: Client, config: Config | None) -> Iterator[str]:
+    """Yield the options with which *client* is to start the gateway."""
+    if config is not None and config.file is not None and not config.is_found:
+        yield from ("--config", str(config.file))
+        if client.name in config.profiles:
+            yield from ("--profile", client.name)
 
 
 def _of_entry(

@@ -1,17 +1,22 @@
-"""Changes that are safe to make: of the mode of a file of the user, and of the folders in which
-commands are found."""
+"""Changes that are safe to make: of the mode of a file of the user, of the folders in which
+commands are found, and of a client's file from which Plait was taken away."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..install.changes import Put
+    from ..install.clients import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,48 @@ class AddFolder:
             raise ConfigError(f"{self.file} is left as it is: {error}; {self._by_hand}") from error
 
 
-Mend: TypeAlias = TakeAway | AddFolder
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """Put the entry of Plait back into the *file* of a client. The entry is JSON, so that equal
+    changes are one."""
+
+    file: Path
+    format: Format
+    at: tuple[str, ...]
+    is_list: bool
+    entry: str
+
+    def difference(self) -> Iterator[str]:
+        """Yield the change as lines: ours alone, because those around them may hold secrets."""
+        from ..install.plan import by_hand
+
+        yield str(self.file)
+        for line in by_hand(self._change):
+            yield from (f"+{part}" for part in line.splitlines())
+
+    def make(self) -> None:
+        """Make the change. Raises `ConfigError`."""
+        from ..install.changes import Impossible
+        from ..install.entries import Unreadable
+        from ..install.replacing import Changed, LeftAlone, read, replace
+        from ..install.splice import spliced
+
+        try:
+            before = read(self.file)
+            after = spliced(before or b"", self.format, [self._change])
+            replace(self.file, before, after)
+        except (LeftAlone, Changed, Unreadable, Impossible) as error:
+            raise ConfigError(f"{self.file} is left as it is: {error}; plait install") from error
+
+    @property
+    def _change(self) -> Put:
+        from ..install.changes import Put
+        from ..install.clients import ENTRY
+
+        return Put(self.at, ENTRY, json.loads(self.entry), self.is_list)
+
+
+Mend: TypeAlias = TakeAway | AddFolder | PutBack
 
 
 def _added(held: Sequence[str], more: Iterable[str]) -> list[str]:
