@@ -208,6 +208,27 @@ def test_settings_that_would_not_be_understood_end_it(install: Install, home: Pa
     assert contents(home) == before
 
 
+def test_secrets_that_would_not_be_used_end_it(install: Install, home: Path):
+    servers(home / ".cursor/mcp.json", adder=entry(API_KEY="sk-very-secret-1"))
+    write(home / ".config/plait/secrets.env", "A='1'\n").chmod(0o644)
+    before = contents(home)
+    result = install("--yes")
+    assert result.exit_code == Exit.CONFIG
+    assert "chmod 600" in result.stderr
+    assert contents(home) == before
+
+
+def test_a_folder_of_settings_that_clients_may_not_know_is_said(
+    install: Install, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "settings"))
+    servers(home / ".cursor/mcp.json", adder=entry())
+    result = install("--yes")
+    assert result.exit_code == Exit.SUCCESS
+    assert "only by clients that have XDG_CONFIG_HOME" in result.stdout
+    assert (home / "settings/plait/servers.toml").exists()
+
+
 def test_the_servers_of_a_project_move_to_its_own_settings(install: Install, home: Path):
     file = servers(home / "work/.mcp.json", team=entry())
     result = install("--project", "--yes", "--only", "team")

@@ -9,7 +9,7 @@ import os
 import pty
 import subprocess
 import termios
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,104 @@ def test_every_client_gets_from_its_servers_to_a_first_dag(home: Path):
         words = words_of(entries["plait"])
         [result] = answers(words, home, run("execute_dag", **DAG))
         assert result["structuredContent"]["outputs"] == {"b": {"sum": 13}}, client
+
+
+def with_logins_and_rules(home: Path) -> str:
+    linear = {"type": "http", "url": "https://linear.example/mcp", "oauth": {"clientId": "c"}}
+    held = {"mcpServers": {**json.loads(PLAIN), "linear": linear}, "numStartups": 3}
+    write(home / ".claude.json", held)
+    write(home / ".claude/settings.json", {"permissions": {"deny": ["mcp__adder__drop"]}})
+    return "claude-code"
+
+
+def with_marks(home: Path) -> str:
+    text = f'{{\r\n  // mine\r\n  "mcpServers": {PLAIN},\r\n}}\r\n'
+    write(home / ".cursor/mcp.json", b"\xef\xbb\xbf" + text.encode())
+    return "cursor"
+
+
+def with_dotted_keys(home: Path) -> str:
+    text = f'mcp_servers.adder.command = "{SERVER[0]}"\nmcp_servers.adder.args = {SERVER[1:]!r}\n'
+    write(home / ".codex/config.toml", f'{text}model = "x"\n[tui]\ntheme = "dark"\n')
+    return "codex"
+
+
+def with_parts_of_the_client(home: Path) -> str:
+    text = TEXTS["goose"].replace("extensions:\n", "extensions:\n  dev:\n    type: builtin\n")
+    write(home / ".config/goose/config.yaml", text)
+    return "goose"
+
+
+def with_questions_of_the_client(home: Path) -> str:
+    asks = {"command": "x", "env": {"KEY": "${input:key}"}}
+    held = {"servers": {"asks": asks, **json.loads(PLAIN)}}
+    write(home / ".config/Code/User/mcp.json", held)
+    return "vscode"
+
+
+def with_links(home: Path) -> str:
+    target = write(home / "dotfiles/mcp.json", f'{{"mcpServers": {PLAIN}}}')
+    (home / ".lmstudio").mkdir()
+    (home / ".lmstudio/mcp.json").symlink_to(target)
+    return "lm-studio"
+
+
+def with_settings_of_before(home: Path) -> str:
+    write(home / ".config/zed/settings.json", TEXTS["zed"])
+    write(home / ".config/plait/servers.toml", '[servers.other]\ncommand = "true"\nlazy = true\n')
+    return "zed"
+
+
+def with_another_server_of_the_name(home: Path) -> str:
+    other = {"adder": {"command": SERVER[0], "args": [*SERVER[1:], "--other"]}}
+    write(home / ".cursor/mcp.json", {"mcpServers": other})
+    write(home / ".claude.json", f'{{"mcpServers": {PLAIN}}}')
+    return "claude-code"
+
+
+def with_secrets(home: Path) -> str:
+    needing = {"command": SERVER[0], "args": [*SERVER[1:], "--needs", "API_KEY"]}
+    held = {"mcpServers": {"adder": {**needing, "env": {"API_KEY": "sk-it's 1 # secret"}}}}
+    write(home / ".gemini/settings.json", held)
+    return "gemini"
+
+
+def with_one_that_does_not_start(home: Path) -> str:
+    gone = {"type": "local", "command": ["no-such-command"]}
+    text = TEXTS["opencode"].replace('{"adder"', f'{{"gone": {json.dumps(gone)}, "adder"')
+    write(home / ".config/opencode/opencode.json", text)
+    return "opencode"
+
+
+HOMES = [
+    with_logins_and_rules,
+    with_marks,
+    with_dotted_keys,
+    with_parts_of_the_client,
+    with_questions_of_the_client,
+    with_links,
+    with_settings_of_before,
+    with_another_server_of_the_name,
+    with_secrets,
+    with_one_that_does_not_start,
+]
+
+
+@pytest.mark.parametrize("furnish", HOMES, ids=lambda one: one.__name__)
+def test_one_key_leads_from_a_made_up_home_to_a_first_dag(
+    furnish: Callable[[Path], str], home: Path
+):
+    name = furnish(home)
+    terminal = Terminal(home, "plait", "install")
+    terminal.read_until("[y/N]")
+    terminal.type("y\n")
+    assert terminal.end() == 0, terminal.text
+    assert terminal.text.count("[y/N]") == 1
+    assert "sk-it" not in terminal.text
+    place = file_of(next(one for one in CLIENTS if one.name == name), home)
+    entries = servers_in(place, values_of(place.path.read_bytes(), place.format))
+    [result] = answers(words_of(entries["plait"]), home, run("execute_dag", **DAG))
+    assert result["structuredContent"]["outputs"] == {"b": {"sum": 13}}
 
 
 def test_a_fresh_machine_gets_to_a_first_dag_over_its_files(home: Path):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..config.environment import config_folder_of, state_folder_of
 from ..core.values.problems import did_you_mean
 from ..errors import ConfigError
 from .exits import Exit, Misused
@@ -180,7 +181,7 @@ class _Installation:
         from .install_screen import by_hand_lines, plan_document, plan_lines
 
         out, home = self._console.out, self._machine.home
-        notes = [self._launcher.note] if self._launcher.note and plan.changes else []
+        notes = self._notes() if plan.changes else []
         as_json = self._session.as_json
         if as_json and (self._wish.prints or not plan.changes):
             out.json(plan_document(plan, notes))
@@ -203,6 +204,17 @@ class _Installation:
         if not plan.changes and not self._session.as_json:
             out.line("Nothing to change.")
         return Exit.TASK_FAILED if plan.left else Exit.SUCCESS
+
+    def _notes(self) -> list[str]:
+        """Return what is to be said about this machine."""
+        notes = [self._launcher.note] if self._launcher.note else []
+        folder = self._targets.secrets.parent
+        if folder != config_folder_of({"HOME": str(self._machine.home)}):
+            notes.append(
+                f"secrets.env is looked for in {folder} only by clients that have XDG_CONFIG_HOME "
+                "as this shell has it"
+            )
+        return notes
 
     def _is_accepted(self, plan: Plan) -> bool:
         from .install_screen import question
@@ -232,8 +244,8 @@ class _Installation:
 
         console = self._console
         if self._session.as_json:
-            notes = [self._launcher.note] if self._launcher.note else []
-            console.out.json({**plan_document(plan, notes), **outcome_document(outcome)})
+            document = plan_document(plan, self._notes())
+            console.out.json({**document, **outcome_document(outcome)})
         else:
             console.out.lines(outcome_lines(outcome, self._machine.home))
             titles = dict.fromkeys(one.title for one in plan.changes if one.registers)
@@ -305,13 +317,10 @@ def _home() -> Path:
 
 
 def _state_folder() -> Path:
-    from ..config.environment import state_folder_of
-
     return state_folder_of(os.environ, Path.cwd())
 
 
 def _targets(machine: Machine, *, in_project: bool) -> Targets:
-    from ..config.environment import config_folder_of
     from ..install.plan import Targets
 
     folder = config_folder_of(os.environ)

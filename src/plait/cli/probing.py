@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..config import Config, load_config
+from ..config.secrets_file import SecretsRefused, read_secrets
 from ..core.tools.catalog import ServerInfo, ServerState
 from ..errors import ConfigError
 
@@ -118,7 +119,12 @@ def _judge(
 
 
 def check_settings(plan: Plan) -> None:
-    """Raise `ConfigError` if our settings would not be understood as they will be."""
+    """Raise `ConfigError` if our settings would not be understood as they will be, or if secrets
+    that are there would not be used."""
+    try:
+        read_secrets(plan.targets.secrets)
+    except SecretsRefused as error:
+        raise ConfigError(str(error)) from None
     with tempfile.TemporaryDirectory(prefix="plait-install-") as name:
         file = Path(name) / "servers.toml"
         file.write_bytes(plan.settings)
