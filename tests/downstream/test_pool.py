@@ -15,6 +15,7 @@ import mcp_types as types
 import pytest
 
 from plait.config import Config, ServerSettings
+from plait.config.environment import mark_of
 from plait.config.models import Need
 from plait.core.ports import RelayRequest
 from plait.core.tools.catalog import Catalog, ServerState, Tool
@@ -23,7 +24,8 @@ from plait.downstream.pool import Pool
 from plait.downstream.timings import ConnectTimings
 from plait.errors import CallError, ConnectionLost, RpcError, ServerOff, ServerUnavailable
 
-from ..fakes import a_call
+from ..fakes import FakeServers, a_call
+from ..upstream.transports.http_gateway import served
 from .pools import open_pool
 
 SERVER = str(Path(__file__).with_name("faulty_server.py"))
@@ -228,6 +230,17 @@ async def test_this_gateway_is_refused_as_a_server_however_it_was_started(
         assert info.error.startswith("it is this gateway")
         with pytest.raises(ServerOff, match="a is off: it is this gateway"):
             await call(pool, "a", "search_tools")
+
+
+async def test_this_gateway_is_refused_at_its_address_too(tmp_path: Path):
+    async with served(FakeServers()) as gateway:
+        gateway.gateway.mark = mark_of(tmp_path)
+        servers = {"a": ServerSettings(url=gateway.url)}
+        async with open_pool(servers, QUICK, state_folder=tmp_path) as pool:
+            info = (await settled(pool)).servers["a"]
+            assert info.state is ServerState.REFUSED
+        async with open_pool(servers, QUICK, state_folder=tmp_path / "other") as pool:
+            assert (await settled(pool)).servers["a"].state is ServerState.READY
 
 
 async def test_another_gateway_is_a_server_like_others(tmp_path: Path):

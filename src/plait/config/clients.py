@@ -13,7 +13,6 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import ip_address
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -243,6 +242,8 @@ def _words_of(settings: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_our_address(url: str) -> bool:
+    from ipaddress import ip_address
+
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
