@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from plait.core.results.result import RunResult
 from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Rules
 from plait.engine.gateway import Gateway, GatewayLimits
-from plait.errors import StaleApproval
+from plait.errors import InvalidDag, StaleApproval
 from plait.stores.history.memory import MemoryHistory
 from plait.stores.in_memory import InMemoryRuns
 
@@ -211,6 +212,28 @@ async def test_a_preview_shows_differences_and_is_shown_again_if_they_have_chang
         await gateway.submit({"tasks": [], "apply": held.run_id})
         assert (await gateway.wait(held.run_id)).status is RunStatus.SUCCESS
     assert world.written == ["a.txt"]
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+async def test_a_preview_that_was_left_is_applied_only_as_it_was_shown(is_changed: bool):
+    world = Files(a="one\n")
+    world.policy = Policy()
+    run_id = await world.interrupted({"tasks": [write("w", "a", "new\n")], "preview": True})
+    if is_changed:
+        world.files["a.txt"] = "changed\n"
+    async with world.gateway() as (gateway, _):
+        if is_changed:
+            with pytest.raises(InvalidDag) as refused:
+                await gateway.submit({"tasks": [], "apply": run_id})
+            [problem] = refused.value.problems
+            assert (problem.code, world.written) == ("plan_changed", [])
+            found = re.search(r"r_\w+", problem.message)
+            assert found is not None
+            run_id = found[0]
+            assert differences(gateway, run_id)["w"][1:] == ("-changed", "+new")
+        submitted = await gateway.submit({"tasks": [], "apply": run_id})
+        result = await gateway.wait(submitted.run_id)
+    assert (result.status, world.written) == (RunStatus.SUCCESS, ["a.txt"])
 
 
 async def test_a_run_is_cancelled_while_a_file_is_read_again():

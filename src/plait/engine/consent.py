@@ -7,7 +7,8 @@ only if it still asks for what was shown.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import anyio
 
@@ -73,8 +74,7 @@ class Consent:
         later = await self._submit(Dag(tasks=(), resume_from=run_id), caller)
         shown = (await self._wait(later, ASKS_AGAIN_S, principal)).record.approval
         is_no = places is not None and not places
-        is_same = shown is not None and all(shown[one] == asked[one] for one in ("calls", "later"))
-        if shown is None or not (is_same or is_no):
+        if shown is None or not (is_no or _is_same(shown, asked)):
             stale = StaleApproval(f"It goes on as {later}, and does not ask for the same any more.")
             stale.goes_on_as = later
             raise stale
@@ -96,10 +96,7 @@ class Consent:
             raise InvalidDag([Problem("apply", "unknown_run", str(error))]) from error
         is_left = record.status in {RunStatus.INTERRUPTED, RunStatus.WAITING}
         if is_left and record.dag.preview and not self._engine.is_live(run_id):
-            again = dag.model_copy(update={"apply": None, "resume_from": run_id, "preview": False})
-            return _as_answer(
-                await self._engine.recall(await self._submit(again, caller), principal)
-            )
+            return await self._apply_left(dag, record, caller)
         approval = self._engine.approval(run_id, principal)
         if approval is None or not approval.is_preview:
             message = f"{run_id} does not wait to be applied: it is {record.status}."
@@ -109,6 +106,24 @@ class Consent:
             raise InvalidDag([plan_changed("apply", run_id)])
         self._engine.approve(run_id, approval.digest, None, principal, APPLY)
         return _as_answer(record)
+
+    async def _apply_left(
+        self, dag: Dag, record: RunRecord, caller: Caller
+    ) -> tuple[str, Dag, tuple[str, ...]]:
+        """As `apply`, for the run of *record*, whose process has ended: it goes on as a preview,
+        and then only if it shows the same."""
+        asked, principal = record.approval, caller.principal
+        again = dag.model_copy(update={"apply": None, "resume_from": record.id, "preview": True})
+        later = await self._submit(again, caller)
+        result = await self._wait(later, ASKS_AGAIN_S, principal)
+        shown = result.record.approval
+        if shown is not None and asked is not None and not _is_same(shown, asked):
+            message = f"It goes on as {later}, and what it would change is not as it was shown."
+            hint = f"Look at it with get_run, and apply {later}."
+            raise InvalidDag([Problem("apply", "plan_changed", message, hint)])
+        if shown is not None and self._engine.is_live(later):
+            self._engine.approve(later, shown["digest"], None, principal, APPLY)
+        return _as_answer(await self._engine.recall(later, principal))
 
     async def _answered(self, run_id: str, digest: str, principal: Principal) -> None:
         """Wait until a question of another process was answered. Raises `StaleApproval` if it is
@@ -138,6 +153,11 @@ class Consent:
         """Return whether *tools* are defined now as they are here, as far as they are known."""
         now = self._catalog().tools
         return not any(is_defined_anew(tool, now) for tool in tools)
+
+
+def _is_same(shown: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Return whether two questions are about the same calls, with what these change."""
+    return all(shown[name] == asked[name] for name in ("calls", "later"))
 
 
 def _as_answer(record: RunRecord) -> tuple[str, Dag, tuple[str, ...]]:
