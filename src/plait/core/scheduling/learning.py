@@ -10,7 +10,14 @@ take turns. One clock that runs slower the more calls there are gives all shares
 
 from __future__ import annotations
 
-from ...errors import CallTimeout, CircuitOpen, ConnectionLost, ServerOff, ServerUnavailable
+from ...errors import (
+    CallError,
+    CallTimeout,
+    CircuitOpen,
+    ConnectionLost,
+    ServerOff,
+    ServerUnavailable,
+)
 from ..tools.tool_stats import ToolStats
 from .events import Aborted, Failed, Key, Succeeded
 from .limits import ConcurrencyLimits
@@ -61,39 +68,33 @@ class Learning:
     def __init__(self, learned: ToolStats, limits: ConcurrencyLimits[Waiting]) -> None:
         self._learned = learned
         self._limits = limits
-        self._crowd = Crowd()
+        self.crowd = Crowd()
+        """The calls in flight: enter each that starts, and `end` takes it out."""
 
     def __repr__(self) -> str:
-        return f"<Learning: {self._learned}, {self._crowd}>"
-
-    def begin(self, key: Key, now: float) -> None:
-        """Note that the call of *key* starts."""
-        self._crowd.enter(key, now)
+        return f"<Learning: {self._learned}, {self.crowd}>"
 
     def end(self, call: Waiting, event: Succeeded | Failed | Aborted, now: float) -> None:
         """Learn from *event*, the end of *call*."""
-        share_s = self._crowd.leave(call.key, now)
+        share_s = self.crowd.leave(call.key, now)
         match event:
-            case Succeeded(cached=False):
-                self._succeeded(call, event, share_s, now)
+            case Succeeded(output=output, cached=False):
+                tool, started = call.tool, now if call.started_at is None else call.started_at
+                seconds = now - started - call.paused_s  # pauses: its client was asked
+                is_alone = not call.paused_s and was_alone(share_s, seconds)
+                if output is None:
+                    self._learned.took(tool, seconds, alone=is_alone)
+                else:
+                    self._learned.saw(tool, seconds, output.value, alone=is_alone)
+                if (limit := self._limits.adaptive.get(tool.server_key)) is not None:
+                    in_flight = self._limits.servers[tool.server_key].taken
+                    limit.succeeded(tool.full_name, seconds, in_flight)
+                    self._limits.resize(tool.server_key)
             case Failed(error=error) if not isinstance(error, CircuitOpen | ServerOff):
-                self._failed(call, event, now)
+                self._failed(call, error, now)
 
-    def _succeeded(self, call: Waiting, event: Succeeded, share_s: float, now: float) -> None:
-        tool, started = call.tool, now if call.started_at is None else call.started_at
-        seconds = now - started - call.paused_s  # without the time in which its client was asked
-        is_alone = not call.paused_s and was_alone(share_s, seconds)
-        if event.output is None:
-            self._learned.took(tool, seconds, alone=is_alone)
-        else:
-            self._learned.saw(tool, seconds, event.output.value, alone=is_alone)
-        server = tool.server_key
-        if (limit := self._limits.adaptive.get(server)) is not None:
-            limit.succeeded(tool.full_name, seconds, self._limits.servers[server].taken)
-            self._limits.resize(server)
-
-    def _failed(self, call: Waiting, event: Failed, now: float) -> None:
-        server, error = call.tool.server_key, event.error
+    def _failed(self, call: Waiting, error: CallError, now: float) -> None:
+        server = call.tool.server_key
         if error.retry_after_s:
             self._limits.hold(server, error.retry_after_s, now)
         is_of_the_server = isinstance(error, ConnectionLost | ServerUnavailable) or (

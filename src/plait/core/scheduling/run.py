@@ -116,6 +116,8 @@ class Run:
         self._holding: Holding | None = None
         if plan.dag.preview or any(needs_yes(task) for task in plan.all_tasks()):
             self._holding = self._attempts.holding = Holding(is_preview=plan.dag.preview)
+        self.let_go = [] if self._holding is None else self._holding.let_go
+        """The calls that are held no more, for the scheduler to take."""
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
@@ -138,13 +140,6 @@ class Run:
     def question(self) -> Key | None:
         """Names its open question; None if there is none."""
         return None if self._holding is None else self._holding.question
-
-    def take_let_go(self) -> list[Key]:
-        """Return the calls that are held no more since this was last called."""
-        if self._holding is None or not self._holding.let_go:
-            return []
-        let_go, self._holding.let_go = self._holding.let_go, []
-        return let_go
 
     def is_held(self, key: Key) -> bool:
         return self._holding is not None and key in self._holding.held

@@ -173,7 +173,7 @@ class Scheduler:
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        if self.claims.has_asked(key):
+        if run is None or run.conflicts.access_rules:
             is_repeated = run is not None and (run.holds(key) or isinstance(event, Woke))
             if not is_repeated:
                 self._release(key, now)
@@ -199,7 +199,7 @@ class Scheduler:
     def _start_direct(self, call: DirectCall, lease: Lease[Waiting], now: float) -> Call:
         call.started_at = now
         self._in_flight[call.key] = call, lease
-        self._learning.begin(call.key, now)
+        self._learning.crowd.enter(call.key, now)
         self._notices.append(call.move(Status.RUNNING, now))
         request = call.request
         return Call(
@@ -321,8 +321,10 @@ class Scheduler:
                 commands += _start_answered(run, run.known.is_answered, now)
             if run.ready and not run.conflicts.access_rules and self.limits.is_settled:
                 commands += self._start_at_once(run, now)
-            if let_go := run.take_let_go():
-                for call in self._behind.let_go(let_go):
+            if run.let_go:
+                freed = self._behind.let_go(run.let_go)
+                run.let_go.clear()
+                for call in freed:
                     run.line_up_again(call, now)
             while run.ready or run.held_now:
                 self._admit(run, now)
@@ -339,8 +341,9 @@ class Scheduler:
             notices += owner.notices
             owner.commands.clear()
             owner.notices.clear()
-        commands += self._confirms
-        self._confirms.clear()
+        if self._confirms:
+            commands += self._confirms
+            self._confirms.clear()
         if self.limits.rates:
             commands += self._watch(now)
         return Step(commands, notices)
@@ -480,7 +483,7 @@ class Scheduler:
     def _start(self, run: Run, call: TaskCall, lease: Lease[Waiting], now: float) -> Call:
         attempt = run.start(call, now)
         self._in_flight[call.key] = call, lease
-        self._learning.begin(call.key, now)
+        self._learning.crowd.enter(call.key, now)
         return call.command(attempt)
 
     def _watch(self, now: float) -> Iterable[Command]:
