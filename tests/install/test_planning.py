@@ -213,8 +213,8 @@ def test_a_file_that_is_broken_is_left_alone_and_the_rest_goes_on(
 def test_a_file_that_cannot_be_changed_keeps_its_servers(tmp_path: Path):
     here = machine(tmp_path)
     with_clients(here, "lm-studio")
-    text = "extensions:\n  a: &a\n    type: stdio\n    cmd: a\n  b: *a\n"
-    file = write(tmp_path / ".config/goose/config.yaml", text.replace("b: *a", "b:\n    <<: *a"))
+    text = "extensions:\n  a: &a\n    type: stdio\n    cmd: a\nmine: *a\n"
+    file = write(tmp_path / ".config/goose/config.yaml", text)
     plan = planned(here)
     assert [server.name for server in plan.servers] == ["paint"]
     assert [left.path for left in plan.left] == [file]

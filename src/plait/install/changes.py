@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -55,8 +54,9 @@ class Impossible(Exception):
 
 
 def changed(values: dict[str, Any], changes: Iterable[Change]) -> dict[str, Any]:
-    """Return *values* with *changes* made. Raises `Impossible`."""
-    values = copy.deepcopy(values)
+    """Return *values* with *changes* made. Raises `Impossible`. Only what changes is copied: files
+    of clients can be large."""
+    values = dict(values)
     for change in changes:
         match change:
             case Put(at, key, value, in_list):
@@ -93,21 +93,23 @@ def _take_away(
 
 
 def _object_at(values: dict[str, Any], at: Steps) -> dict[str, Any]:
+    """Return the object at *at*, which is put there anew, as a copy."""
     for step in at:
-        if values.get(step) is None:
-            values[step] = {}
-        if not isinstance(values[step], dict):
+        held = values.get(step)
+        if not (held is None or isinstance(held, dict)):
             raise Impossible(f"{'.'.join(at)} is not an object")
+        values[step] = dict(held or {})
         values = values[step]
     return values
 
 
 def _list_at(values: dict[str, Any], at: Steps) -> list[Any]:
+    """Return the list at *at*, which is put there anew, as a copy."""
     holder = _object_at(values, at[:-1])
-    if holder.get(at[-1]) is None:
-        holder[at[-1]] = []
-    if not isinstance(found := holder[at[-1]], list):
+    held = holder.get(at[-1])
+    if not (held is None or isinstance(held, list)):
         raise Impossible(f"{'.'.join(at)} is not a list")
+    holder[at[-1]] = found = [*(held or ())]
     return found
 
 
@@ -128,14 +130,15 @@ def are_same(one: Any, other: Any) -> bool:
 def without_empty(values: dict[str, Any], places: Iterable[Sequence[str]]) -> dict[str, Any]:
     """Return *values* without the empty objects and lists at *places* and around them: where a
     format cannot say that something is empty, it is missing."""
-    values = copy.deepcopy(values)
+    values = dict(values)
     for place in places:
         holders = [values]
         for step in place:
             inner = holders[-1].get(step)
             if not isinstance(inner, dict):
                 break
-            holders.append(inner)
+            holders[-1][step] = dict(inner)
+            holders.append(holders[-1][step])
         for holder, step in reversed([*zip(holders, place, strict=False)]):
             if step in holder and (holder[step] is None or holder[step] in ({}, [])):
                 del holder[step]

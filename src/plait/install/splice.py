@@ -62,10 +62,9 @@ def _steps(text: bytes, kind: Format, change: Change) -> Iterator[list[Edit]]:
     """Yield the edits of *change*, in steps: each is of the text that the one before it left. What
     is yielded must have been made before the next step is asked for."""
     at = change.at
-    values = values_of(text, kind)
     match change:
         case Put(_, key, value, in_list):
-            if _is_there(values, at, key, in_list):
+            if _is_there(values_of(text, kind), at, key, in_list):
                 drop = _drop(_tree(text, kind), at, key, in_list)
                 yield drop
                 text = edited(text, drop)
@@ -79,13 +78,13 @@ def _steps(text: bytes, kind: Format, change: Change) -> Iterator[list[Edit]]:
         case Drop(_, key, in_list):
             yield _drop(_tree(text, kind), at, key, in_list)
         case Extend(_, items):
-            held = value_at(values, at) or []
+            held = value_at(values_of(text, kind), at) or []
             for item in [one for one in items if one not in held]:
                 edits = _tree(text, kind).extend(at, item)
                 yield edits
                 text = edited(text, edits)
         case Retract(_, items):
-            held = value_at(values, at) or []
+            held = value_at(values_of(text, kind), at) or []
             for item in [one for one in held if one in items]:
                 edits = _tree(text, kind).retract(at, item)
                 yield edits
