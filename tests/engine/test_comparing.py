@@ -131,6 +131,21 @@ async def test_of_two_approved_calls_on_one_file_the_second_is_asked_for_again()
     assert world.files["a.txt"] == "three\n"
 
 
+async def test_a_call_that_is_asked_for_again_is_still_before_those_that_come_after_it():
+    world = Files(a="one\n")
+    world.delays = {("read", "a.txt"): 5}
+    later = {"id": "later", "tool": "s:read", "arguments": {"n": "a.txt"}}
+    after = {"id": "r", "tool": "s:read_file", "arguments": {"path": "$OUTPUT[later].n"}}
+    async with world.gateway() as (gateway, _):
+        held = await gateway.execute({"tasks": [later, write("w", "a", "new\n"), after]})
+        world.files["a.txt"] = "changed\n"
+        again = await approve(gateway, held.run_id)
+        assert again.status is RunStatus.WAITING
+        assert again.record.tasks["r"].attempts == 0
+        result = await approve(gateway, held.run_id)
+    assert (result.status, result.outputs["r"]) == (RunStatus.SUCCESS, "new\n")
+
+
 async def test_a_file_that_cannot_be_read_any_more_is_asked_for_again_without_a_difference():
     world = Files(a="one\n")
     async with world.gateway() as (gateway, _):

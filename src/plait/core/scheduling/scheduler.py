@@ -8,6 +8,7 @@ run (`direct_calls.py`), wait in the same lanes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
@@ -262,12 +263,28 @@ class Scheduler:
         run, call = self.runs.get(event.key.run), self._confirming.pop(event.key, None)
         if run is not None and call is not None:
             if event.is_outdated:
-                self._release(event.key, now)
-                run.hold_again(call, now)
+                self._hold_again(run, call, now)
             else:
                 call.reading = None
                 self._line_up(call)
         return self._step(now, run)
+
+    def _hold_again(self, run: Run, call: TaskCall, now: float) -> None:
+        """Hold *call* once more, and free its resources; the calls of its run that waited for them
+        still come after it."""
+        claims = self.claims.of(call.key)
+        run.hold_again(call, now)
+        if call in run.held_now:  # its files are located
+            run.held_now.remove(call)
+        self._stand(call, claims, now)
+        freed = deque(self.claims.release(call.key, now))
+        while freed:
+            one = freed.popleft()
+            if isinstance(one, TaskCall) and self._behind.waits(one, self.claims.of(one.key)):
+                freed += self.claims.release(one.key, now)
+                self.runs[one.key.run].stand_behind(one, now)
+            else:
+                self._line_up(one)
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
         """Free the slots of a call that has ended, and learn about its tool and its server."""
