@@ -98,7 +98,12 @@ class Story:
 
 
 class Died(Exception):
-    """The gateway has died: its calls have no answers."""
+    """The gateway has died. A call of it may have been answered all the same, by what it had
+    written before."""
+
+    def __init__(self, *, has_answered: bool = False) -> None:
+        super().__init__()
+        self.has_answered = has_answered
 
 
 class Life:
@@ -121,15 +126,15 @@ class Life:
         except (BrokenPipeError, ConnectionResetError):
             raise Died from None
         await client.until(lambda: client.answers_to(call) > 0 or self.is_dead)
-        if not client.answers_to(call) and not await self.is_answered(call):
-            raise Died
+        if not client.answers_to(call):
+            raise Died(has_answered=await self.has_answered(call))
         message = await client.answer(call)
         if "result" not in message:
             raise Broken(f"{tool} with {arguments}: {message}")
         return dict(message["result"]["structuredContent"])
 
-    async def is_answered(self, call: int) -> bool:
-        """Whether a call counts as answered that was not, when the gateway died."""
+    async def has_answered(self, call: int) -> bool:
+        """Whether the gateway, which has died, has answered a call."""
         return False
 
     async def killed(self) -> None:
@@ -155,9 +160,9 @@ class LifeBehindDoor(Life):
     def is_dead(self) -> bool:
         return self._killed.is_set()
 
-    async def is_answered(self, call: int) -> bool:
-        await self.client.answer(call)  # by the door: it answers whatever happens
-        return False
+    async def has_answered(self, call: int) -> bool:
+        message = await self.client.answer(call)  # the door answers whatever happens
+        return "sent" not in message.get("result", {}).get("structuredContent", {"sent": None})
 
     async def killed(self) -> None:
         self._killed.set()

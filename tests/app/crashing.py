@@ -211,7 +211,7 @@ class Crash:
 
     async def _advance(self, life: Life, story: Story, *, is_alone: bool) -> None:
         """Run a story, or go on with it, up to its end."""
-        with suppress(Died):
+        try:
             seen: dict[str, Any] = {"status": "interrupted", "run_id": story.run_id}
             if story.run_id is None:
                 seen = await self._ask(life, **story.document)
@@ -233,6 +233,8 @@ class Crash:
                 else:
                     seen = await self._go_on(life, story, seen["run_id"])
                 story.note(seen)
+        except Died as died:
+            story.is_told |= died.has_answered
 
     async def _go_on(self, life: Life, story: Story, run_id: str) -> Message:
         """Go on with an interrupted run."""
