@@ -95,9 +95,9 @@ def test_a_file_that_cannot_be_parsed_is_refused_with_the_place(
         (
             "a.json",
             '{"s": {"a": 1,\n"b": 2,\n"a": 3}}',
-            'the key "a" is twice in one object (lines',
+            'the key "a" is twice in one object (lines 1, 3)',
         ),
-        ("a.json", '{"a": {"x": 1}, "a": {}}', 'the key "a" is twice'),
+        ("a.json", '{"a": {"x": 1}, "a": {}}', 'the key "a" is twice in one object (line 1)'),
         (
             "a.yaml",
             "s:\n  a: secret-1\n  a: secret-2\n",

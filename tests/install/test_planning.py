@@ -96,9 +96,12 @@ def test_all_clients_at_once_keep_what_they_had(tmp_path: Path):
     assert policy == {"deny": ["notes:wipe", "pages:drop"], "ask": ["write", "db:*"]}
 
 
-def test_again_changes_nothing(tmp_path: Path):
+@pytest.mark.parametrize("names", [(), ("cursor", "codex")], ids=["all clients", "two of them"])
+def test_again_changes_nothing(tmp_path: Path, names: tuple[str, ...]):
     here = machine(tmp_path)
-    with_clients(here)
+    with_clients(here, *names)
+    for client in CLIENTS:  # those without a file are found by their folders
+        user_place(client.name, here).path.parent.mkdir(parents=True, exist_ok=True)
     start = lasting(tmp_path)
     carry_out(planned(here, start=start))
     again = planned(here, start=start)

@@ -83,7 +83,8 @@ def _json(text: str) -> dict[str, Any]:
             twice = next(key for index, key in enumerate(keys) if key in keys[:index])
             found = re.finditer(rf"{re.escape(json.dumps(twice, ensure_ascii=False))}\s*:", plain)
             lines = dict.fromkeys(plain.count("\n", 0, one.start()) + 1 for one in found)
-            raise ValueError(_twice(twice, f"lines {', '.join(map(str, lines))}"))
+            where = "line" if len(lines) == 1 else "lines"
+            raise ValueError(_twice(twice, f"{where} {', '.join(map(str, lines))}"))
         return values
 
     values = json.loads(plain, object_pairs_hook=unique)

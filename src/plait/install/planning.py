@@ -367,8 +367,8 @@ class _Planner:
         has_own = bool(one.held) or any(
             stay.client == one.client.title for stay in self._plan.stays
         )
-        moves = any(other.moved for other in ours)
-        if (has_own or moves) and one.client.name not in self._options.clients:
+        is_shared = any(other.moved or other.ours for other in ours)  # it would see their servers
+        if (has_own or is_shared) and one.client.name not in self._options.clients:
             note = f"{one.client.title} has no servers that could move, and is left as it is: "
             self._note(f"{note}plait install {one.client.name} registers Plait there nevertheless")
             return None
