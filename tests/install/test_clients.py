@@ -118,6 +118,12 @@ def test_the_files_of_projects_are_told_from_those_of_the_user(tmp_path: Path):
     assert [place.root for place in local] == [("projects", str(here.folder), "mcpServers")]
 
 
+def test_folders_that_lead_round_in_a_circle_hold_no_client(tmp_path: Path):
+    (tmp_path / ".cursor").symlink_to(".cursor")
+    (tmp_path / ".claude.json").symlink_to(".claude.json")
+    assert found(machine(tmp_path)) == []
+
+
 def test_in_the_home_itself_the_files_of_the_user_are_not_those_of_a_project(tmp_path: Path):
     write(tmp_path / ".cursor/mcp.json", "{}")
     here = replace(machine(tmp_path), folder=tmp_path)

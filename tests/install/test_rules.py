@@ -86,6 +86,14 @@ def test_an_agent_that_names_the_tools_is_an_obstacle(tmp_path: Path):
     assert found == {"github": "the agent review of Claude Code names its tools"}
 
 
+def test_an_agent_that_cannot_be_read_keeps_every_server(tmp_path: Path):
+    (tmp_path / ".claude/agents/gone.md").parent.mkdir(parents=True)
+    (tmp_path / ".claude/agents/gone.md").symlink_to("nowhere")
+    assert rules("claude-code", tmp_path).obstacles == {}
+    (tmp_path / ".claude/agents/folder.md").mkdir()
+    assert [*rules("claude-code", tmp_path).obstacles] == ["github", "db x"]
+
+
 def test_rules_that_cannot_be_read_keep_every_server(tmp_path: Path):
     write(tmp_path / ".claude/settings.json", "{")
     found = rules("claude-code", tmp_path).obstacles

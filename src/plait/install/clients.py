@@ -6,6 +6,7 @@ several files, Plait is registered in each that says so (`registers`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,11 +78,7 @@ class Place:
     @property
     def is_present(self) -> bool:
         """Whether the client has this file, or would read it: its folder is there."""
-        return self.path.is_file() or (self.registers and self._folder.is_dir())
-
-    @property
-    def _folder(self) -> Path:
-        return self.path.parent
+        return os.path.isfile(self.path) or (self.registers and os.path.isdir(self.path.parent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ class Client:
 def _of_claude_code(machine: Machine) -> Iterator[Place]:
     named = machine.environ.get("CLAUDE_CONFIG_DIR", "")
     file = Path(named, ".claude.json") if named else machine.home / ".claude.json"
-    is_used = file.is_file() or _claude_folder(machine).is_dir()
+    is_used = os.path.isfile(file) or os.path.isdir(_claude_folder(machine))
     yield Place(file, registers=is_used)
     folder = str(machine.folder)
     yield Place(file, ("projects", folder, "mcpServers"), scope=Scope.LOCAL, registers=False)
@@ -233,7 +230,7 @@ def _of_goose(machine: Machine) -> Iterator[Place]:
 def _of_opencode(machine: Machine) -> Iterator[Place]:
     folder = machine.config / "opencode"
     names = ("opencode.json", "opencode.jsonc", "config.json")
-    there = [name for name in names if (folder / name).is_file()] or [names[0]]
+    there = [name for name in names if os.path.isfile(folder / name)] or [names[0]]
     for index, name in enumerate(there):
         yield Place(folder / name, ("mcp",), registers=index == 0)
     for name in names[:2]:

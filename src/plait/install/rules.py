@@ -99,10 +99,22 @@ def _claude_code(found: Rules, file: _File) -> None:
                 if _watches(matcher, prefix):
                     found.stop(name, f'a hook of Claude Code watches its tools ("{matcher[:60]}")')
     for agent in sorted(folder.glob("agents/**/*.md"))[:MAX_AGENTS]:
-        head = agent.read_bytes()[:10_000].decode("utf-8", "replace").split("\n---", 1)[0]
+        head = _head(agent)
         for name, prefix in prefixes.items():
             if re.search(rf"{re.escape(prefix)}(?:__|\b)", head):
                 found.stop(name, f"the agent {agent.stem} of Claude Code names its tools")
+
+
+def _head(agent: Path) -> str:
+    """Return the settings of an agent, at the beginning of its file. Raises `Unreadable`."""
+    try:
+        with agent.open("rb") as file:
+            text = file.read(10_000).decode("utf-8", "replace")
+    except FileNotFoundError:  # a link to nothing
+        return ""
+    except OSError as error:
+        raise Unreadable(f"{agent}: {error.strerror}") from None
+    return text.split("\n---", 1)[0]
 
 
 def _claude_rule(found: Rules, answer: str, text: str, prefixes: Mapping[str, str]) -> None:
