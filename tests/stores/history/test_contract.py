@@ -478,6 +478,8 @@ async def test_a_run_whose_answer_may_be_lost_is_listed_until_it_is_answered(wor
         lost
     ]
     assert await other.runs(unanswered._replace(principal=BOB)) == []
+    assert await other.runs(unanswered._replace(since=BEGAN)) == []
+    assert len(await other.runs(unanswered._replace(since=BEGAN - 1))) == 2
     went_on = world.beginning(is_awaited=True)
     taken = await other.go_on(await world.chain(other, interrupted.id), went_on)
     assert taken.log is not None

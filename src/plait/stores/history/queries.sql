@@ -145,7 +145,9 @@ SELECT id, lease FROM gateways WHERE id IN (
   UNION SELECT gateway FROM runs WHERE awaited = 1);
 
 -- name: first_awaited
-SELECT min(number) FROM runs INDEXED BY runs_awaited WHERE awaited = 1;
+-- Some stay for as long as they are kept: their clients have not come back.
+SELECT min(number) FROM runs INDEXED BY runs_awaited
+WHERE awaited = 1 AND (:since IS NULL OR began > :since);
 
 -- name: first_open
 -- The first runs that have not ended, by indexes of these alone.

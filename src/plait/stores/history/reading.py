@@ -67,7 +67,7 @@ class Reading:
                 return []
             first = min(found)
         if query.is_unanswered:
-            awaited = self._db.one("first_awaited")
+            awaited = self._db.one("first_awaited", {"since": query.since})
             if awaited is None or awaited[0] is None:
                 return []
             first = awaited[0]
