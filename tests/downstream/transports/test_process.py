@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import mcp_types as types
@@ -13,10 +16,21 @@ import pytest
 
 from plait.downstream.mcp_sdk import SessionMessage
 from plait.downstream.transports.faults import Unsent
-from plait.downstream.transports.process import ProcessTransport
+from plait.downstream.transports.lines import Lines
+from plait.downstream.transports.process import (
+    LONGEST_REST_S,
+    MANY,
+    QUEUE_HIGH,
+    QUEUE_LOW,
+    REST_S,
+    RESTS,
+    Process,
+    ProcessTransport,
+)
 from plait.errors import ServerUnavailable
 
 SOON = 30.0
+LIMIT = 200_000
 ECHO = 'while read -r line; do echo "$line"; done'
 """A script that says what it hears, until it hears nothing more."""
 REQUEST = SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
@@ -245,3 +259,89 @@ async def test_what_a_silent_server_wrote_instead_of_messages_is_said():
         said = transport.delay_reason()
     assert said.startswith("it wrote other lines than messages to its standard output")
     assert "not JSON: Expecting value at line 1, column 1, and did not answer" in said
+
+
+class Stdout(asyncio.ReadTransport):
+    """The output of a server, as far as it is read."""
+
+    is_paused = False
+
+    def pause_reading(self) -> None:
+        assert not self.is_paused
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        assert self.is_paused
+        self.is_paused = False
+
+
+def reading(lines: Lines) -> tuple[Process, Stdout]:
+    """A process without one: what it writes is given to it."""
+    stdout = Stdout()
+    process = Process(lines, lambda line: None, lambda count, why: None, 1.0)
+    process._transport = cast(Any, SimpleNamespace(get_pipe_transport=lambda _: stdout))
+    return process, stdout
+
+
+PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
+
+
+@pytest.mark.virtual_time
+async def test_a_server_that_sends_many_messages_is_read_with_rests_in_between():
+    process, _ = reading(Lines(LIMIT))
+    process.pipe_data_received(1, PING * 5 * MANY)
+    began = anyio.current_time()
+    for _ in range(5 * MANY):
+        await process.receive()
+    assert anyio.current_time() - began == pytest.approx(4 * REST_S)
+    process.pipe_data_received(1, PING)
+    began = anyio.current_time()
+    await process.receive()
+    assert anyio.current_time() - began in (0, pytest.approx(REST_S))
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    "line", [b"[[[\n", b'{"jsonrpc":"2.0","method":"notifications/x"}\n', PING]
+)
+async def test_reading_rests_for_longer_than_what_nobody_asked_for_took(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    clock = iter(range(1_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock) / 100)
+    process, stdout = reading(Lines(LIMIT))
+    process.lines.on_notification = lambda method, params: None
+    process.pipe_data_received(1, line)
+    assert stdout.is_paused
+    await anyio.sleep(RESTS / 100 - 0.001)
+    assert stdout.is_paused
+    await anyio.sleep(0.002)
+    assert [stdout.is_paused] == [False]
+    process.pipe_data_received(1, line * 400)
+    await anyio.sleep(LONGEST_REST_S + 0.001)
+    assert [stdout.is_paused] == [False]
+
+
+@pytest.mark.virtual_time
+async def test_reading_does_not_rest_for_answers(monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(1_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock) / 100)
+    process, stdout = reading(Lines(LIMIT))
+    for id in range(5):
+        process.lines.expect(id)
+    process.pipe_data_received(
+        1, b"".join(b'{"jsonrpc":"2.0","id":%d,"result":{}}\n' % id for id in range(5))
+    )
+    assert not stdout.is_paused
+
+
+@pytest.mark.virtual_time
+async def test_reading_goes_on_once_both_reasons_for_a_pause_are_gone():
+    process, stdout = reading(Lines(10 * LIMIT))
+    process.pipe_data_received(1, PING * (QUEUE_HIGH + 1))
+    assert stdout.is_paused
+    process._rest(LONGEST_REST_S)
+    while len(process._queue) >= QUEUE_LOW:
+        await process.receive()
+    await anyio.sleep(LONGEST_REST_S)
+    assert [stdout.is_paused] == [False]

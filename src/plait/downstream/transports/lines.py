@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
@@ -58,6 +59,8 @@ class Lines:
     def __init__(self, max_bytes: int) -> None:
         self.heard = 0
         """Number of times that anything came."""
+        self.unasked_s = 0.0
+        """Seconds that were spent on lines that answered no open request."""
         self.invalid_lines = 0
         """Number of lines that were neither a message nor the answer to an open request."""
         self.why_invalid = ""
@@ -96,7 +99,13 @@ class Lines:
                 self._line = bytearray()
             if len(line) > self._max_bytes:
                 yield from self._refuse(line)
-            if line and not line.isspace() and (message := self._read_line(line)) is not None:
+            if not line or line.isspace():
+                continue
+            began, waiting = time.perf_counter(), len(self._open)
+            message = self._read_line(line)
+            if len(self._open) == waiting:
+                self.unasked_s += time.perf_counter() - began
+            if message is not None:
                 yield SessionMessage(message)
         self._line += rest
         if len(self._line) > self._max_bytes:

@@ -38,6 +38,13 @@ MAX_LINE_BYTES = 16 * 2**20
 WRITE_BUFFER_BYTES = 2**20
 QUEUE_HIGH, QUEUE_LOW = 1024, 256
 """Messages in the queue at which reading from the server pauses, and resumes."""
+UNNOTICED_S = 0.002
+"""Time for what nobody asked for, of one read, after which reading goes on at once."""
+RESTS, LONGEST_REST_S = 3, 0.2
+"""Reading rests for that many times what it took, so that a server that floods us takes a part of
+the time alone; shorter than the time in which the output of a dead one is read."""
+MANY, REST_S = 16, 0.01
+"""Messages that are handled in a row, and the rest after them."""
 DRAIN_S = 0.25
 """Longest time to read the rest of a dead server's pipe; a grandchild may hold it open for ever."""
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
@@ -67,7 +74,11 @@ class Process(asyncio.SubprocessProtocol):
         self._reader: asyncio.Future[None] | None = None
         self._has_ended = False
         self._has_closed_stdout = self._has_closed_stderr = False
-        self._is_paused = False
+        self._is_paused = self._is_full = False
+        """Whether its output is not read, and whether that is because too much of it waits."""
+        self._resting: asyncio.TimerHandle | None = None
+        self._taken = 0
+        """Messages that were taken since there was none."""
         self._unsent = bytearray()
         self._has_sent = False
         self._writable = asyncio.Event()
@@ -91,15 +102,17 @@ class Process(asyncio.SubprocessProtocol):
             return
         if self._has_ended:
             return
-        invalid_lines = self.lines.invalid_lines
+        invalid_lines, unasked_s = self.lines.invalid_lines, self.lines.unasked_s
         try:
             self._queue.extend(self.lines.read(data))
         except LineTooLong as error:
             self.kill(str(error))
+        spent_s = self.lines.unasked_s - unasked_s
+        if spent_s > UNNOTICED_S:
+            self._rest(min(RESTS * spent_s, LONGEST_REST_S))
         if self._queue:
-            if len(self._queue) > QUEUE_HIGH and not self._is_paused and not self._has_ended:
-                self._is_paused = True
-                self._stdout.pause_reading()
+            self._is_full = self._is_full or len(self._queue) > QUEUE_HIGH
+            self._pause_or_resume()
             self._wake_reader()
         if self.lines.invalid_lines > invalid_lines:
             self._on_invalid_lines(self.lines.invalid_lines, self.lines.why_invalid)
@@ -146,11 +159,34 @@ class Process(asyncio.SubprocessProtocol):
                 raise StopAsyncIteration
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
+            self._taken = 0
+        if self._taken >= MANY:  # others have their turn
+            self._taken = 0
+            await asyncio.sleep(REST_S)
+        self._taken += 1
         item = self._queue.popleft()
-        if self._is_paused and len(self._queue) < QUEUE_LOW and not self._has_ended:
-            self._is_paused = False
-            self._stdout.resume_reading()
+        self._is_full = self._is_full and len(self._queue) >= QUEUE_LOW
+        self._pause_or_resume()
         return item
+
+    def _rest(self, seconds: float) -> None:
+        """Read nothing for *seconds*: what nobody asked for takes time from the calls of others."""
+        if self._resting is None and not self._has_ended:
+            self._resting = asyncio.get_running_loop().call_later(seconds, self._rested)
+            self._pause_or_resume()
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._pause_or_resume()
+
+    def _pause_or_resume(self) -> None:
+        is_wanted = self._is_full or self._resting is not None
+        if is_wanted != self._is_paused and not self._has_ended:
+            self._is_paused = is_wanted
+            if is_wanted:
+                self._stdout.pause_reading()
+            else:
+                self._stdout.resume_reading()
 
     def end(self) -> None:
         """Read nothing more from it."""
@@ -253,6 +289,8 @@ class Process(asyncio.SubprocessProtocol):
         self.end()
         if self._stall is not None:
             self._stall.cancel()
+        if self._resting is not None:
+            self._resting.cancel()
         if self._is_paused:  # a server that is stuck on a full pipe could not end by itself
             self._stdout.resume_reading()
         if not self.exited.is_set() and self.complaint is None:
