@@ -301,7 +301,10 @@ class Process(asyncio.SubprocessProtocol):
                 await self._exits_within(grace_s)
         self._signal(signal.SIGKILL)
         await self._exits_within(grace_s)
+        if self._stdin.get_write_buffer_size():  # else the pipe stays open until it is noticed
+            self._stdin.abort()
         self._transport.close()
+        await asyncio.sleep(0)  # asyncio closes pipes in its next turn
 
     async def _exits_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
