@@ -4,12 +4,14 @@ on."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from plait.config import ServerSettings
@@ -17,6 +19,8 @@ from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.timings import ConnectTimings
+from plait.downstream.transports.http import _GuardedStream
+from plait.downstream.transports.pacing import RESTS
 from plait.errors import (
     CallError,
     ConnectionLost,
@@ -331,3 +335,41 @@ async def test_an_unreachable_server_is_reported():
         with pytest.raises(ServerUnavailable, match="gone cannot be reached"):
             await connection.call(a_call(Tool("gone", "x"), {}))
         tasks.cancel_scope.cancel()
+
+
+class Chunks(httpx2.AsyncByteStream):
+    """The body of a response, chunk by chunk."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("event", [b": k\n\n", b"data:\n\n", b"data: [[[\n\n"])
+async def test_a_stream_of_events_that_hold_nothing_is_read_with_rests(
+    event: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    clock = iter(range(1_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock) / 100)
+    request = httpx2.Request("GET", "http://x/mcp")
+    stream = _GuardedStream(Chunks(event, event * 2, event), request, 1_000)
+    began = anyio.current_time()
+    assert [part async for part in stream] == []
+    assert anyio.current_time() - began == pytest.approx(3 * RESTS / 100)
+
+
+@pytest.mark.virtual_time
+async def test_an_answer_on_a_stream_is_passed_before_the_rest(monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(1_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock) / 100)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    request = httpx2.Request("POST", "http://x/mcp", json=call)
+    answer = b'data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n'
+    began = anyio.current_time()
+    async for part in _GuardedStream(Chunks(answer), request, 1_000):
+        assert b'"result":{}' in part
+        assert anyio.current_time() == began

@@ -17,16 +17,8 @@ import pytest
 from plait.downstream.mcp_sdk import SessionMessage
 from plait.downstream.transports.faults import Unsent
 from plait.downstream.transports.lines import Lines
-from plait.downstream.transports.process import (
-    LONGEST_REST_S,
-    MANY,
-    QUEUE_HIGH,
-    QUEUE_LOW,
-    REST_S,
-    RESTS,
-    Process,
-    ProcessTransport,
-)
+from plait.downstream.transports.pacing import LONGEST_REST_S, MANY, REST_S, RESTS
+from plait.downstream.transports.process import QUEUE_HIGH, QUEUE_LOW, Process, ProcessTransport
 from plait.errors import ServerUnavailable
 
 SOON = 30.0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +20,9 @@ from plait.config import ServerSettings
 from plait.downstream.connection import Connection
 from plait.downstream.mcp_sdk import SessionMessage
 from plait.downstream.timings import ConnectTimings
-from plait.downstream.transports.sse import sse_streams
+from plait.downstream.transports.events import Event
+from plait.downstream.transports.pacing import RESTS
+from plait.downstream.transports.sse import _EventStream, sse_streams
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable
 
 from ..faulty_http import SOON, FaultyHttp, call, reached, serving
@@ -353,3 +356,28 @@ async def test_the_stream_and_the_posts_are_authorized_alike():
     assert answer == types.JSONRPCResponse(jsonrpc="2.0", id=1, result={"tools": []})
     basic = "Basic " + base64.b64encode(b"user:password").decode()
     assert served.authorized == [("GET", basic), ("POST", basic)]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("data", "rests"),
+    [
+        (b"", 1),
+        (b"[[[", 1),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', 1),
+        (b'{"jsonrpc":"2.0","id":1,"result":{}}', 0),
+    ],
+)
+async def test_reading_rests_after_all_but_answers(
+    data: bytes, rests: int, monkeypatch: pytest.MonkeyPatch
+):
+    clock = iter(range(1_000))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock) / 100)
+    incoming, read = anyio.create_memory_object_stream[SessionMessage](10)
+    stream = _EventStream(httpx2.Response(200), incoming, 1_000)
+    began = anyio.current_time()
+    await stream._take(iter([Event("message", data)]))
+    lasted = anyio.current_time() - began
+    assert lasted == pytest.approx(rests * RESTS / 100, abs=0.002)
+    incoming.close()
+    read.close()

@@ -9,6 +9,7 @@ for nor accepted. The HTTP status of an answer is kept.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,7 @@ from .events import Event, Events, Unreadable, read_event
 from .faults import TRY_LATER, Fault, described, made_error
 from .lines import MARK
 from .network import certificates_for, proxy_for
+from .pacing import HANDLING_S, rest_after, sliced
 from .responses import (
     SENDABLE,
     SESSION_HEADER,
@@ -193,8 +195,15 @@ class _GuardedStream(httpx2.AsyncByteStream):
         events = Events(self._max_event_bytes)
         try:
             async for chunk in self._inner:
-                for event in events.read(chunk):
-                    yield self._checked(_resumable(event))
+                for part in sliced(chunk):
+                    began = time.perf_counter()
+                    checked = [self._checked(_resumable(event)) for event in events.read(part)]
+                    passed = [*filter(None, checked)]
+                    spent_s = time.perf_counter() - began + len(passed) * HANDLING_S
+                    for one in passed:
+                        yield one
+                    if (seconds := rest_after(spent_s)) > 0:  # the answer, if any, has passed
+                        await anyio.sleep(seconds)
         except httpx2.TransportError as error:
             yield self._error_event(_broken_off(error))
         self._has_ended = True

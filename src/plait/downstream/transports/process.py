@@ -32,19 +32,13 @@ from ..timings import GRACE_S, WRITE_TIMEOUT_S
 from .faults import DID_NOT_ANSWER, Unsent, cannot_start
 from .guard import Guard
 from .lines import Lines, LineTooLong
+from .pacing import MANY, REST_S, rest_after
 from .stderr import Stderr
 
 MAX_LINE_BYTES = 16 * 2**20
 WRITE_BUFFER_BYTES = 2**20
 QUEUE_HIGH, QUEUE_LOW = 1024, 256
 """Messages in the queue at which reading from the server pauses, and resumes."""
-UNNOTICED_S = 0.002
-"""Time for what nobody asked for, of one read, after which reading goes on at once."""
-RESTS, LONGEST_REST_S = 3, 0.2
-"""Reading rests for that many times what it took, so that a server that floods us takes a part of
-the time alone; shorter than the time in which the output of a dead one is read."""
-MANY, REST_S = 16, 0.01
-"""Messages that are handled in a row, and the rest after them."""
 DRAIN_S = 0.25
 """Longest time to read the rest of a dead server's pipe; a grandchild may hold it open for ever."""
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
@@ -107,9 +101,8 @@ class Process(asyncio.SubprocessProtocol):
             self._queue.extend(self.lines.read(data))
         except LineTooLong as error:
             self.kill(str(error))
-        spent_s = self.lines.unasked_s - unasked_s
-        if spent_s > UNNOTICED_S:
-            self._rest(min(RESTS * spent_s, LONGEST_REST_S))
+        if (seconds := rest_after(self.lines.unasked_s - unasked_s)) > 0:
+            self._rest(seconds)
         if self._queue:
             self._is_full = self._is_full or len(self._queue) > QUEUE_HIGH
             self._pause_or_resume()
@@ -170,7 +163,7 @@ class Process(asyncio.SubprocessProtocol):
         return item
 
     def _rest(self, seconds: float) -> None:
-        """Read nothing for *seconds*: what nobody asked for takes time from the calls of others."""
+        """Read nothing for *seconds*."""
         if self._resting is None and not self._has_ended:
             self._resting = asyncio.get_running_loop().call_later(seconds, self._rested)
             self._pause_or_resume()

@@ -8,7 +8,8 @@ wait, ends all calls at others, and posts nothing while a server has not accepte
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin, urlsplit
 
@@ -21,10 +22,11 @@ from mcp import MCPError
 
 from ...errors import ServerUnavailable
 from ..mcp_sdk import SessionMessage, stream_within_origin
-from .events import Events, delivered, read_event
+from .events import Event, Events, delivered, read_event
 from .faults import REDIRECTED, Fault, made_error
 from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client
 from .lines import MARK
+from .pacing import HANDLING_S, rest_after, sliced
 from .responses import compression_of, kind_of, session_fault, status_error
 
 log = logging.getLogger(__name__)
@@ -122,19 +124,38 @@ class _EventStream:
         try:
             async with self._incoming:
                 async for chunk in self._response.stream:
-                    for event in events.read(chunk):
-                        if event.kind == "endpoint" and self._endpoint is None:
-                            data = event.data[:MAX_ADDRESS_BYTES]
-                            self._endpoint = data.decode("utf-8", "replace")
-                            self._began.set()
-                        elif event.may_hold_message:
-                            found = read_event(event, self._max_event_bytes)
-                            if (message := delivered(found)) is not None:
-                                await self._incoming.send(message)
+                    for part in sliced(chunk):
+                        await self._take(events.read(part))
         except (httpx2.TransportError, anyio.BrokenResourceError) as error:
             log.debug("server.stream_broke", extra={"error": type(error).__name__})
         finally:
             self._began.set()
+
+    async def _take(self, events: Iterator[Event]) -> None:
+        """Take *events*, and rest as long as they took without what answers a request."""
+        spent_s, messages = 0.0, list[SessionMessage]()
+        began = time.perf_counter()
+        for event in events:
+            message: SessionMessage | None = None
+            if event.kind == "endpoint" and self._endpoint is None:
+                data = event.data[:MAX_ADDRESS_BYTES]
+                self._endpoint = data.decode("utf-8", "replace")
+                self._began.set()
+            elif event.may_hold_message:
+                message = delivered(read_event(event, self._max_event_bytes))
+            now = time.perf_counter()
+            if message is not None:
+                messages.append(message)
+            if message is None or not isinstance(message.message, _ANSWERS):
+                spent_s += now - began + (HANDLING_S if message is not None else 0.0)
+            began = now
+        for message in messages:
+            await self._incoming.send(message)
+        if (seconds := rest_after(spent_s)) > 0:
+            await anyio.sleep(seconds)
+
+
+_ANSWERS = (types.JSONRPCResponse, types.JSONRPCError)
 
 
 class _Poster:
