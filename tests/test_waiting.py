@@ -6,7 +6,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from plait.waiting import Signal
+from plait.downstream.transports.process import DRAIN_S
+from plait.waiting import LONGEST_REST_S, RESTS, UNNOTICED_S, Signal, rest_after
 
 pytestmark = pytest.mark.virtual_time
 
@@ -111,3 +112,10 @@ async def test_a_notification_during_the_work_on_another_is_seen_afterwards():
             await anyio.sleep(0.5)
             signal.notify()
     assert rounds == [1, 2]
+
+
+def test_a_rest_is_longer_than_what_it_follows_and_bounded():
+    assert rest_after(UNNOTICED_S) == 0
+    assert rest_after(0.01) == pytest.approx(RESTS * 0.01)
+    assert rest_after(10) == LONGEST_REST_S
+    assert LONGEST_REST_S < DRAIN_S  # else the end of a dead process would be lost

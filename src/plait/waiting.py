@@ -1,9 +1,20 @@
 """Waiting for changes of state: check the state, and while it is not as wanted, wait for the next
-change."""
+change; and rests, so that others have their turn."""
 
 from __future__ import annotations
 
 import anyio
+
+UNNOTICED_S = 0.002
+"""Time for what no request was answered with, of one read, after which reading goes on at once."""
+RESTS, LONGEST_REST_S = 3, 0.2
+"""Reading rests for that many times what it took, at most for the second."""
+
+
+def rest_after(spent_s: float) -> float:
+    """Return the seconds for which a peer is not read after *spent_s* for what answered, or was, no
+    request: it comes as fast as the peer likes, and takes the time of all others."""
+    return min(RESTS * spent_s, LONGEST_REST_S) if spent_s > UNNOTICED_S else 0.0
 
 
 class Signal:

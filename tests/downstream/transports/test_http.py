@@ -20,7 +20,6 @@ from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.http import _GuardedStream
-from plait.downstream.transports.pacing import RESTS
 from plait.errors import (
     CallError,
     ConnectionLost,
@@ -29,6 +28,7 @@ from plait.errors import (
     ProtocolError,
     ServerUnavailable,
 )
+from plait.waiting import RESTS
 
 from ...fakes import a_call
 from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached, serving

@@ -1,27 +1,11 @@
-"""Rests for what no request was answered with."""
+"""Chunks of a stream, cut into what is read in a row."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.downstream.transports.pacing import (
-    LONGEST_REST_S,
-    RESTS,
-    SLICE_BYTES,
-    UNNOTICED_S,
-    rest_after,
-    sliced,
-)
-from plait.downstream.transports.process import DRAIN_S
-
-
-def test_a_rest_is_longer_than_what_it_follows_and_bounded():
-    assert rest_after(UNNOTICED_S) == 0
-    assert rest_after(0.01) == pytest.approx(RESTS * 0.01)
-    assert rest_after(10) == LONGEST_REST_S
-    assert LONGEST_REST_S < DRAIN_S  # else the end of a dead process would be lost
+from plait.downstream.transports.pacing import SLICE_BYTES, sliced
 
 
 @given(st.integers(0, 4 * SLICE_BYTES))

@@ -17,9 +17,10 @@ import pytest
 from plait.downstream.mcp_sdk import SessionMessage
 from plait.downstream.transports.faults import Unsent
 from plait.downstream.transports.lines import Lines
-from plait.downstream.transports.pacing import LONGEST_REST_S, MANY, REST_S, RESTS
+from plait.downstream.transports.pacing import MANY, REST_S
 from plait.downstream.transports.process import QUEUE_HIGH, QUEUE_LOW, Process, ProcessTransport
 from plait.errors import ServerUnavailable
+from plait.waiting import LONGEST_REST_S, RESTS
 
 SOON = 30.0
 LIMIT = 200_000

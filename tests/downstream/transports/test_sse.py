@@ -21,9 +21,9 @@ from plait.downstream.connection import Connection
 from plait.downstream.mcp_sdk import SessionMessage
 from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.events import Event
-from plait.downstream.transports.pacing import RESTS
 from plait.downstream.transports.sse import _EventStream, sse_streams
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable
+from plait.waiting import RESTS
 
 from ..faulty_http import SOON, FaultyHttp, call, reached, serving
 

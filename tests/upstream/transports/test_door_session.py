@@ -11,6 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from plait.door import frames
+from plait.upstream.transports.frame_stream import FrameStream
+from plait.waiting import UNNOTICED_S
 
 from .door_end import MAX_BYTES, door, doors
 from .talking import ENVELOPE, HANDSHAKE
@@ -225,3 +227,25 @@ async def test_requests_that_wait_for_a_slow_client_are_answered_before_its_end(
         await end.request(3, "tools/list")
         await end.put(frames.END)
         assert "result" in await end.answer(3)
+
+
+@pytest.mark.parametrize("text", [line("notifications/progress", progressToken=1), b"[[["])
+async def test_a_client_that_sends_much_that_is_no_request_is_read_with_rests(
+    text: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    rests: list[float] = []
+    monkeypatch.setattr(FrameStream, "rest", lambda stream, seconds: rests.append(seconds))
+    monkeypatch.setattr("plait.upstream.transports.door_session.HANDLING_S", 0.001)
+    async with door() as end:
+        await end.handshake()
+        rests.clear()
+        for number in range(3, 40):
+            await end.request(number, "tools/list")
+            assert "result" in await end.answer(number)
+        assert rests == []
+        for number in range(40, 50):
+            await end.put(frames.MESSAGE, text, number)
+        await end.request(50, "tools/list")
+        assert "result" in await end.answer(50)
+    assert len(rests) >= 3
+    assert all(seconds > UNNOTICED_S for seconds in rests)

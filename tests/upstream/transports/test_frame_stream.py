@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import anyio
 import anyio.lowlevel
@@ -53,6 +54,24 @@ async def test_frames_come_one_by_one_and_then_as_they_come():
             tasks.start_soon(stream.run, take)
             ours.send(frame(END, number=4))
         assert taken == [2, 3, 4]
+
+
+async def test_a_rest_holds_frames_back_for_its_time():
+    async with streaming() as (ours, stream, _):
+        taken: list[float] = []
+
+        def take(each: Frame) -> None:
+            taken.append(anyio.current_time())
+            stream.rest(0.05)
+            stream.rest(10)  # it rests already
+            if each.kind == END:
+                stream.end()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.run, take)
+            ours.send(frame(MESSAGE, number=1) + frame(MESSAGE, number=2) + frame(END))
+        assert len(taken) == 3
+        assert all(later - one >= 0.045 for one, later in pairwise(taken))
 
 
 async def test_a_pause_holds_frames_back():

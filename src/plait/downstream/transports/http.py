@@ -20,12 +20,12 @@ import httpx2
 import mcp_types as types
 from anyio.abc import TaskGroup
 
-from ...waiting import Signal
+from ...waiting import Signal, rest_after
 from .events import Event, Events, Unreadable, read_event
 from .faults import TRY_LATER, Fault, described, made_error
 from .lines import MARK
 from .network import certificates_for, proxy_for
-from .pacing import HANDLING_S, rest_after, sliced
+from .pacing import HANDLING_S, sliced
 from .responses import (
     SENDABLE,
     SESSION_HEADER,

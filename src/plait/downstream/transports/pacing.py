@@ -3,29 +3,19 @@
 What answers a request is read as it comes: there are only as many answers as there were requests.
 Anything else (messages, notifications, lines and events that cannot be read, comments) comes as
 fast as the server likes, and the time that it takes is taken from the calls of all other servers.
-So reading rests for some times as long as such things took.
+So reading rests for some times as long as such things took (`rest_after` in `waiting.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-UNNOTICED_S = 0.002
-"""Time for what no request was answered with, of one read, after which reading goes on at once."""
-RESTS, LONGEST_REST_S = 3, 0.2
-"""Reading rests for that many times what it took; shorter than the time in which the output of a
-dead process is read."""
 MANY, REST_S = 16, 0.01
 """Messages that are handled in a row, and the rest after them."""
 HANDLING_S = 0.0003
 """About the time that the SDK takes to handle one message."""
 SLICE_BYTES = 8_192
 """Most bytes of a stream of events that are read in a row: as many as a thousand empty events."""
-
-
-def rest_after(spent_s: float) -> float:
-    """Return the seconds to rest after *spent_s* for what no request was answered with."""
-    return min(RESTS * spent_s, LONGEST_REST_S) if spent_s > UNNOTICED_S else 0.0
 
 
 def sliced(chunk: bytes) -> Iterator[bytes]:

@@ -27,12 +27,13 @@ import anyio
 import mcp_types as types
 
 from ...config.environment import inherited
+from ...waiting import rest_after
 from ..mcp_sdk import SessionMessage
 from ..timings import GRACE_S, WRITE_TIMEOUT_S
 from .faults import DID_NOT_ANSWER, Unsent, cannot_start
 from .guard import Guard
 from .lines import Lines, LineTooLong
-from .pacing import MANY, REST_S, rest_after
+from .pacing import MANY, REST_S
 from .stderr import Stderr
 
 MAX_LINE_BYTES = 16 * 2**20

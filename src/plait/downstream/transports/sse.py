@@ -21,12 +21,13 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp import MCPError
 
 from ...errors import ServerUnavailable
+from ...waiting import rest_after
 from ..mcp_sdk import SessionMessage, stream_within_origin
 from .events import Event, Events, delivered, read_event
 from .faults import REDIRECTED, Fault, made_error
 from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client
 from .lines import MARK
-from .pacing import HANDLING_S, rest_after, sliced
+from .pacing import HANDLING_S, sliced
 from .responses import compression_of, kind_of, session_fault, status_error
 
 log = logging.getLogger(__name__)

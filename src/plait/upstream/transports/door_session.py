@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ import mcp_types as types
 
 from ...core.values.strict import JsonObject, encode, loads
 from ...door import frames
-from ...waiting import Signal
+from ...waiting import Signal, rest_after
 from ..lost_calls import lost_result
 from ..mcp_sdk import cancelled_request_id_from_params, coerce_request_id
 from .conversation import Conversation
@@ -59,6 +60,8 @@ it as well, and a frame of its own would cost half as much as the rest of a rela
 MOST_BEGUN = 128
 """Most requests of one client that are begun and not answered: the next ones wait at its door, so
 that a client which does not read its answers fills no memory with them."""
+HANDLING_S = 0.0002
+"""About the time that a notification takes once it was read."""
 _CLIENT = "io.modelcontextprotocol/clientInfo"
 
 
@@ -96,6 +99,8 @@ class DoorSession:
         self._unreported: dict[int, types.RequestId | None] = {}
         """The ids of the requests that are to be reported as `SAFE`, by line."""
         self._reporting: asyncio.TimerHandle | None = None
+        self._spent_s = 0.0
+        """Time since the last rest for lines that are not requests."""
         self._is_held = False
         self._settled = Signal()
         self._listens: tuple[str, ...] = ()
@@ -136,7 +141,9 @@ class DoorSession:
         kind, number, payload = frame
         match kind:
             case frames.MESSAGE:
-                self._take_line(number, payload)
+                began = time.perf_counter()
+                if not self._take_line(number, payload):
+                    self._charge(time.perf_counter() - began + HANDLING_S)
             case frames.REPLAY:
                 self._replay(number, payload)
             case frames.LOST:
@@ -150,18 +157,28 @@ class DoorSession:
             case _:
                 log.debug("frame.unknown", extra={"kind": kind.decode("latin-1")})
 
-    def _take_line(self, number: int, line: bytes) -> None:
+    def _charge(self, spent_s: float) -> None:
+        """Count *spent_s* for a line that is not a request, and let the client wait after many: of
+        requests at most `MOST_BEGUN` are open, all else comes as fast as it likes."""
+        self._spent_s += spent_s
+        if (seconds := rest_after(self._spent_s)) > 0:
+            self._spent_s = 0.0
+            self._stream.rest(seconds)
+
+    def _take_line(self, number: int, line: bytes) -> bool:
+        """Take a line; returns whether it was a request."""
         try:
             if len(line) > (limit := self._served.max_message_bytes):
                 raise too_long(limit, id_at_start(line))
             message = as_message(read_json(line))
         except Unreadable as unreadable:
             self._refuse(number, unreadable)
-            return
+            return False
         match message:
             case Request():
                 self._waiting.append((number, message))
                 self.begin_waiting()
+                return True
             case Notice():
                 if message.method == "notifications/cancelled":
                     self._forget_waiting(message)
@@ -173,6 +190,7 @@ class DoorSession:
                 if id is not None:
                     self._stream.put(frames.SETTLED, encode(id))
                 self._stream.put(frames.DONE, number=number)
+        return False
 
     def _forget_waiting(self, cancelled: Notice) -> None:
         """Forget the request that is cancelled, if it waits."""

@@ -50,6 +50,7 @@ class FrameStream(asyncio.Protocol):
         self._unread: deque[Frame] = deque()
         self._take: Take | None = None
         self._is_paused = False
+        self._resting: asyncio.TimerHandle | None = None
         self._arrived = Signal()
         self._ended = asyncio.Event()
         """No more frames are given."""
@@ -119,18 +120,32 @@ class FrameStream(asyncio.Protocol):
         self._is_paused = False
         self._deliver()
 
+    def rest(self, seconds: float) -> None:
+        """Give no more frames for *seconds*."""
+        if self._resting is None and not self._ended.is_set():
+            self._resting = asyncio.get_running_loop().call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._deliver()
+
     def end(self) -> None:
         """Give no more frames; they may still be put."""
         self._ended.set()
 
     def _deliver(self) -> None:
-        while self._take and self._unread and not (self._is_paused or self._ended.is_set()):
+        while self._take and self._unread and not self._is_held:
             self._take(self._unread.popleft())
         if self._transport is not None and not self._transport.is_closing():
             if self._unread:
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether no frames are given, though there may be some."""
+        return self._is_paused or self._resting is not None or self._ended.is_set()
 
     # Writing.
 
