@@ -107,7 +107,8 @@ def _judge(
     elif "authorization required" in error:
         reason = "the client logs in to it"
     else:
-        said = " ".join(error.split())[:160] or f"it did not answer within {LONGEST_S} s"
+        slow = f"it did not answer within {LONGEST_S} s (if it was being fetched, try again)"
+        said = " ".join(error.split())[:160] or slow
         reason = f"does not start for Plait: {said}"
     known = {*server.meaning.get("env", {}), *server.meaning.get("env_pass", ())}
     named = dict.fromkeys(_NAME.findall(error))
