@@ -52,7 +52,7 @@ async def test_an_interrupted_run_shows_what_was_done():
 
 async def test_the_calls_of_an_interrupted_run_count_from_when_they_left():
     world = World()
-    world.hangs = {("read", 2)}
+    world.hangs = {("read", 2), ("write", 3)}
     world.delays = {("write", 1): 0.5}
 
     async def starting(call: ToolCall) -> JsonObject:
@@ -62,13 +62,15 @@ async def test_the_calls_of_an_interrupted_run_count_from_when_they_left():
 
     history = MemoryHistory(world.shelf)
     async with Gateway(world.servers, starting, InMemoryRuns(), history=history) as gateway:
-        document = {"tasks": [task("one", "write", 1), task("two", "read", 2)]}
-        run_id = (await gateway.submit(document)).run_id
+        tasks = [task("one", "write", 1), task("two", "read", 2), task("three", "write", 3)]
+        run_id = (await gateway.submit({"tasks": tasks})).run_id
         await gateway.wait(run_id, 5)
         history.die()
     async with world.gateway() as (gateway, _):
         record = (await gateway.wait(run_id)).record
     assert (record.tasks["one"].start_s, record.tasks["one"].end_s) == (2.0, 2.5)
+    assert record.tasks["three"].error is not None  # it is in doubt
+    assert (record.tasks["three"].start_s, record.tasks["three"].end_s) == (2.0, 2.0)
 
 
 async def test_a_run_of_another_process_is_awaited():

@@ -158,7 +158,7 @@ def record_so_far(
     made: defaultdict[str, list[KeptCall]] = defaultdict(list)
     elapsed = 0.0
     for call in calls:
-        elapsed = max(elapsed, call.admitted_at, call.ended_at or 0.0)
+        elapsed = max(elapsed, _left(call), call.ended_at or 0.0)
         if not call.key.at:
             made[call.key.task].append(call)
     tasks: dict[str, TaskRecord] = {}
@@ -180,8 +180,8 @@ def record_so_far(
 def _with_calls(task: TaskRecord, calls: list[KeptCall], *, is_interrupted: bool) -> TaskRecord:
     last = {call.key.item: call for call in calls}
     attempts = sum(not _is_undone(call, is_interrupted) for call in calls)
-    started = min(call.admitted_at if call.sent_at is None else call.sent_at for call in calls)
-    ended = max(call.admitted_at if call.ended_at is None else call.ended_at for call in calls)
+    started = min(map(_left, calls))
+    ended = max(_left(call) if call.ended_at is None else call.ended_at for call in calls)
     task = replace(task, attempts=attempts, due_s=started, start_s=started)
     if None not in last:
         count = 1 + max(item for item in last if item is not None)
@@ -204,6 +204,11 @@ def _with_calls(task: TaskRecord, calls: list[KeptCall], *, is_interrupted: bool
         end_s=ended if status.is_final else None,
         output_bytes=None if call.output is None else call.output.size_bytes,
     )
+
+
+def _left(call: KeptCall) -> float:
+    """Return when *call* left, or, if that is unknown, was admitted."""
+    return call.admitted_at if call.sent_at is None else call.sent_at
 
 
 def _is_undone(call: KeptCall, is_interrupted: bool) -> bool:
