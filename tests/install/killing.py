@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
 KILLED = 9
@@ -13,7 +14,9 @@ STEPS = {"os.mkdir", "os.rename", "os.remove", "os.link", "os.chmod", "os.chown"
 def killed_at(step: int, work: Callable[[], object]) -> bool:
     """Do *work* in a copy of this process, which ends without a word right before its step number
     *step* in the file system. Returns whether it got there."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # idle threads of other tests
+        child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
