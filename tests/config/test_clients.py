@@ -12,7 +12,7 @@ import pytest
 from plait.config import Config, load_config
 from plait.config.clients import RENAMED, ROOTS, is_this_gateway
 from plait.config.desk import desk_key
-from plait.config.models import TRANSPORT_NAMES
+from plait.config.models import TRANSPORT_NAMES, ServerSettings
 from plait.errors import ConfigError
 
 from .conftest import Load
@@ -304,7 +304,7 @@ extensions:
     args: [-y, gh]
     envs: {DEBUG: on}
     env_keys: [TOKEN]
-    timeout: 300
+    timeout: 3600
     enabled: true
     available_tools: []
   far:
@@ -331,11 +331,17 @@ mcpServers:
 """
 
 
+def test_a_timeout_of_opencode_is_not_one_of_calls(load: Load):
+    config = load('{"mcp": {"a": {"command": ["x"], "timeout": 5000}}}', "opencode.json")
+    assert config.servers["a"].timeout_s == ServerSettings(command="x").timeout_s
+    assert config.notes == ("mcp.a.timeout: is for its start in OpenCode, and was ignored",)
+
+
 def test_the_extensions_of_goose_are_read(load: Load):
     config = load(GOOSE, "config.yaml", TOKEN="tok")
     assert list(config.servers) == ["github", "far", "off"]
     github, far, off = config.servers.values()
-    assert (github.command, github.args, github.timeout_s) == ("npx", ("-y", "gh"), 300)
+    assert (github.command, github.args, github.timeout_s) == ("npx", ("-y", "gh"), 3600)
     assert (github.env, github.include) == ({"DEBUG": "on", "TOKEN": "tok"}, ())
     assert (far.url, far.headers, far.include) == ("https://h/mcp", {"A": "b"}, ("one",))
     assert not off.enabled

@@ -21,8 +21,10 @@ from .fields import TAKEN
 from .models import TRANSPORT_NAMES, ServerSettings
 from .places import Steps, place
 
-ROOTS = ("mcpServers", "servers", "context_servers", "mcp", "mcp.servers", "extensions")
-"""Where clients have their servers; the last one is Goose's."""
+OPENCODE_ROOT = "mcp"
+GOOSE_ROOT = "extensions"
+ROOTS = ("mcpServers", "servers", "context_servers", OPENCODE_ROOT, "mcp.servers", GOOSE_ROOT)
+"""Where clients have their servers."""
 PROJECTS = "projects"
 """Where Claude Code has the servers of single folders."""
 CODEX_ROOT = "mcp_servers"
@@ -55,8 +57,9 @@ _SECRET = re.compile(r"\$\{\{\s*(?:secrets|env|inputs)\.([A-Za-z_][A-Za-z0-9_]*)
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ash", "ksh", "fish"})
 _VERSION = re.compile(r"(?<=.)(?:@|==|\[|\.exe$).*")
 _LEAST_MS = 1_000
-"""A `timeout` is in milliseconds for most clients, and in seconds for some. Few would set less than
-a second, so a smaller number is in seconds."""
+"""A `timeout` is in milliseconds for most clients, and in seconds for Goose and Cline; the file of
+the latter looks as others do. Few would set less than a second, so there a smaller number is in
+seconds."""
 _REFUSED = {
     "envFile": "put its variables into the environment, and name them in env",
     "env_http_headers": 'write headers with variables in them: "${VARIABLE}"',
@@ -158,7 +161,7 @@ def _take_servers(translation: Translation, root: str, servers: Any) -> None:
         if is_this_gateway(settings):
             translation.notes.append(f"{origin}: is this gateway, and was ignored")
             continue
-        server, before = _Server(origin, translation), len(translation.notes)
+        server, before = _Server(origin, root, translation), len(translation.notes)
         translated = server.translated(settings)
         if server.faults:
             translation.notes += [f"{fault}; this server is left out" for fault in server.faults]
@@ -260,8 +263,9 @@ def _is_our_address(url: str) -> bool:
 class _Server:
     """The translation of one server."""
 
-    def __init__(self, origin: str, translation: Translation) -> None:
+    def __init__(self, origin: str, root: str, translation: Translation) -> None:
         self._origin = origin
+        self._root = root
         self._translation = translation
         self._ours: dict[str, Any] = {}
         self.faults: list[str] = []
@@ -312,6 +316,12 @@ class _Server:
                 self._ours["include"] = names
             case _ if key in _REFUSED:
                 self._refuse(key, f"is not read; {_REFUSED[key]}")
+            case "timeout", _ if self._root == OPENCODE_ROOT:
+                self._translation.notes.append(
+                    f"{self._origin}.timeout: is for its start in OpenCode, and was ignored"
+                )
+            case "timeout", int() | float() if self._root == GOOSE_ROOT:
+                self._merge("timeout_s", value)
             case "timeout", int() | float() if not isinstance(value, bool) and value < _LEAST_MS:
                 self._ours["timeout_s"] = value
                 self._translation.notes.append(
