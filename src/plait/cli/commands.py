@@ -22,6 +22,7 @@ from .options import (
     DetailOption,
     IsolatedOption,
     JsonOption,
+    JunitOption,
     LogLevel,
     LogLevelOption,
     ProfileOption,
@@ -226,6 +227,7 @@ def run(
         typer.Option("--approve", help='Say yes to all of it, if [policy] approve names "flag".'),
     ] = False,
     again: AgainOption = False,
+    junit: JunitOption = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     isolated: IsolatedOption = False,
@@ -238,10 +240,12 @@ def run(
     """
     from .documents import Changes, read_source
     from .orders import Run
+    from .reporting import reports_of
 
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
 
     def command() -> Run:
+        reports = reports_of(junit)
         resume_from = None
         if earlier is not None:
             from .history import whole_id
@@ -252,7 +256,7 @@ def run(
             fail_fast, jobs, timeout, tuple(settings or ()), survives, resume_from, preview, again
         )
         is_whole = detail is Detail.FULL
-        return Run(read_source(dag), changes, is_whole=is_whole, says_yes=approve)
+        return Run(read_source(dag), changes, is_whole=is_whole, says_yes=approve, reports=reports)
 
     perform(session, command)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..core.results.result import RunResult
     from ..redaction import Secrets
     from .history_report import ShownRun
+    from .reporting import Report
     from .session import Session
 
 Result = TypeVar("Result")
@@ -171,17 +172,33 @@ async def list_runs(history: History, session: Session, query: RunQuery) -> int:
     return Exit.SUCCESS
 
 
-async def show_run(history: History, session: Session, word: str, *, is_whole: bool) -> int:
-    """Show one run: its course, its calls, what is in doubt, and how to go on with it."""
+async def show_run(
+    history: History,
+    session: Session,
+    word: str,
+    *,
+    is_whole: bool,
+    reports: Sequence[Report] = (),
+) -> int:
+    """Show one run: its course, its calls, what is in doubt, and how to go on with it. Write
+    *reports* of it. Raises `Misused` if there are none of it."""
     from .history_report import shown_document, shown_lines
+    from .reporting import make, write
 
     shown = await _shown(history, await find(history, word), session)
+    if reports and shown.result is None:
+        text = f"{shown.entry.id} is a call by name; there are reports of runs of DAGs alone."
+        raise Misused(text, hint=RUN)
     out, secrets = session.console.out, session.secrets
     if session.as_json:
         out.json(secrets.redact_all(shown_document(shown)))
     else:
         out.lines(shown_lines(shown, out.width, is_whole=is_whole))
-    return Exit.SUCCESS
+    if shown.result is None:
+        return Exit.SUCCESS
+    made = make(reports, shown.result, secrets)
+    is_written = write(made, lambda why: session.console.complain(secrets.redact(why)))
+    return Exit.SUCCESS if is_written else Exit.TASK_FAILED
 
 
 async def show_statistics(history: History, session: Session) -> int:

@@ -21,6 +21,7 @@ from .options import (
     DetailOption,
     IsolatedOption,
     JsonOption,
+    JunitOption,
     LogLevelOption,
     ProfileOption,
     completing,
@@ -123,6 +124,7 @@ def show_run(
             "--verify", help="Make it again from the history, and compare. No call is made."
         ),
     ] = False,
+    junit: JunitOption = None,
     as_json: JsonOption = False,
     detail: DetailOption = Detail.CONCISE,
     config: ConfigOption = None,
@@ -132,8 +134,10 @@ def show_run(
     """Show one run: its course, its calls, what is in doubt, and how to go on with it."""
     from .history import show_run as show
     from .history import with_history
+    from .reporting import reports_of
 
     session = _session_below(ctx, config, profile, debug, as_json)
+    reports = reports_of(junit)
     if verify:
         from .verifying import verify_run
 
@@ -146,7 +150,8 @@ def show_run(
     end(
         lambda: session.settle(
             lambda: with_history(
-                session, lambda found: show(found, session, run, is_whole=is_whole)
+                session,
+                lambda found: show(found, session, run, is_whole=is_whole, reports=reports),
             )
         )
     )

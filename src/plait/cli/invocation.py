@@ -20,6 +20,7 @@ from .console import Console
 from .early import INTERRUPTED
 from .exits import Exit
 from .report import invalid_document, refusal_report
+from .reporting import Made, write
 from .style import Verbatim
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ class Invocation:
     def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
         """Write *files* where the person is. Raises `Unsaved`."""
         write_files(files)
+
+    def deliver(self, made: Made) -> None:
+        """Write reports where the person is. One that cannot be written is said, and changes
+        nothing else."""
+        write(made, lambda why: self.console.complain(self.secrets.redact(why)))
 
     def leave_a_document(self) -> None:
         """Let `--json` print one document also if the command has none."""

@@ -74,6 +74,10 @@ AgainOption = Annotated[
         "--again", help="Run it, though an equal one was interrupted an hour ago or less."
     ),
 ]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write a JUnit report, for build servers."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from .documents import Changes, Source
+from .reporting import Report
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -27,6 +28,7 @@ class Run:
     changes: Changes
     is_whole: bool = False
     says_yes: bool = False
+    reports: tuple[Report, ...] = ()
     name: Literal["run"] = "run"
 
     async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
@@ -39,6 +41,7 @@ class Run:
             self.changes,
             is_whole=self.is_whole,
             says_yes=self.says_yes,
+            reports=self.reports,
         )
 
 

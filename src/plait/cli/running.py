@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from .invocation import Invocation
 from .live import run_rows, showing, starting_rows, starting_servers
 from .looking import show_plan
 from .report import AT_ONCE, Startup, abandoned, settled_line
+from .reporting import Report, make
 from .style import Line
 
 MAX_TASK_LINES = 200
@@ -37,10 +38,11 @@ async def run_dag(
     *,
     is_whole: bool,
     says_yes: bool = False,
+    reports: Sequence[Report] = (),
 ) -> int:
-    """Run the DAG in *source* to its end, or only plan it if it is a dry run. A person at the
-    terminal is asked for its calls, unless the command *says_yes* to them. Raises `Misused` if that
-    does not count."""
+    """Run the DAG in *source* to its end, and write *reports* of it; or only plan it if it is a dry
+    run. A person at the terminal is asked for its calls, unless the command *says_yes* to them.
+    Raises `Misused` if that does not count."""
     if says_yes and FLAG not in gateway.approving.ways:
         text = 'it counts only where the settings say so: [policy] approve = ["flag", …].'
         raise Misused(text, hint="--approve")
@@ -70,7 +72,11 @@ async def run_dag(
     def show(result: RunResult) -> None:
         remarks = [] if remark is None else [remark]
         noted = replace(result, notes=(*document.notes, *result.notes, *remarks))
-        show_result(invocation, asking, noted, is_whole=is_whole, startup=startup)
+        try:
+            show_result(invocation, asking, noted, is_whole=is_whole, startup=startup)
+        finally:  # what is printed may have no reader
+            if reports:
+                invocation.deliver(make(reports, noted, invocation.secrets))
 
     try:
         try:

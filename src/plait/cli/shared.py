@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from ..core.values.strict import Json
@@ -13,6 +14,7 @@ from .console import Console
 from .exits import Exit, Misused
 from .invocation import Command
 from .orders import AnyCommand, written
+from .reporting import write
 
 
 def perform(
@@ -36,7 +38,7 @@ def perform(
     options = {"--config": config_file, "--profile": profile}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     try:
-        return commands.carry_out(command.name, order, arguments, _save)
+        return commands.carry_out(command.name, order, arguments, _saving(command))
     except commands.Misused as error:
         raise Misused(error.text, hint=error.hint) from None
     except commands.Lost as lost:
@@ -49,7 +51,7 @@ def end_lost(lost: Exception, *, as_json: bool) -> Exit:
     from ..door.commands import Lost
 
     assert isinstance(lost, Lost)
-    console = Console(sys.stdout, sys.stderr, os.environ)
+    console = _console()
     sent = "unknown" if lost.is_taken else "no"
     text = "The shared gateway ended during this command. " + (
         "Whether its calls took effect is unknown: look at what they should have changed before "
@@ -69,5 +71,18 @@ def end_lost(lost: Exception, *, as_json: bool) -> Exit:
     return Exit(128 + lost.signal)
 
 
-def _save(path: str, content: bytes) -> None:
-    write_files([(Path(path), content)])
+def _saving(command: AnyCommand) -> Callable[[str, bytes], None]:
+    """Return what writes the files of *command*: its reports as such, others as a result."""
+    reports = {str(report.path): report for report in getattr(command, "reports", ())}
+
+    def save(path: str, content: bytes) -> None:
+        if path in reports:
+            write([(reports[path], content)], _console().complain)
+        else:
+            write_files([(Path(path), content)])
+
+    return save
+
+
+def _console() -> Console:
+    return Console(sys.stdout, sys.stderr, os.environ)

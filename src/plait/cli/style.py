@@ -11,6 +11,8 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from ..core.values.strict import Json
+from ..core.values.wording import counted as counted
+from ..core.values.wording import milliseconds as milliseconds
 from .widths import cut_text, letters, width_of
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -95,22 +97,6 @@ def _pieces(letters: list[_Letter]) -> Line:
     groups = groupby(letters, key=attrgetter("look"))
     texts = (("".join(letter.text for letter in group), look) for look, group in groups)
     return tuple(text if look is None else Styled(text, look) for text, look in texts)
-
-
-def milliseconds(ms: float) -> str:
-    """Format a duration for a person: `3.1 ms`, `412 ms`, `1.18 s`, `2 min 3 s`."""
-    if ms < 10:
-        return f"{ms:.1f} ms"
-    if ms < 1_000:
-        return f"{ms:.0f} ms"
-    if ms < 60_000:
-        return f"{ms / 1000:.2f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    return f"{minutes} min {seconds} s"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def one_line(text: str, most: int) -> str:

@@ -23,6 +23,7 @@ from ..cli.exits import Misused
 from ..cli.invocation import Invocation, line_of
 from ..cli.orders import Order, StreamForm
 from ..cli.performing import Performance
+from ..cli.reporting import Made
 from ..core.ports import NoClient
 from ..door import frames
 from ..errors import ConfigError, InvalidDag
@@ -158,6 +159,9 @@ class _Remote(Invocation):
     def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
         for path, content in files:
             self._put(frames.FILE, os.fsencode(path) + b"\0" + content)
+
+    def deliver(self, made: Made) -> None:
+        self.save([(report.path, content) for report, content in made])
 
     def end(self, code: int) -> None:
         """Send the exit code, and nothing after it."""

@@ -1,0 +1,146 @@
+"""The reports that a command was asked for, and how they are written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import junitparser
+import pytest
+
+from plait.cli.reporting import Format, Report, make, write
+from plait.core.results.record import RunStatus
+from plait.redaction import Secrets
+
+from .conftest import Plait, task
+from .past import Past
+from .records import ended, record
+
+
+@pytest.fixture(params=["alone", "shared"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Carried out in this process, and by a gateway that runs."""
+    return str(request.param)
+
+
+BROKEN = [task("a"), task("bad", "s:fail"), task("after", depends_on=["bad"])]
+
+
+def said_by(write_to: Path) -> list[str]:
+    said: list[str] = []
+    is_written = write([(Report(Format.JUNIT, write_to), b"new")], said.append)
+    assert is_written is not bool(said)
+    return said
+
+
+def test_a_run_is_reported_with_its_exit_code_and_result(plait: Plait):
+    result = plait.run(BROKEN, "--junit", "out/junit.xml")
+    assert result.exit_code == 1
+    assert "1 succeeded · 1 failed · 1 skipped" in result.stdout
+    [suite] = junitparser.JUnitXml.fromfile("out/junit.xml")
+    assert (suite.tests, suite.failures, suite.skipped) == (3, 1, 1)
+    assert os.listdir("out") == ["junit.xml"]
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_report_that_cannot_be_written_is_said_and_changes_nothing_else(
+    plait: Plait, words: tuple[str, ...]
+):
+    Path("file").write_text("")
+    plain = plait.run(BROKEN, *words)
+    result = plait.run(BROKEN, *words, "--junit", "file/junit.xml")
+    assert result.exit_code == plain.exit_code == 1
+    assert len(result.stdout.splitlines()) == len(plain.stdout.splitlines())
+    said = "error: file/junit.xml: the JUnit report cannot be written: Not a directory."
+    assert said in result.stderr
+
+
+def test_a_run_that_is_cancelled_is_reported(plait: Plait):
+    result = plait.run([task("a", "s:hang")], "--timeout", "0.05", "--junit", "junit.xml")
+    assert result.exit_code == 124
+    [suite] = junitparser.JUnitXml.fromfile("junit.xml")
+    assert suite.errors == 1
+
+
+def test_a_dag_that_is_refused_has_no_report(plait: Plait):
+    assert plait.run([task("a", "s:nothing")], "--junit", "junit.xml").exit_code == 3
+    assert not Path("junit.xml").exists()
+
+
+@pytest.mark.parametrize("way", ["alone"], indirect=True)
+def test_a_past_run_is_reported_without_secrets(plait: Plait, past: Past):
+    assert plait("history", past.broken, "--junit", "junit.xml").exit_code == 0
+    [suite] = junitparser.JUnitXml.fromfile("junit.xml")
+    assert (suite.tests, suite.failures) == (2, 1)
+    failed = plait("history", past.broken, "--junit", ".")
+    assert failed.exit_code == 1
+    assert "the JUnit report cannot be written: Is a directory." in failed.stderr
+
+
+@pytest.mark.parametrize("way", ["alone"], indirect=True)
+def test_a_call_by_name_has_no_report(plait: Plait, past: Past):
+    result = plait("history", past.call, "--junit", "junit.xml")
+    assert result.exit_code == 2
+    assert "is a call by name; there are reports of runs of DAGs alone" in result.stderr
+
+
+def test_each_format_has_its_maker():
+    result = ended(RunStatus.SUCCESS, record("a"))
+    for format in Format:
+        [(_, content)] = make([Report(format, Path("x"))], result, Secrets())
+        assert b"s:a" in content
+
+
+def test_a_report_replaces_a_file_as_a_whole_and_keeps_its_mode(tmp_path: Path):
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    with open(file) as reader:
+        assert said_by(link) == []
+        assert reader.read() == "old"
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("new", 0o640)
+    assert link.is_symlink()
+
+
+def test_a_draft_is_left_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    file = tmp_path / "file"
+    assert said_by(file) == [
+        f"{file}: the JUnit report cannot be written: No space left on device."
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def device(folder: Path) -> Path:
+    return Path("/dev/full")
+
+
+def unread_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [(device, "No space left on device"), (unread_pipe, "No such device or address")],
+)
+def test_a_device_or_pipe_that_takes_nothing_is_said(
+    tmp_path: Path, place: Callable[[Path], Path], why: str
+):
+    at = place(tmp_path)
+    assert said_by(at) == [f"{at}: the JUnit report cannot be written: {why}."]
+
+
+def test_a_pipe_gets_the_report(tmp_path: Path):
+    reading, writing = os.pipe()
+    assert said_by(Path(f"/dev/fd/{writing}")) == []
+    os.close(writing)
+    with open(reading, "rb") as read:
+        assert read.read() == b"new"
