@@ -11,6 +11,7 @@ import pytest
 
 from plait.cli.approval_screen import Shown, approval_screen
 from plait.cli.approving import choices
+from plait.core.results.mermaid import mermaid
 from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Rules
 from plait.engine.gateway import Gateway
@@ -115,4 +116,14 @@ async def test_the_job_of_the_readme_is_explained_as_the_page_on_the_command_lin
     sentences = planned["explanation"]
     assert isinstance(sentences, list)
     assert said.split() == " ".join(map(str, sentences)).split()
+    assert servers.calls == []
+
+
+async def test_the_job_of_the_readme_is_drawn_as_the_page_on_the_command_line_says(
+    servers: FakeServers,
+):
+    [drawn] = [block.text for block in blocks_in("mermaid") if block.page.name == "cli.md"]
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        graph = await gateway.graph(json.loads(JOB))
+    assert drawn == mermaid(graph) + "\n"
     assert servers.calls == []

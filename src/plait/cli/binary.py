@@ -21,7 +21,7 @@ class Unsaved(Exception):
     where the result is."""
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, so: str = "so nothing was called") -> None:
     """Check that a file can be written at *path*, before a call is made for it. Raises `Misused`
     if not."""
     folder = path.parent
@@ -33,7 +33,7 @@ def check_place(path: Path) -> None:
         why = "it may not be written"
     else:
         return
-    raise Misused(f"{path}: {why}, so nothing was called.", hint=OPTION)
+    raise Misused(f"{path}: {why}, {so}.", hint=OPTION)
 
 
 class Binary(NamedTuple):
@@ -80,13 +80,14 @@ def files_of(
     return list(zip(paths, contents, strict=True))
 
 
-def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
-    """Write *files*, each a path and its content. Raises `Unsaved`."""
+def write_files(files: Iterable[tuple[Path, bytes]], see: str = SEE) -> None:
+    """Write *files*, each a path and its content. Raises `Unsaved`, which *see* ends: where the
+    result is."""
     for path, content in files:
         try:
             path.write_bytes(content)
         except OSError as error:
-            raise Unsaved(f"{path} cannot be written: {error.strerror}. {SEE}") from None
+            raise Unsaved(f"{path} cannot be written: {error.strerror}. {see}".rstrip()) from None
 
 
 def _binary(block: Json) -> Binary | None:

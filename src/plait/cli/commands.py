@@ -20,6 +20,7 @@ from .options import (
     DebugOption,
     Detail,
     DetailOption,
+    GraphFormat,
     IsolatedOption,
     JsonOption,
     JunitOption,
@@ -304,6 +305,61 @@ def explain(
 
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
     perform(session, lambda: Explain(read_source(dag)))
+
+
+@program.command(epilog=EXITS)
+def graph(
+    ctx: typer.Context,
+    drawn: Annotated[
+        str,
+        typer.Argument(
+            metavar="DAG|RUN",
+            help="A file, JSON or TOML, - for standard input, or the id of a run.",
+            autocompletion=completing("dags_and_runs"),
+        ),
+    ],
+    form: Annotated[
+        GraphFormat | None,
+        typer.Option(
+            "--format", case_sensitive=False, help="Default: by the end of FILE, else mermaid."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file.")
+    ] = None,
+    config: ConfigOption = None,
+    profile: ProfileOption = None,
+    isolated: IsolatedOption = False,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Draw a DAG, or a past run with the end of each task; nothing runs.
+
+    A word that names no file is the id of a run, or its beginning.
+    """
+    from .drawing import check_output, draw_run, format_of, is_file
+
+    session = session_of(ctx, config, profile, log_level, debug, False, isolated)
+    chosen = format_of(form, output)
+    if not is_file(drawn):
+        from .history import with_history
+
+        def of_run() -> int:
+            check_output(output)
+            return with_history(
+                session, lambda found: draw_run(found, session, drawn, chosen, output)
+            )
+
+        end(lambda: session.settle(of_run))
+
+    def command() -> Graph:
+        check_output(output)
+        return Graph(read_source(drawn), chosen, output)
+
+    from .documents import read_source
+    from .orders import Graph
+
+    perform(session, command)
 
 
 @program.command()

@@ -67,6 +67,11 @@ def dags(ctx: typer.Context, incomplete: str) -> list[str]:
     return [path for path in files_of_dags(os.getcwd(), incomplete) if is_plain(path)]
 
 
+def dags_and_runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the path of a DAG, or the id of a run."""
+    return dags(ctx, incomplete) + runs(ctx, incomplete)
+
+
 def _known(ctx: typer.Context) -> dict[str, list[str]]:
     """Return the plain names of all servers and of their tools that may be called; none if the
     settings cannot be used. They are kept for the next time."""

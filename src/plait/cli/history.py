@@ -224,10 +224,8 @@ async def _shown(history: History, kept: KeptRun, session: Session) -> ShownRun:
     from .history_report import ShownRun
 
     entry, secrets = kept.entry, session.secrets
-    with suppress(ConfigError):  # they may have changed since, or be gone
-        learn_secrets(entry.desk, secrets)
+    result = await result_in(history, entry, secrets)
     calls = await history.calls(entry.id, values=True)
-    result = await _result(history, entry)
     head, doubts = entry.id, list[str]()
     has_restarted = False
     is_doubtful = result is not None and any(error.code == "in_doubt" for error in result.errors)
@@ -270,8 +268,11 @@ def learn_secrets(settings: str, secrets: Secrets) -> None:
         load_config(Path(settings), secrets=secrets)
 
 
-async def _result(history: History, entry: RunEntry) -> RunResult | None:
-    """Return the result of a run so far; None for a call by name."""
+async def result_in(history: History, entry: RunEntry, secrets: Secrets) -> RunResult | None:
+    """Return the result of a run so far, once *secrets* has those of its settings; None for a call
+    by name."""
+    with suppress(ConfigError):  # they may have changed since, or be gone
+        learn_secrets(entry.desk, secrets)
     if entry.kind is Kind.CALL:
         return None
     from ..core.results.result import result_of

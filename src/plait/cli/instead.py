@@ -7,7 +7,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 INSTEAD = {
-    "graph": "plait plan DAG shows layers, conflicts and the critical path",
+    "draw": "plait graph DAG draws a DAG, or a run",
     "check": "plait plan DAG checks it, and runs nothing",
     "validate": "plait plan DAG checks it, and runs nothing",
     "list": "plait tools lists tools, plait servers lists servers",

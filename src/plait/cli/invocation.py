@@ -15,7 +15,7 @@ from ..core.ports import NO_CLIENT, Caller
 from ..core.values.strict import loads
 from ..errors import ConfigError, InvalidDag
 from ..redaction import Secrets
-from .binary import Unsaved, write_files
+from .binary import SEE, Unsaved, write_files
 from .console import Console
 from .early import INTERRUPTED
 from .exits import Exit
@@ -91,9 +91,9 @@ class Invocation:
         finally:  # the thread ends, also if it still waits
             os.close(waking)
 
-    def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
-        """Write *files* where the person is. Raises `Unsaved`."""
-        write_files(files)
+    def save(self, files: Sequence[tuple[Path, bytes]], see: str = SEE) -> None:
+        """Write *files* where the person is. Raises `Unsaved`, which *see* ends."""
+        write_files(files, see)
 
     def deliver(self, made: Made) -> None:
         """Write reports where the person is. One that cannot be written is said, and changes

@@ -38,6 +38,11 @@ class Detail(StrEnum):
     FULL = "full"
 
 
+class GraphFormat(StrEnum):
+    MERMAID = "mermaid"
+    DOT = "dot"
+
+
 class Survives(StrEnum):
     OFF = "off"
     PROCESS = "process"

@@ -72,6 +72,21 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class Graph:
+    """`plait graph` of a DAG"""
+
+    source: Source
+    format: str | None = None
+    output: Path | None = None
+    name: Literal["graph"] = "graph"
+
+    async def __call__(self, gateway: Gateway, invocation: Invocation, config: Config) -> int:
+        from .drawing import draw_dag
+
+        return await draw_dag(gateway, invocation, self.source, self.format, self.output)
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """`plait tools`"""
 
@@ -143,7 +158,7 @@ class Servers:
         return await list_servers(gateway, invocation, config)
 
 
-AnyCommand: TypeAlias = Run | Plan | Explain | Tools | Call | Approve | Deny | Servers
+AnyCommand: TypeAlias = Run | Plan | Explain | Graph | Tools | Call | Approve | Deny | Servers
 
 
 @dataclass(frozen=True, slots=True)

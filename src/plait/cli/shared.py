@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ..core.values.strict import Json
 from ..door.arguments import PLATFORMS
-from .binary import write_files
+from .binary import SEE, write_files
 from .console import Console
 from .exits import Exit, Misused
 from .invocation import Command
-from .orders import AnyCommand, written
+from .orders import AnyCommand, Call, written
 from .reporting import write
 
 
@@ -73,13 +73,14 @@ def end_lost(lost: Exception, *, as_json: bool) -> Exit:
 
 def _saving(command: AnyCommand) -> Callable[[str, bytes], None]:
     """Return what writes the files of *command*: its reports as such, others as a result."""
+    see = SEE if isinstance(command, Call) else ""
     reports = {str(report.path): report for report in getattr(command, "reports", ())}
 
     def save(path: str, content: bytes) -> None:
         if path in reports:
             write([(reports[path], content)], _console().complain)
         else:
-            write_files([(Path(path), content)])
+            write_files([(Path(path), content)], see)
 
     return save
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # a start without rules for flows does not need them
     from ..core.flows.decision import PlanFlows
     from ..core.flows.nodes import TakenOver as SourcesTakenOver
     from ..core.flows.resources import Claims
+    from ..core.results.graph import Graph
 
 LARGE_BYTES = 64 * 1024
 LARGE_CALLS = 1_000
@@ -118,6 +119,20 @@ class Checking:
             return plan_document(plan, conflicts, expected, done)
 
         return await self._done(predicted, is_large=calls_of(plan) > LARGE_CALLS)
+
+    async def graph(
+        self, plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str]
+    ) -> Graph:
+        """Return the graph of *plan*, with the critical path that a dry run would name."""
+        from ..core.results.forecast import calls_of, forecast
+        from ..core.results.graph import graph_of_plan
+
+        def drawn() -> Graph:
+            expected = forecast(plan, conflicts, limits, done, self._learned.has_met_others)
+            path = expected.metrics.critical_path or plan.critical_path
+            return graph_of_plan(plan, conflicts, path)
+
+        return await self._done(drawn, is_large=calls_of(plan) > LARGE_CALLS)
 
     async def _done(self, work: Callable[[], Work], *, is_large: bool) -> Work:
         return await to_thread.run_sync(work, limiter=self._turn) if is_large else work()

@@ -49,12 +49,13 @@ from .engine import STOP_S, Engine
 from .flows import CallFlows
 from .known_tools import LONGEST_START_S, KnownTools
 from .lookups import AS_WRITTEN
-from .preparing import Preparing
+from .preparing import Prepared, Preparing
 from .writing import Kept, Writing, begin, has_doubt, new_id
 
 if (
     TYPE_CHECKING
 ):  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
+    from ..core.results.graph import Graph
     from ..core.tools.search import SearchResult
 
 log = logging.getLogger(__name__)
@@ -267,12 +268,23 @@ class Gateway:
         self, document: object, principal: Principal = USER, *, only_reads: bool = False
     ) -> JsonObject:
         """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
+        prepared = await self._planned(document, principal, only_reads=only_reads)
+        plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
+        return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
+
+    async def graph(self, document: object, principal: Principal = USER) -> Graph:
+        """Check *document* as `plan` does, and return its graph. Raises `InvalidDag`."""
+        prepared = await self._planned(document, principal)
+        plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
+        return await self._checking.graph(plan, conflicts, self._limits.concurrency, done)
+
+    async def _planned(
+        self, document: object, principal: Principal, *, only_reads: bool = False
+    ) -> Prepared:
         preparing = self._preparing(principal, only_reads=only_reads)
         reading = preparing.read(document)
         chain = await preparing.chain(reading.dag, principal)
-        prepared = await preparing.prepare(reading, principal, chain)
-        plan, conflicts, done = prepared.plan, prepared.conflicts, prepared.outputs.keys()
-        return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done)
+        return await preparing.prepare(reading, principal, chain)
 
     async def submit(
         self,

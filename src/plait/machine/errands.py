@@ -156,7 +156,7 @@ class _Remote(Invocation):
             self._answer.line = line
             self._answer.given.set()
 
-    def save(self, files: Sequence[tuple[Path, bytes]]) -> None:
+    def save(self, files: Sequence[tuple[Path, bytes]], see: str = "") -> None:
         for path, content in files:
             self._put(frames.FILE, os.fsencode(path) + b"\0" + content)
 
