@@ -109,7 +109,12 @@ def plait(
     """In a folder with nothing in it, and an environment that says nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    for name in ("NO_COLOR", "FORCE_COLOR", *(f"PLAIT_{name}" for name in OURS)):
+    for name in (
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "GITHUB_STEP_SUMMARY",
+        *(f"PLAIT_{name}" for name in OURS),
+    ):
         monkeypatch.delenv(name, raising=False)
     made = Plait(servers, is_shared=way == "shared")
     if not made.is_shared:

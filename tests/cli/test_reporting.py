@@ -74,6 +74,8 @@ def test_a_past_run_is_reported_without_secrets(plait: Plait, past: Past):
     assert plait("history", past.broken, "--junit", "junit.xml").exit_code == 0
     [suite] = junitparser.JUnitXml.fromfile("junit.xml")
     assert (suite.tests, suite.failures) == (2, 1)
+    assert plait("history", past.broken, "--md", "run.md").exit_code == 0
+    assert "`EACCES: /x`" in Path("run.md").read_text()
     failed = plait("history", past.broken, "--junit", ".")
     assert failed.exit_code == 1
     assert "the JUnit report cannot be written: Is a directory." in failed.stderr
@@ -84,6 +86,34 @@ def test_a_call_by_name_has_no_report(plait: Plait, past: Past):
     result = plait("history", past.call, "--junit", "junit.xml")
     assert result.exit_code == 2
     assert "is a call by name; there are reports of runs of DAGs alone" in result.stderr
+
+
+def test_the_summary_of_a_step_on_github_is_appended(plait: Plait):
+    Path("summary.md").write_text("before")
+    environ = {"GITHUB_STEP_SUMMARY": "summary.md"}
+    for words in ((), ("--md", "summary.md"), ("--md", "own.md")):
+        assert plait.run(BROKEN, *words, **environ).exit_code == 1
+    before, *rest = Path("summary.md").read_text().split("## ")
+    assert before == "before\n"
+    assert [part.splitlines()[0] for part in rest if part.startswith("⚠️")] == [
+        "⚠️ `Run`: partial"
+    ] * 3
+    assert Path("own.md").read_text().startswith("## ⚠️ `Run`: partial\n")
+
+
+def test_a_summary_that_cannot_be_written_is_said(plait: Plait):
+    result = plait.run(BROKEN, GITHUB_STEP_SUMMARY="no/such/summary.md")
+    assert result.exit_code == 1
+    reason = "the Markdown report cannot be written: No such file or directory."
+    assert f"no/such/summary.md: {reason}" in result.stderr
+    assert "1 succeeded · 1 failed · 1 skipped" in result.stdout
+
+
+def test_two_reports_in_one_file_are_refused(plait: Plait):
+    result = plait.run(BROKEN, "--junit", "out", "--md", "./out")
+    assert result.exit_code == 2
+    assert "Invalid value for --junit: out is the file of --md, too." in result.stderr
+    assert not Path("out").exists()
 
 
 def test_each_format_has_its_maker():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ from .options import (
     JunitOption,
     LogLevel,
     LogLevelOption,
+    MarkdownOption,
     ProfileOption,
     Shell,
     SkillClient,
@@ -229,6 +231,7 @@ def run(
     ] = False,
     again: AgainOption = False,
     junit: JunitOption = None,
+    markdown: MarkdownOption = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     isolated: IsolatedOption = False,
@@ -246,7 +249,7 @@ def run(
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
 
     def command() -> Run:
-        reports = reports_of(junit)
+        reports = reports_of(junit, markdown, os.environ)
         resume_from = None
         if earlier is not None:
             from .history import whole_id

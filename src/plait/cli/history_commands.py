@@ -23,6 +23,7 @@ from .options import (
     JsonOption,
     JunitOption,
     LogLevelOption,
+    MarkdownOption,
     ProfileOption,
     completing,
 )
@@ -125,6 +126,7 @@ def show_run(
         ),
     ] = False,
     junit: JunitOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
     detail: DetailOption = Detail.CONCISE,
     config: ConfigOption = None,
@@ -137,7 +139,7 @@ def show_run(
     from .reporting import reports_of
 
     session = _session_below(ctx, config, profile, debug, as_json)
-    reports = reports_of(junit)
+    reports = reports_of(junit, markdown, {})
     if verify:
         from .verifying import verify_run
 

@@ -83,6 +83,9 @@ JunitOption = Annotated[
     Path | None,
     typer.Option("--junit", metavar="FILE", help="Write a JUnit report, for build servers."),
 ]
+MarkdownOption = Annotated[
+    Path | None, typer.Option("--md", metavar="FILE", help="Write a report in Markdown.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,

@@ -33,8 +33,6 @@ MAX_LINE = 400
 MAX_ROWS = 60
 """Most rows. In a run of more tasks, those that succeeded or were skipped are only counted."""
 MAX_ERRORS = 50
-LEAST_SPEEDUP = 1.1
-"""Below it, a speedup is noise."""
 LEAST_STARTUP_MS = 50
 LONGEST_ID, LONGEST_TOOL, LONGEST_BAR, LONGEST_OUTCOME = 24, 40, 40, 30
 SHORTEST_BAR = 10
@@ -293,10 +291,9 @@ def _times(metrics: Metrics, startup: Startup) -> Line:
     """Show the duration of the run, and what it saved unless that is noise."""
     wall_ms, alone_ms = metrics.execution_time_ms, metrics.sequential_time_ms
     pieces: list[str | Styled] = [f"{milliseconds(wall_ms)} wall"]
-    is_telling = metrics.speedup is not None and metrics.speedup >= LEAST_SPEEDUP
-    if is_telling and metrics.unproven:  # whether calls slowed each other down is not known
+    if metrics.is_faster and metrics.unproven:  # whether calls slowed each other down is not known
         pieces.append(f" for {milliseconds(alone_ms)} of calls")
-    elif is_telling and metrics.speedup is not None:
+    elif metrics.is_faster:
         saved = f"saved {milliseconds(alone_ms - wall_ms)} ({metrics.speedup:.1f}{TIMES})"
         pieces += [f" · {milliseconds(alone_ms)} one at a time · ", Styled(saved, Look.GREEN)]
     startup_ms = startup.ms + metrics.startup_ms

@@ -5,37 +5,61 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from .exits import Misused
+
 if TYPE_CHECKING:
     from ..core.results.result import RunResult
     from ..redaction import Secrets
 
+SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The variable that names the file which GitHub shows as the summary of a step."""
+
 
 class Format(StrEnum):
     JUNIT = "JUnit"
+    MARKDOWN = "Markdown"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report in the file at `path`."""
+    """A report in the file at `path`: instead of what is there, or after it."""
 
     format: Format
     path: Path
+    appends: bool = False
 
 
 Made: TypeAlias = Sequence[tuple[Report, bytes]]
 """Reports and their content."""
 
 
-def reports_of(junit: Path | None) -> tuple[Report, ...]:
-    """Return the reports that the options ask for."""
-    return () if junit is None else (Report(Format.JUNIT, junit),)
+def reports_of(
+    junit: Path | None, markdown: Path | None, environ: Mapping[str, str]
+) -> tuple[Report, ...]:
+    """Return the reports that the options and *environ* ask for. Raises `Misused` if two would be
+    one file."""
+    asked = {"--junit": (Format.JUNIT, junit), "--md": (Format.MARKDOWN, markdown)}
+    given = {
+        option: Report(format, path) for option, (format, path) in asked.items() if path is not None
+    }
+    summary = environ.get(SUMMARY)
+    if summary:
+        given[SUMMARY] = Report(Format.MARKDOWN, Path(summary), appends=True)
+    found: dict[str, tuple[str, Report]] = {}
+    for option, report in given.items():
+        place = os.path.realpath(report.path)
+        other, before = found.get(place, (option, report))
+        if before.format is not report.format:
+            raise Misused(f"{report.path} is the file of {option}, too.", hint=other)
+        found[place] = option, report  # what is appended to the summary is the same report
+    return tuple(report for _, report in found.values())
 
 
 def make(reports: Iterable[Report], result: RunResult, known: Secrets) -> Made:
@@ -49,6 +73,10 @@ def _maker(format: Format) -> Callable[[RunResult, Callable[[str], str]], bytes]
             from ..reports.junit import junit_report
 
             return junit_report
+        case Format.MARKDOWN:
+            from ..reports.markdown import markdown_report
+
+            return markdown_report
 
 
 def write(made: Made, complain: Callable[[str], object]) -> bool:
@@ -57,12 +85,20 @@ def write(made: Made, complain: Callable[[str], object]) -> bool:
     is_whole = True
     for report, content in made:
         try:
-            _replace(report.path, content)
+            if report.appends:
+                _append(report.path, content)
+            else:
+                _replace(report.path, content)
         except OSError as error:
             is_whole = False
             reason = error.strerror or error
             complain(f"{report.path}: the {report.format} report cannot be written: {reason}.")
     return is_whole
+
+
+def _append(path: Path, content: bytes) -> None:
+    with open(path, "ab") as file:
+        file.write(b"\n" + content)  # what is there may end within a line
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -29,9 +29,10 @@ class Words:
     def __init__(self, redact: Redact) -> None:
         self._redact = redact
 
-    def name(self, text: str) -> str:
-        """Return a name on one line, control characters escaped; `-` if it is empty."""
-        return _cut(_known(printable(self._redact(" ".join(text.split())))), MAX_NAME) or "-"
+    def name(self, text: str, most: int = MAX_NAME) -> str:
+        """Return a name on one line of at most *most* characters, control characters escaped; `-`
+        if it is empty."""
+        return _cut(_known(printable(self._redact(" ".join(text.split())))), most) or "-"
 
     def line(self, text: str, most: int = MAX_LINE) -> str:
         """Return *text* on one line of at most *most* characters."""

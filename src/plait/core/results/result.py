@@ -31,6 +31,8 @@ MAX_PASSAGES = 1_000
 """Most tasks in groups that a result lists, one for each item."""
 LEAST_S = 0.005
 """Seconds that a run must take for its speedup to mean anything."""
+LEAST_SPEEDUP = 1.1
+"""Below it, a speedup is noise."""
 MOST_STARTING = 0.25
 """Share of the run's time that may be the start of a further server; above it, a speedup would say
 more about that than about calls."""
@@ -148,6 +150,11 @@ class Metrics:
     unproven: tuple[str, ...] = ()
     """Tools whose calls ran at once with others and were never timed alone: how much they slowed
     each other down is unknown, and with it how much time was saved."""
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether the run took less time than its calls one after the other, beyond noise."""
+        return self.speedup is not None and self.speedup >= LEAST_SPEEDUP
 
     def document(self, detail: str = "concise") -> JsonObject:
         members: JsonObject = {
