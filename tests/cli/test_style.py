@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.cli.style import Look, Styled, fold, one_line, pretty
+from plait.cli.widths import width_of
 from plait.core.values.strict import Json
 
 from ..core.strategies import json_values
@@ -19,7 +20,7 @@ from ..profiles import CHARACTERS
 def test_one_line_is_one_line_and_says_where_it_was_cut(text: str, most: int):
     line = one_line(text, most)
     assert line.splitlines() in ([line], [])
-    assert len(line) <= most
+    assert width_of(line) <= most
     whole = " ".join(text.split())
     assert line == whole or (line[-1] == "…" and whole.startswith(line[:-1]))
 

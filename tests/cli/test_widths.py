@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plait.cli.widths import cut_text, fitting, letters, padded, width_of
@@ -30,6 +30,7 @@ def test_a_width_is_that_on_a_terminal(text: str, width: int):
 
 
 @given(TEXTS, st.integers(2, 30))
+@example("aa\N{COMBINING ACUTE ACCENT}", 2)
 def test_a_part_that_fits_is_as_long_as_can_be_and_cuts_no_letter(text: str, room: int):
     end = fitting(text, room)
     assert width_of(text[:end]) <= room
@@ -39,7 +40,8 @@ def test_a_part_that_fits_is_as_long_as_can_be_and_cuts_no_letter(text: str, roo
     assert end == len(text) or width_of("".join(whole[: count + 1])) > room
 
 
-@given(TEXTS, st.integers(2, 30))
+@given(TEXTS, st.integers(1, 30))
+@example("漢字", 2)
 def test_a_text_that_is_cut_fits(text: str, most: int):
     cut = cut_text(text, most)
     assert width_of(cut) <= most

@@ -189,11 +189,13 @@ class Way:
         return Connection("contract", self._settings(), **options)
 
     def _settings(self) -> ServerSettings:
+        """On a slow machine, too, a probe that is not answered yet is no sign of an old server."""
+        protocol: dict[str, Any] = {"protocol": self.protocol, "probe_timeout_s": SOON}
         if self.http is None:
             command, *args = warm(SCRIPT, "stdio", str(self.journal.path))
-            return ServerSettings(command=command, args=tuple(args), protocol=self.protocol)
+            return ServerSettings(command=command, args=tuple(args), **protocol)
         transport: Any = self.transport
-        return ServerSettings(url=self.http.url, transport=transport, protocol=self.protocol)
+        return ServerSettings(url=self.http.url, transport=transport, **protocol)
 
     @property
     def is_served(self) -> bool:

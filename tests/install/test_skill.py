@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -148,10 +147,16 @@ def test_a_file_that_appears_or_changes_meanwhile_stays(place: Path, before: str
     assert place.read_text() == "# Mine\n"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_folder_that_cannot_be_written_leaves_nothing(place: Path):
+def test_where_the_file_cannot_be_replaced_the_earlier_one_stays(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
     place.parent.mkdir(parents=True)
-    place.parent.chmod(0o555)
+    place.write_text(EARLIER)
+    monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(PermissionError):
         look(place).write()
-    assert [*place.parent.iterdir()] == []
+    assert place.read_text() == EARLIER
+    assert [*place.parent.iterdir()] == [place]

@@ -21,9 +21,10 @@ def width_of(text: str) -> int:
 def fitting(text: str, room: int, start: int = 0) -> int:
     """Return the end of the part of *text* from *start* that is at most *room* wide. It has at
     least one letter, with all marks on it."""
-    part = text[start : start + max(room, 1)]
+    most = max(room, 1)
+    part = text[start : start + most + 1]  # what follows may be a mark on the last letter
     if part.isascii():
-        return start + len(part)
+        return start + min(len(part), most)
     part = text[start : start + 2 * room + 8]
     left = room
     for begin, end, width in _letters(part):
@@ -47,8 +48,11 @@ def padded(text: str, width: int) -> str:
 
 
 def cut_text(text: str, most: int) -> str:
-    """Cut *text* to a width of *most*."""
-    return text if width_of(text) <= most else f"{text[: fitting(text, most - 1)]}…"
+    """Cut *text* to a width of *most*, but to no less than its mark of a cut."""
+    if width_of(text) <= most:
+        return text
+    part = text[: fitting(text, most - 1)]
+    return f"{part}…" if width_of(part) < most else "…"
 
 
 def _letters(text: str) -> list[tuple[int, int, int]]:
