@@ -35,6 +35,12 @@ def said_by(write_to: Path) -> list[str]:
     return said
 
 
+def test_a_run_can_have_all_reports(plait: Plait):
+    words = ("--junit", "junit.xml", "--md", "run.md", "--html", "run.html")
+    assert plait.run(BROKEN, *words).exit_code == 1
+    assert all("s:fail" in Path(name).read_text() for name in words[1::2])
+
+
 def test_a_run_is_reported_with_its_exit_code_and_result(plait: Plait):
     result = plait.run(BROKEN, "--junit", "out/junit.xml")
     assert result.exit_code == 1
@@ -76,9 +82,19 @@ def test_a_past_run_is_reported_without_secrets(plait: Plait, past: Past):
     assert (suite.tests, suite.failures) == (2, 1)
     assert plait("history", past.broken, "--md", "run.md").exit_code == 0
     assert "`EACCES: /x`" in Path("run.md").read_text()
+    assert plait("history", past.broken, "--html", "run.html").exit_code == 0
+    assert "EACCES: /x</div>" in Path("run.html").read_text()
     failed = plait("history", past.broken, "--junit", ".")
     assert failed.exit_code == 1
     assert "the JUnit report cannot be written: Is a directory." in failed.stderr
+
+
+@pytest.mark.parametrize("way", ["alone"], indirect=True)
+def test_a_run_that_is_verified_has_no_report(plait: Plait, past: Past):
+    result = plait("history", past.well, "--verify", "--html", "run.html")
+    assert result.exit_code == 2
+    assert "report a run that is shown, not one with --verify" in result.stderr
+    assert not Path("run.html").exists()
 
 
 @pytest.mark.parametrize("way", ["alone"], indirect=True)
@@ -110,9 +126,9 @@ def test_a_summary_that_cannot_be_written_is_said(plait: Plait):
 
 
 def test_two_reports_in_one_file_are_refused(plait: Plait):
-    result = plait.run(BROKEN, "--junit", "out", "--md", "./out")
+    result = plait.run(BROKEN, "--md", "out", "--html", "./out")
     assert result.exit_code == 2
-    assert "Invalid value for --junit: out is the file of --md, too." in result.stderr
+    assert "Invalid value for --md: out is the file of --html, too." in result.stderr
     assert not Path("out").exists()
 
 

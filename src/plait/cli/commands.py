@@ -22,6 +22,7 @@ from .options import (
     Detail,
     DetailOption,
     GraphFormat,
+    HtmlOption,
     IsolatedOption,
     JsonOption,
     JunitOption,
@@ -232,6 +233,7 @@ def run(
     again: AgainOption = False,
     junit: JunitOption = None,
     markdown: MarkdownOption = None,
+    html: HtmlOption = None,
     config: ConfigOption = None,
     profile: ProfileOption = None,
     isolated: IsolatedOption = False,
@@ -249,7 +251,7 @@ def run(
     session = session_of(ctx, config, profile, log_level, debug, as_json, isolated)
 
     def command() -> Run:
-        reports = reports_of(junit, markdown, os.environ)
+        reports = reports_of(junit, markdown, html, os.environ)
         resume_from = None
         if earlier is not None:
             from .history import whole_id

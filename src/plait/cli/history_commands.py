@@ -19,6 +19,7 @@ from .options import (
     DebugOption,
     Detail,
     DetailOption,
+    HtmlOption,
     IsolatedOption,
     JsonOption,
     JunitOption,
@@ -127,6 +128,7 @@ def show_run(
     ] = False,
     junit: JunitOption = None,
     markdown: MarkdownOption = None,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
     detail: DetailOption = Detail.CONCISE,
     config: ConfigOption = None,
@@ -139,8 +141,10 @@ def show_run(
     from .reporting import reports_of
 
     session = _session_below(ctx, config, profile, debug, as_json)
-    reports = reports_of(junit, markdown, {})
+    reports = reports_of(junit, markdown, html, {})
     if verify:
+        if reports:
+            ctx.fail("--junit, --md and --html report a run that is shown, not one with --verify.")
         from .verifying import verify_run
 
         end(

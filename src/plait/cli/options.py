@@ -86,6 +86,9 @@ JunitOption = Annotated[
 MarkdownOption = Annotated[
     Path | None, typer.Option("--md", metavar="FILE", help="Write a report in Markdown.")
 ]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write a report as one HTML page.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,

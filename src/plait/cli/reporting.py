@@ -25,6 +25,7 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 class Format(StrEnum):
     JUNIT = "JUnit"
     MARKDOWN = "Markdown"
+    HTML = "HTML"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,15 @@ Made: TypeAlias = Sequence[tuple[Report, bytes]]
 
 
 def reports_of(
-    junit: Path | None, markdown: Path | None, environ: Mapping[str, str]
+    junit: Path | None, markdown: Path | None, html: Path | None, environ: Mapping[str, str]
 ) -> tuple[Report, ...]:
     """Return the reports that the options and *environ* ask for. Raises `Misused` if two would be
     one file."""
-    asked = {"--junit": (Format.JUNIT, junit), "--md": (Format.MARKDOWN, markdown)}
+    asked = {
+        "--junit": (Format.JUNIT, junit),
+        "--md": (Format.MARKDOWN, markdown),
+        "--html": (Format.HTML, html),
+    }
     given = {
         option: Report(format, path) for option, (format, path) in asked.items() if path is not None
     }
@@ -77,6 +82,10 @@ def _maker(format: Format) -> Callable[[RunResult, Callable[[str], str]], bytes]
             from ..reports.markdown import markdown_report
 
             return markdown_report
+        case Format.HTML:
+            from ..reports.page import html_report
+
+            return html_report
 
 
 def write(made: Made, complain: Callable[[str], object]) -> bool:
