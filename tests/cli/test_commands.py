@@ -10,7 +10,7 @@ from plait import __version__
 
 from .conftest import Plait, task
 
-LOOKING = ("serve", "run", "plan", "explain", "tools", "call", "servers", "history")
+LOOKING = ("serve", "run", "plan", "explain", "graph", "tools", "call", "servers", "history")
 COMMANDS = (*LOOKING, "resume", "apply", "approve", "deny", "doctor")
 BEFORE = ("try", "install")
 WITHOUT_SETTINGS = ("init", "ps", "stop", "restart", "trust", "skill", "completion")

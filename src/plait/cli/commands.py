@@ -338,9 +338,9 @@ def graph(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Draw a DAG, or a past run with the end of each task; nothing runs.
+    """Draw a DAG, or a past run with the ends of its tasks.
 
-    A word that names no file is the id of a run, or its beginning.
+    Nothing runs. A word that names no file is the id of a run, or its beginning.
     """
     from .drawing import check_output, draw_run, format_of, is_file
 
