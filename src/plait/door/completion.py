@@ -69,6 +69,9 @@ VALUES = {
     "--durable": "",
     "--resume": RUNS,
     "--in-doubt": "",
+    "--junit": "",
+    "--md": "",
+    "--html": "",
     "--output": "",
     "-o": "",
 }
