@@ -63,6 +63,21 @@ async def test_the_document_of_an_interrupted_run_is_not_run_again_unless_that_i
     assert world.writes == Counter({1: 2})
 
 
+async def test_the_document_of_an_interrupted_run_is_answered_with_the_last_that_went_on_from_it():
+    world = World()
+    world.hangs = {("write", 1)}
+    document = {"tasks": [task("one", "write", 1), task("two", "write", 2)]}
+    run_id = await world.interrupted(document)
+    last = await world.gone_on(run_id, in_doubt={"one": "done"})
+    async with world.gateway() as (gateway, _):
+        submitted = await gateway.submit(document, is_awaited=True)
+        assert (submitted.run_id, submitted.is_own) == (last.run_id, False)
+        assert submitted.remark is not None
+        assert f"{last.run_id} went on from it" in submitted.remark
+        assert gateway.result(last.run_id).status is RunStatus.SUCCESS
+    assert world.writes == Counter({1: 1, 2: 1})
+
+
 @asynccontextmanager
 async def unanswered(world: World, document: Any) -> AsyncIterator[tuple[str, Gateway]]:
     """A run that had ended when its gateway died, before its answer had left; and another

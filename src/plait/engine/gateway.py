@@ -60,15 +60,6 @@ if (
 
 log = logging.getLogger(__name__)
 
-UNANSWERED = (
-    "{0} had ended when its gateway died, and its answer may have been lost: this is it, and "
-    "nothing was run. With again: true (or --again) the document is run once more."
-)
-CUT_SHORT = (
-    "{0}, a run of an equal document, was interrupted within the last hour: this is what there is "
-    "of it, and nothing was run. Go on with resume_from (or plait resume {0}); with again: true "
-    "(or --again) the document is run once more."
-)
 MAX_LIVE_RUNS = 1_000
 MAX_LIVE_TASKS = 50_000
 """The most of one principal that may be under way at one time."""
@@ -311,7 +302,7 @@ class Gateway:
             return Submitted(*applied)
         try:
             chain = await preparing.chain(reading.dag, caller.principal)
-            there = await preparing.there_already(reading.dag, caller.principal, chain)
+            there, remark = await preparing.there_already(reading.dag, caller.principal, chain)
         except HistoryLost as error:
             raise InvalidDag([_damaged(reading.dag, error)], reading.notes) from error
         if there is not None:
@@ -320,12 +311,8 @@ class Gateway:
                 asked = {name: getattr(reading.dag, name) for name in ("wait_s", "detail")}
                 again = Dag(tasks=(), resume_from=there.id, **asked)
                 return await self.submit(again, caller, only_reads=only_reads)
-            remark = None
-            if there.is_done and reading.dag.resume_from is None:
-                is_cut_short = there.status is RunStatus.INTERRUPTED
-                remark = (CUT_SHORT if is_cut_short else UNANSWERED).format(there.id)
-                if is_awaited and not is_cut_short:
-                    self.engine.await_answer(there.id, None)
+            if is_awaited and there.status is not RunStatus.INTERRUPTED and remark is not None:
+                self.engine.await_answer(there.id, None)
             return Submitted(there.id, there.dag, there.notes, is_own=False, remark=remark)
         try:
             prepared = await preparing.prepare(reading, caller.principal, chain)

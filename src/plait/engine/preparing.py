@@ -17,7 +17,7 @@ from ..core.history import INTERRUPTED, RUNNING, SAID, Beginning, Chain, Durable
 from ..core.language.dag import Dag, Task
 from ..core.language.reader import Reading, read_dag
 from ..core.planning.plan import Plan, TakenOver
-from ..core.results.record import RunRecord, record_of
+from ..core.results.record import RunRecord, RunStatus, record_of
 from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
 from ..core.scheduling.earlier_items import EarlierItems
 from ..core.scheduling.locating import PROMPT_S
@@ -34,6 +34,20 @@ from .checking import Checking, names_of_tools
 from .engine import NO_SUCH_RUN, Engine
 from .flows import RunFlows
 
+UNANSWERED = (
+    "{0} had ended when its gateway died, and its answer may have been lost: this is it, and "
+    "nothing was run. With again: true (or --again) the document is run once more."
+)
+WENT_ON = (
+    "A run of an equal document was interrupted within the last hour, and {0} went on from it: "
+    "this is its result, and nothing was run. With again: true (or --again) the document is run "
+    "once more."
+)
+CUT_SHORT = (
+    "{0}, a run of an equal document, was interrupted within the last hour: this is what there is "
+    "of it, and nothing was run. Go on with resume_from (or plait resume {0}); with again: true "
+    "(or --again) the document is run once more."
+)
 AGAIN_S = 3_600.0
 """Age in seconds of an interrupted run, or of one whose answer may be lost, up to which an equal
 document is not run."""
@@ -160,31 +174,43 @@ class Preparing:
 
     async def there_already(
         self, dag: Dag, principal: Principal, chain: Chain | None
-    ) -> RunRecord | None:
-        """Return the run that is the answer to *dag* without running anything: the last one of
-        *chain*, which it wants to go on from, if that goes on already, or has ended and nothing is
-        new, or a run of an equal document that was interrupted, or whose answer may be lost. None
-        if *dag* is to be run."""
+    ) -> tuple[RunRecord | None, str | None]:
+        """Return the run that is the answer to *dag* without running anything, and what there is to
+        say of that: the last one of *chain*, which it wants to go on from, if that goes on already,
+        or has ended and nothing is new; or a run of an equal document whose answer may be lost, or
+        that was interrupted, or the last that went on from it. None if *dag* is to be run."""
         if dag.dry_run or self._engine.history is None:
-            return None
+            return None, None
         if dag.resume_from is None:
-            if dag.again or self._only_reads:  # to read again does no harm
-                return None
-            left = await self._engine.left_over(
-                principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
-            )
-            if left is None:
-                return None
-            if left.status == INTERRUPTED and await self._was_left_to_others(left.id, principal):
-                return None
-            return await self._engine.recall(left.id, principal)
+            return await self._left_over(dag, principal)
         if chain is None or dag.tasks:
-            return None
+            return None, None
         head = chain.head.entry
         is_decided = head.status != RUNNING and dag.in_doubt and _is_in_doubt(chain)
         if head.status == INTERRUPTED or is_decided:
-            return None
-        return await self._engine.recall(head.id, principal)
+            return None, None
+        return await self._engine.recall(head.id, principal), None
+
+    async def _left_over(
+        self, dag: Dag, principal: Principal
+    ) -> tuple[RunRecord | None, str | None]:
+        history = self._engine.history
+        if history is None or dag.again or self._only_reads:  # to read again does no harm
+            return None, None
+        left = await self._engine.left_over(
+            principal, AGAIN_S, lambda: digest_of(document_of_dag(dag))
+        )
+        if left is None:
+            return None, None
+        last, said = left.id, UNANSWERED
+        if left.status == INTERRUPTED:
+            if await self._was_left_to_others(left.id, principal):
+                return None, None
+            last, said = (await history.links(left.id))[-1], WENT_ON
+        there = await self._engine.recall(last, principal)
+        if there.status is RunStatus.INTERRUPTED:
+            said = CUT_SHORT
+        return there, said.format(last) if there.is_done else None
 
     async def _was_left_to_others(self, run_id: str, principal: Principal) -> bool:
         """Return whether a run only waited for a person when its gateway ended, so that its client
