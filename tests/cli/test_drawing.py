@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from plait.cli.drawing import format_of, is_file
+from plait.cli.console import Console
+from plait.cli.documents import Source
+from plait.cli.drawing import draw_dag, format_of, is_file
+from plait.cli.exits import Exit
+from plait.cli.invocation import Invocation
 from plait.cli.options import GraphFormat
+from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers
 from .conftest import Plait, task
 from .past import Past
+from .test_console import Written
 
 DAG = json.dumps({"tasks": [task("a"), task("b", "s:say", arguments={"text": "$OUTPUT[a].x"})]})
 CHART = """\
@@ -35,6 +42,42 @@ def test_a_dag_is_drawn_and_nothing_runs(plait: Plait, servers: FakeServers):
     result = plait("graph", "-", input=DAG)
     assert (result.exit_code, result.stdout, result.stderr) == (0, CHART, "")
     assert servers.calls == []
+
+
+BOXES = """\
+┏━━━━━━━━━┓
+┃ a       ┃
+┃ s:echo  ┃
+┗━━━━┯━━━━┛
+     │
+ ┏━━━▼━━━┓
+ ┃ b     ┃
+ ┃ s:say ┃
+ ┗━━━━━━━┛
+┃ critical path
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "start"),
+    [({"NO_COLOR": "1"}, BOXES), ({"TERM": "dumb"}, "layer 1\n")],
+)
+async def test_a_terminal_gets_boxes_and_one_without_them_lines(
+    servers: FakeServers, environ: dict[str, str], start: str
+):
+    out = Written()
+    console = Console(out, Written(is_terminal=False), environ, columns=40)
+    source = Source("standard input", DAG.encode())
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        assert await draw_dag(gateway, Invocation(console), source, None, None) == Exit.SUCCESS
+    assert out.text().startswith(start)
+
+
+def test_boxes_go_to_a_file_too(plait: Plait, tmp_path: Path):
+    shown = plait("graph", "-", "--format", "ascii", input=DAG).stdout
+    assert shown.startswith("┏━━━")
+    plait("graph", "-", "-o", "drawn.txt", input=DAG)
+    assert (tmp_path / "drawn.txt").read_text() == shown
 
 
 def test_a_format_is_chosen_by_name_and_by_the_end_of_the_file(plait: Plait, tmp_path: Path):
@@ -100,5 +143,5 @@ def test_a_file_that_is_there_is_a_dag(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_name_of_a_format_comes_before_the_end_of_a_file():
     assert format_of(GraphFormat.DOT, Path("x.mmd")) == "dot"
     assert format_of(None, Path("x.MMD")) == "mermaid"
-    assert format_of(None, Path("x.txt")) is None
+    assert format_of(None, Path("x.out")) is None
     assert format_of(None, None) is None

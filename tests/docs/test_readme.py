@@ -11,6 +11,7 @@ import pytest
 
 from plait.cli.approval_screen import Shown, approval_screen
 from plait.cli.approving import choices
+from plait.cli.graph_lines import graph_lines
 from plait.core.results.mermaid import mermaid
 from plait.core.tools.policy import Policy
 from plait.core.tools.rules import Rules
@@ -123,7 +124,10 @@ async def test_the_job_of_the_readme_is_drawn_as_the_page_on_the_command_line_sa
     servers: FakeServers,
 ):
     [drawn] = [block.text for block in blocks_in("mermaid") if block.page.name == "cli.md"]
+    blocks_of_cli = [block.text for block in blocks_in("text") if block.page.name == "cli.md"]
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         graph = await gateway.graph(json.loads(JOB))
     assert drawn == mermaid(graph) + "\n"
+    [boxes] = [text for text in blocks_of_cli if text.startswith(" " * 10 + "┏")]
+    assert boxes.splitlines() == shown(graph_lines(graph, 80))
     assert servers.calls == []

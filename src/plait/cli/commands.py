@@ -326,7 +326,9 @@ def graph(
     form: Annotated[
         GraphFormat | None,
         typer.Option(
-            "--format", case_sensitive=False, help="Default: by the end of FILE, else mermaid."
+            "--format",
+            case_sensitive=False,
+            help="Default: by the end of FILE; ascii on a terminal, else mermaid.",
         ),
     ] = None,
     output: Annotated[

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..core.values.printable import printable
 from ..core.values.strict import Json
-from .style import TIMES, Line, Look, Styled, cut, fold
+from .style import TIMES, Line, Look, Styled, bare, cut, fold
 
 PLAIN = str.maketrans(
     {
@@ -68,7 +68,8 @@ class Stream:
         self.width = max(NARROWEST, columns or shutil.get_terminal_size().columns)
         self.can_redraw = self.is_terminal and not is_dumb
         self.has_colours = _wants_colours(environ, is_default=self.is_terminal and not is_dumb)
-        self._is_plain = is_dumb or not self.has_unicode
+        self.is_plain = is_dumb or not self.has_unicode
+        """Whether it shows plain characters alone."""
         self.has_written = False
         self.may_redraw: Callable[[], bool] = lambda: True
         """Whether rows may be shown now: not while the reader is slow."""
@@ -102,7 +103,7 @@ class Stream:
         if self.has_colours:
             shown = "".join(map(self._shown, line))
         else:  # at once: a list may have 10,000 lines
-            shown = self._shown("".join(map(_bare, line)))
+            shown = self._shown("".join(map(bare, line)))
         return f"{shown.rstrip()}\n"
 
     def json(self, value: Json) -> None:
@@ -119,8 +120,8 @@ class Stream:
         self._write(text)
 
     def _shown(self, piece: str | Styled) -> str:
-        text = printable(_bare(piece), "\t")
-        if self._is_plain:
+        text = printable(bare(piece), "\t")
+        if self.is_plain:
             text = text.translate(PLAIN)
         if self.has_colours and isinstance(piece, Styled):
             return f"\x1b[{piece.look}m{text}\x1b[0m"
@@ -133,10 +134,6 @@ class Stream:
         encoding = self._file.encoding or "ascii"
         self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))
         self._file.flush()
-
-
-def _bare(piece: str | Styled) -> str:
-    return piece.text if isinstance(piece, Styled) else piece
 
 
 class Console:

@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.values.printable import printable
 from .binary import check_place
 from .documents import STDIN, Source, read_document
 from .exits import Exit, Misused
+from .graph_lines import graph_lines
 from .invocation import Invocation
 from .options import GraphFormat
-from .style import Verbatim
+from .style import Verbatim, bare
 
 if TYPE_CHECKING:
     from ..core.history_store import History
@@ -25,6 +27,7 @@ ENDS = {
     ".mermaid": GraphFormat.MERMAID,
     ".dot": GraphFormat.DOT,
     ".gv": GraphFormat.DOT,
+    ".txt": GraphFormat.ASCII,
 }
 """The formats of files, by the end of their names."""
 UNDRAWN = "so nothing was drawn"
@@ -85,7 +88,12 @@ async def draw_run(
 def _draw(graph: Graph, invocation: Invocation, form: str | None, output: Path | None) -> None:
     """Draw *graph* where it is to go."""
     out = invocation.console.out
-    text = _text(graph, GraphFormat(form or GraphFormat.MERMAID))
+    default = GraphFormat.ASCII if out.is_terminal and output is None else GraphFormat.MERMAID
+    chosen = GraphFormat(form or default)
+    if chosen is GraphFormat.ASCII and output is None:
+        out.lines(graph_lines(graph, out.width, in_boxes=not out.is_plain))
+        return
+    text = _text(graph, chosen, out.width)
     if output is None:
         out.lines((Verbatim(line),) for line in text.splitlines())
         return
@@ -93,8 +101,11 @@ def _draw(graph: Graph, invocation: Invocation, form: str | None, output: Path |
     invocation.console.err.line(f"saved in {output}")
 
 
-def _text(graph: Graph, form: GraphFormat) -> str:
+def _text(graph: Graph, form: GraphFormat, width: int) -> str:
     match form:
+        case GraphFormat.ASCII:
+            lines = graph_lines(graph, width)
+            return "\n".join(printable("".join(map(bare, line))).rstrip() for line in lines)
         case GraphFormat.MERMAID:
             from ..core.results.mermaid import mermaid
 

@@ -41,6 +41,7 @@ class Detail(StrEnum):
 class GraphFormat(StrEnum):
     MERMAID = "mermaid"
     DOT = "dot"
+    ASCII = "ascii"
 
 
 class Survives(StrEnum):

@@ -44,9 +44,14 @@ class Verbatim(str):
     __slots__ = ()
 
 
+def bare(piece: str | Styled) -> str:
+    """Return the text of *piece*."""
+    return piece.text if isinstance(piece, Styled) else piece
+
+
 def length(line: Line) -> int:
     """Return the width of *line*, in cells."""
-    return sum(width_of(piece.text if isinstance(piece, Styled) else piece) for piece in line)
+    return sum(width_of(bare(piece)) for piece in line)
 
 
 def fold(line: Line, width: int) -> Iterator[Line]:
@@ -57,7 +62,7 @@ def fold(line: Line, width: int) -> Iterator[Line]:
     left = [
         _Letter(letter, cells, piece.look if isinstance(piece, Styled) else None)
         for piece in line
-        for letter, cells in letters(piece.text if isinstance(piece, Styled) else piece)
+        for letter, cells in letters(bare(piece))
     ]
     blanks = next((at for at, letter in enumerate(left) if letter.text != " "), 0)
     indent = min(blanks + 2, width // 2)
