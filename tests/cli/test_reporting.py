@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import junitparser
 import pytest
 
@@ -14,6 +16,7 @@ from plait.cli.reporting import Format, Report, make, write
 from plait.core.results.record import RunStatus
 from plait.redaction import Secrets
 
+from ..fakes import FakeServers, text, tool
 from .conftest import Plait, task
 from .past import Past
 from .records import ended, record
@@ -70,13 +73,35 @@ def test_a_run_that_is_cancelled_is_reported(plait: Plait):
     assert suite.errors == 1
 
 
+def test_a_run_that_is_interrupted_is_reported(plait: Plait, servers: FakeServers):
+    async def interrupted() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await anyio.sleep_forever()
+
+    servers.add(tool("s:interrupted", {}), interrupted)
+    tasks = [task("a"), task("b", "s:interrupted", depends_on=["a"])]
+    assert plait.run(tasks, "--junit", "junit.xml").exit_code == 130
+    [suite] = junitparser.JUnitXml.fromfile("junit.xml")
+    assert (suite.tests, suite.errors, suite.failures) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("format", ["--junit", "--md", "--html"])
+def test_secrets_of_the_settings_are_in_no_report(plait: Plait, servers: FakeServers, format: str):
+    Path("own.toml").write_text('[servers.s]\ncommand = "s"\nenv = { KEY = "swordfish-42" }\n')
+    servers.add(tool("s:leak", {}), lambda: text("denied for swordfish-42 indeed", is_error=True))
+    plait.run([task("a", "s:leak")], "--config", "own.toml", format, "report")
+    report = Path("report").read_text()
+    assert "indeed" in report
+    assert "swordfish" not in report
+
+
 def test_a_dag_that_is_refused_has_no_report(plait: Plait):
     assert plait.run([task("a", "s:nothing")], "--junit", "junit.xml").exit_code == 3
     assert not Path("junit.xml").exists()
 
 
 @pytest.mark.parametrize("way", ["alone"], indirect=True)
-def test_a_past_run_is_reported_without_secrets(plait: Plait, past: Past):
+def test_a_past_run_is_reported(plait: Plait, past: Past):
     assert plait("history", past.broken, "--junit", "junit.xml").exit_code == 0
     [suite] = junitparser.JUnitXml.fromfile("junit.xml")
     assert (suite.tests, suite.failures) == (2, 1)
