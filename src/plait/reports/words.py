@@ -28,11 +28,16 @@ class Words:
 
     def __init__(self, redact: Redact) -> None:
         self._redact = redact
+        self._names: dict[str, str] = {}
+        """Names as they are shown: the one of a tool stands in many places."""
 
     def name(self, text: str, most: int = MAX_NAME) -> str:
         """Return a name on one line of at most *most* characters, control characters escaped; `-`
         if it is empty."""
-        return _cut(_known(printable(self._redact(" ".join(text.split())))), most) or "-"
+        if (known := self._names.get(text)) is None:
+            known = _known(printable(self._redact(" ".join(text.split()))))
+            self._names[text] = known
+        return _cut(known, most) or "-"
 
     def line(self, text: str, most: int = MAX_LINE) -> str:
         """Return *text* on one line of at most *most* characters."""
