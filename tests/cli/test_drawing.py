@@ -86,6 +86,8 @@ def test_a_format_is_chosen_by_name_and_by_the_end_of_the_file(plait: Plait, tmp
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "saved in drawn.gv\n")
     drawn = (tmp_path / "drawn.gv").read_text()
     assert drawn == plait("graph", "-", "--format", "dot", input=DAG).stdout
+    plait("graph", "-", "-o", "drawn.svg", input=DAG)
+    assert (tmp_path / "drawn.svg").read_text().startswith("<svg ")
     plait("graph", "-", "-o", "drawn.mmd", input=DAG)
     assert (tmp_path / "drawn.mmd").read_text() == CHART
 

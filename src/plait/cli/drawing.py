@@ -28,6 +28,7 @@ ENDS = {
     ".dot": GraphFormat.DOT,
     ".gv": GraphFormat.DOT,
     ".txt": GraphFormat.ASCII,
+    ".svg": GraphFormat.SVG,
 }
 """The formats of files, by the end of their names."""
 UNDRAWN = "so nothing was drawn"
@@ -114,3 +115,7 @@ def _text(graph: Graph, form: GraphFormat, width: int) -> str:
             from ..core.results.dot import dot
 
             return dot(graph)
+        case GraphFormat.SVG:
+            from ..core.results.svg import svg
+
+            return svg(graph)

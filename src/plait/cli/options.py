@@ -42,6 +42,7 @@ class GraphFormat(StrEnum):
     MERMAID = "mermaid"
     DOT = "dot"
     ASCII = "ascii"
+    SVG = "svg"
 
 
 class Survives(StrEnum):
