@@ -7,6 +7,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,26 @@ def test_imports_follow_the_table(file: Path):
     part = file.relative_to(SRC).with_suffix("").parts[0]
     standard = set(sys.stdlib_module_names) - (IMPURE if part == "core" else set())
     assert set(imports_of(file)) <= TABLE[part] | {part} | standard
+
+
+def modules_imported_by(file: Path) -> Iterator[Path]:
+    """The modules of the package that *file* needs while it runs."""
+    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            named = [folder / f"{name.name}.py" for name in node.names]
+            yield from (one for one in (folder.with_suffix(".py"), *named) if one in FILES)
+
+
+def test_no_module_needs_itself_while_it_runs():
+    needs = {file: {*modules_imported_by(file)} for file in FILES}
+    assert sum(map(len, needs.values())) > len(FILES)
+    [*TopologicalSorter(needs).static_order()]  # raises `CycleError` with the modules
 
 
 def rooms_imported_by(file: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plait import __version__
-from plait.doctor.examination import Case
+from plait.doctor.case import Case
 from plait.stores.history.database import Database
 
 SERVER = str(Path(__file__).with_name("planted_server.py"))

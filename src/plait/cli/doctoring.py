@@ -15,7 +15,8 @@ import anyio
 
 from .. import __version__
 from ..core.values.strict import Json, JsonObject
-from ..doctor.examination import Case, examine
+from ..doctor.case import Case
+from ..doctor.examination import examine
 from ..doctor.findings import Finding, Mark, documents, mends_of, summary
 from ..errors import ConfigError
 from .exits import Exit, Misused

@@ -38,8 +38,8 @@ from ..install.entries import (
 from ..install.launcher import lasts, launcher
 from ..install.machine import Machine
 from ..install.running import running
+from .case import Case
 from .commands import WITHOUT_SHELL
-from .examination import Case
 from .findings import Finding, look, well, wrong
 from .mending import PutBack
 

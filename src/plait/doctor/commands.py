@@ -21,7 +21,7 @@ from ..install.carrying import passed_to
 from ..install.clients import found
 from ..install.entries import Unreadable, is_plait, servers_in, values_of
 from ..install.machine import Machine
-from .examination import Case
+from .case import Case
 from .findings import Finding, look, well, wrong
 from .mending import AddFolder
 

@@ -4,44 +4,20 @@ finding itself."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import anyio
 from anyio import to_thread
 
-from ..core.values.strict import JsonObject
-from ..redaction import Secrets
+from . import clients, commands, gateway, servers, settings, state
+from .case import Case
 from .findings import Finding, wrong
 
 log = logging.getLogger(__name__)
 
-CHECK_S = 20.0
-"""Longest time of a check that starts no server."""
-SERVER_S = 30.0
-"""Longest time of the start of a server here, whatever its settings allow."""
 ENDING_S = 15.0
 """Longest time in which servers are stopped again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Everything that is examined."""
-
-    environ: Mapping[str, str] = field(repr=False)
-    folder: Path
-    """The folder in which the command runs."""
-    program: Path
-    """This Plait."""
-    ask_gateway: Callable[[], JsonObject | None] = lambda: None
-    """Returns the state of the shared gateway, None if none runs. Raises `ConfigError`."""
-    config_file: Path | None = None
-    profile: str | None = None
-    secrets: Secrets = field(default_factory=Secrets, repr=False)
-    check_s: float = CHECK_S
-    server_s: float = SERVER_S
 
 
 Check: TypeAlias = Callable[[], Awaitable[list[Finding]]]
@@ -49,8 +25,6 @@ Check: TypeAlias = Callable[[], Awaitable[list[Finding]]]
 
 async def examine(case: Case) -> list[Finding]:
     """Examine everything, and return what was found, in the order of the checks."""
-    from . import clients, commands, gateway, servers, settings, state
-
     config = None
     findings = [wrong(settings.ABOUT, f"they could not be read within {case.check_s:g} s")]
     with anyio.move_on_after(case.check_s):

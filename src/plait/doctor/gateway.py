@@ -14,7 +14,7 @@ from .. import __version__
 from ..core.values.strict import Json, JsonObject
 from ..door.place import Place, state_folder
 from ..errors import ConfigError
-from .examination import Case
+from .case import Case
 from .findings import Finding, look, well, wrong
 
 ABOUT = "gateway"

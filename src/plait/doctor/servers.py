@@ -15,8 +15,8 @@ from ..core.values.problems import some_of
 from ..downstream.connections import Connections
 from ..downstream.pool import Pool
 from ..stores.listing_cache import ListingCache
+from .case import Case
 from .commands import without_command
-from .examination import Case
 from .findings import Finding, look, well, wrong
 
 SLOW = 0.5

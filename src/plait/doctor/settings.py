@@ -20,7 +20,7 @@ from ..config.settings_file import FILE_NAME
 from ..core.values.problems import some_of
 from ..errors import ConfigError
 from ..redaction import LEAST_CHARS
-from .examination import Case
+from .case import Case
 from .findings import Finding, Mark, look, well, wrong
 from .mending import TakeAway
 

@@ -17,7 +17,7 @@ from anyio import to_thread
 from ..config.environment import state_folder_of
 from ..stores.history.files import is_on_network
 from ..stores.history.health import health_of
-from .examination import Case
+from .case import Case
 from .findings import Finding, look, well, wrong
 from .mending import TakeAway
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import anyio
 
@@ -25,10 +25,8 @@ from ..core.tools.overwriting import Overwriting, Reading, as_text, content_of, 
 from ..core.tools.policy import Policy
 from ..core.values.strict import JsonObject
 from ..errors import CallError
+from .direct_calls import DirectCalls
 from .writing import Kept
-
-if TYPE_CHECKING:
-    from .engine import Engine
 
 READ_S = 5.0
 """Longest wait for what is there, for all calls of a question together."""
@@ -53,26 +51,35 @@ class _Found(NamedTuple):
     what: Overwriting
 
 
+class Calling(Protocol):
+    """The part of an engine that calls tools by name."""
+
+    direct_calls: DirectCalls
+    """There once the engine runs."""
+
+    def next_number(self) -> int: ...
+
+
 class Comparing:
-    """Compares for one configuration: its tools are in *catalog*, and it is the desk *desk* of
-    *engine*."""
+    """Compares for one configuration: its tools are in *catalog*, and it is the desk *desk* of the
+    engine *calling*."""
 
     def __init__(
         self,
-        engine: Engine,
+        calling: Calling,
         catalog: Callable[[], Catalog],
         policy: Policy,
         flows: FlowPolicy | None,
         desk: str,
     ) -> None:
         self.catalog = catalog
-        self._engine = engine
+        self._calling = calling
         self._policy = policy
         self._flows = flows
         self._requests = CallRequests(policy, detect_conflicts=False, desk=desk)
 
     def __repr__(self) -> str:
-        return f"<Comparing over {self._engine!r}>"
+        return f"<Comparing over {self._calling!r}>"
 
     async def compared(
         self, run: Run, calls: Iterable[AskedCall], caller: Caller
@@ -148,13 +155,13 @@ class Comparing:
         name = what.reader.full_name
         arguments: JsonObject = {**what.arguments}
         params: JsonObject = {"name": what.reader.name, "arguments": arguments}
-        number = self._engine.next_number()
+        number = self._calling.next_number()
         try:
             sender = caller.connection or str(caller.principal)
             request = self._requests.make(number, self.catalog(), name, params, sender)
             fresh = request._replace(max_age_s=0.0, timeout_s=CONFIRM_S)
             reader = _Reader(caller)
-            result = await self._engine.direct_calls.call(fresh, params, reader, Kept.NOT)
+            result = await self._calling.direct_calls.call(fresh, params, reader, Kept.NOT)
         except CallError:
             return None
         content = content_of(result, what)

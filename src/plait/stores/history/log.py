@@ -3,10 +3,12 @@ earlier rows, in the order in which they are put."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
+from ...core.audit import AuditRow
 from ...core.history import (
     Admission,
     Answered,
@@ -23,9 +25,6 @@ from ...core.history import (
 )
 from ...errors import HistoryUnavailable
 from .packing import Packed
-
-if TYPE_CHECKING:
-    from .writer import Batch
 
 
 @dataclass(slots=True)
@@ -50,6 +49,39 @@ class Entry(NamedTuple):
     """The admission of an intent or an outcome."""
     packed: Packed | None = None
     """Its output, if that is large."""
+
+
+class Batch:
+    """Entries that are committed together."""
+
+    __slots__ = (
+        "audit",
+        "done",
+        "entries",
+        "is_due",
+        "is_over",
+        "is_soon",
+        "is_written",
+        "power",
+        "timer",
+    )
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.audit: list[AuditRow] = []
+        self.power = False
+        self.is_soon = False
+        self.is_due = False
+        self.is_over = False
+        self.is_written = False
+        self.done: asyncio.Future[bool] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def resolve(self, is_written: bool) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.done is not None and not self.done.done():
+            self.done.set_result(is_written)
 
 
 class Queue(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from ...core.history import (
     RUNNING,
@@ -27,9 +26,6 @@ from ...waiting import Signal
 from .audit_lines import AuditLines
 from .log import Entry
 
-if TYPE_CHECKING:
-    from .memory import MemoryHistory
-
 ENTRY_BYTES = 1_024
 """About the memory of an entry without its output."""
 
@@ -41,7 +37,7 @@ class ShelvedRun:
     beginning: Beginning
     chain: str
     """The id of its first run."""
-    owner: MemoryHistory
+    owner: object
     boot: str
     resumed_from: str | None = None
     entries: list[Entry] = field(default_factory=list)

@@ -31,7 +31,7 @@ from ...core.audit import AuditRow, lost_rows, missing
 from ...errors import HistoryLost
 from .auditing import append
 from .database import DAMAGED, WAL_PAGES, Database, DatabaseError
-from .log import Entry
+from .log import Batch, Entry
 from .writing import Writing
 
 log = logging.getLogger(__name__)
@@ -47,39 +47,6 @@ MAX_WAITING = 100_000
 """The most entries that wait for a disk that hangs; the runs of others are lost."""
 LONGEST_WORK_S = 5.0
 """Seconds for a transaction that a caller waits for, and for the last one."""
-
-
-class Batch:
-    """Entries that are committed together."""
-
-    __slots__ = (
-        "audit",
-        "done",
-        "entries",
-        "is_due",
-        "is_over",
-        "is_soon",
-        "is_written",
-        "power",
-        "timer",
-    )
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.audit: list[AuditRow] = []
-        self.power = False
-        self.is_soon = False
-        self.is_due = False
-        self.is_over = False
-        self.is_written = False
-        self.done: asyncio.Future[bool] | None = None
-        self.timer: asyncio.TimerHandle | None = None
-
-    def resolve(self, is_written: bool) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.done is not None and not self.done.done():
-            self.done.set_result(is_written)
 
 
 class _Work(Generic[T]):
