@@ -92,6 +92,17 @@ def test_a_format_is_chosen_by_name_and_by_the_end_of_the_file(plait: Plait, tmp
     assert (tmp_path / "drawn.mmd").read_text() == CHART
 
 
+@pytest.mark.parametrize(("count", "is_noted"), [(499, False), (500, True)])
+def test_a_chart_that_viewers_refuse_is_noted(plait: Plait, count: int, is_noted: bool):
+    ends = [task(f"t{n}", depends_on=["a"]) for n in range(count - 1)]
+    group = {"id": "g", "tasks": [task("x"), task("y", depends_on=["x"])]}
+    document = json.dumps({"tasks": [task("a"), group, *ends]})
+    result = plait("graph", "-", input=document)
+    assert result.exit_code == 0
+    assert ("It has 500 edges; Mermaid draws at most 499" in result.stderr) is is_noted
+    assert plait("graph", "-", "--format", "svg", input=document).stderr == ""
+
+
 def test_an_invalid_dag_is_refused_with_all_its_problems(plait: Plait):
     tasks = [task("a", "s:none"), task("b", depends_on=["c"])]
     result = plait("graph", "-", input=json.dumps({"tasks": tasks}))

@@ -95,11 +95,23 @@ def _draw(graph: Graph, invocation: Invocation, form: str | None, output: Path |
         out.lines(graph_lines(graph, out.width, in_boxes=not out.is_plain))
         return
     text = _text(graph, chosen, out.width)
+    if chosen is GraphFormat.MERMAID:
+        _note_size(graph, invocation)
     if output is None:
         out.lines((Verbatim(line),) for line in text.splitlines())
         return
     invocation.save([(output, f"{text}\n".encode())], see="")
     invocation.console.err.line(f"saved in {output}")
+
+
+def _note_size(graph: Graph, invocation: Invocation) -> None:
+    from ..core.results.mermaid import MOST_EDGES
+
+    if (count := graph.level.edge_count) > MOST_EDGES:
+        invocation.console.err.line(
+            f"It has {count:,} edges; Mermaid draws at most {MOST_EDGES} unless its page sets "
+            "maxEdges. --format svg draws all."
+        )
 
 
 def _text(graph: Graph, form: GraphFormat, width: int) -> str:

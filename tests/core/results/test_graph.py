@@ -7,7 +7,19 @@ import pytest
 from plait.core.results.graph import Edge, EdgeKind, Graph, Level, Node, graph_of_record
 from plait.core.scheduling.events import Status
 
-from .graphs import CHAIN, DIAMOND, FOR_EACH, GRAPHS, GROUPS, KINDS, drawn, large, ran, task
+from .graphs import (
+    CHAIN,
+    CONFLICTS,
+    DIAMOND,
+    FOR_EACH,
+    GRAPHS,
+    GROUPS,
+    KINDS,
+    drawn,
+    large,
+    ran,
+    task,
+)
 
 
 def named(level: Level, edge: Edge) -> tuple[str, str, EdgeKind]:
@@ -80,6 +92,14 @@ def test_conflicts_name_the_resource_and_are_only_between_tasks_in_no_other_orde
     assert [(*named(graph.level, edge), edge.label) for edge in graph.level.edges] == [
         ("one", "two", EdgeKind.CONFLICT, "file:out/a.txt"),
         ("other", "all", EdgeKind.CONFLICT, 'file:out/"<b>&.txt'),
+    ]
+
+
+def test_a_run_shows_the_conflicts_that_it_waited_for():
+    graph = graph_of_record(ran(CONFLICTS, set(), {}), ())
+    assert [(*named(graph.level, edge), edge.label) for edge in graph.level.edges] == [
+        ("one", "two", EdgeKind.CONFLICT, "file:out/a.txt"),
+        ("two", "all", EdgeKind.CONFLICT, "file:out/a.txt"),
     ]
 
 

@@ -129,6 +129,13 @@ class Level:
                 yield from node.inner.all_nodes()
 
     @property
+    def edge_count(self) -> int:
+        """The number of its edges, with those in groups."""
+        return len(self.edges) + sum(
+            node.inner.edge_count for node in self.nodes if node.inner is not None
+        )
+
+    @property
     def layers(self) -> list[list[int]]:
         """The places of its tasks, by layer."""
         layers: list[list[int]] = [

@@ -9,6 +9,8 @@ from ..scheduling.events import Status
 from ..values.printable import printable
 from .graph import Edge, EdgeKind, Graph, Level, Node
 
+MOST_EDGES = 499
+"""Most edges that Mermaid draws, unless the page around it sets `maxEdges`."""
 LONGEST = 80
 """Characters of a text."""
 _ARROWS = {EdgeKind.DATA: "-->", EdgeKind.ORDER: "-.->", EdgeKind.WHEN: "-. when .->"}

@@ -15,7 +15,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.results.graph import Graph, graph_of_plan, graph_of_record
 from plait.core.results.record import RunRecord, record_of
-from plait.core.scheduling.events import Call, Failed, Succeeded
+from plait.core.scheduling.events import Call, Failed, Locate, Located, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
@@ -24,7 +24,7 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.errors import ToolError
 from tests.core.scheduling.documents import PATH
-from tests.core.scheduling.places import conflicts_in
+from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
 FOLDER = Path(__file__).parent
@@ -109,22 +109,26 @@ def drawn(tasks: list[dict[str, Any]]) -> Graph:
 def ran(tasks: list[dict[str, Any]], failing: set[str], outputs: dict[str, Any]) -> RunRecord:
     """The record of a run of *tasks*, whose calls take a quarter of a second each, one after the
     other. Those of *failing* fail."""
-    run = Run("r_1", planned(tasks))
+    plan = planned(tasks)
+    run = Run("r_1", plan, conflicts=conflicts_in(plan))
     scheduler = Scheduler(Limits())
     now = 10.0
-    step = scheduler.submit(run, now)
-    calls = [one for one in step.commands if isinstance(one, Call)]
-    while calls:
-        now += 0.25
-        key = calls.pop(0).key
-        where = key.task if key.item is None else f"{key.task}[{key.item}]"
-        step = scheduler.handle(
-            Failed(key, ToolError("it is broken"))
-            if where in failing
-            else Succeeded(key, Output(outputs.get(key.task, {}), size_bytes=10)),
-            now,
-        )
-        calls += [one for one in step.commands if isinstance(one, Call)]
+    left = [*scheduler.submit(run, now).commands]
+    while left:
+        match left.pop(0):
+            case Locate(key, names):
+                step = scheduler.handle(Located(key, as_named(names)), now)
+            case Call(key):
+                now += 0.25
+                where = key.task if key.item is None else f"{key.task}[{key.item}]"
+                answer = Output(outputs.get(key.task, {}), size_bytes=10)
+                is_failed = where in failing
+                error = ToolError("it is broken")
+                event = Failed(key, error) if is_failed else Succeeded(key, answer)
+                step = scheduler.handle(event, now)
+            case other:
+                raise AssertionError(other)
+        left += step.commands
     return record_of(run, now)
 
 
