@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.cli.boxes import DASHED, DOWN, LEFT, RIGHT, SOLID, UP, boxes
+from plait.cli.boxes import DASHED, DOWN, LEFT, RIGHT, SOLID, UP, Net, boxes, rows_of
 from plait.cli.style import Line, bare
 from plait.cli.widths import width_of
 from plait.core.results.graph import Edge, EdgeKind, Graph, Level, Node
@@ -134,3 +134,15 @@ def test_what_does_not_fit_is_not_in_boxes():
     assert boxes(drawn(wide), 120) is not None
     assert boxes(drawn([{"id": "g", "tasks": wide}]), 80) is None
     assert boxes(large(), 10_000) is None
+
+
+def net(source: int, target: int) -> Net:
+    return Net(frozenset({source}), frozenset({target}), is_dashed=False)
+
+
+def test_a_net_ends_above_the_one_that_comes_down_in_its_column():
+    ending, coming = net(5, 9), net(1, 5)
+    assert rows_of([coming, ending]) == {ending: 0, coming: 1}
+    assert rows_of([net(1, 5), net(9, 14)]) == {net(1, 5): 0, net(9, 14): 0}
+    assert rows_of([net(3, 3)]) == {}
+    assert rows_of([net(1, 5), net(5, 1)]) is None

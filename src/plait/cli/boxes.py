@@ -78,7 +78,7 @@ class _Canvas:
         return lines
 
 
-class _Net(NamedTuple):
+class Net(NamedTuple):
     """Lines that belong together, by the columns in which they come and go."""
 
     sources: frozenset[int]
@@ -105,7 +105,7 @@ def _level(level: Level, width: int) -> _Canvas | None:
     if layout is None:
         return None
     canvas = _Canvas(layout.breadth)
-    nets: list[_Net] = []
+    nets: list[Net] = []
     for number, rank in enumerate(layout.ranks):
         arrivals = [x for net in nets for x in net.targets]
         _rank(canvas, rank, number, layout, made, level, arrivals)
@@ -154,9 +154,9 @@ def _port(layout: Layout, slot: int, tasks: int, *, is_dashed: bool) -> int:
     return layout.middle(slot) + (is_dashed and slot < tasks)
 
 
-def _channel(canvas: _Canvas, nets: Sequence[_Net]) -> bool:
+def _channel(canvas: _Canvas, nets: Sequence[Net]) -> bool:
     """Draw *nets* between two ranks; return whether that is possible."""
-    rows = _rows(nets)
+    rows = rows_of(nets)
     if rows is None:
         return False
     height = 1 + max(rows.values(), default=-1) or 1
@@ -191,7 +191,7 @@ def _channel(canvas: _Canvas, nets: Sequence[_Net]) -> bool:
     return True
 
 
-def _nets(links: Sequence[Link], layout: Layout, tasks: int) -> list[_Net] | None:
+def _nets(links: Sequence[Link], layout: Layout, tasks: int) -> list[Net] | None:
     """Join *links* to nets, from left to right; None if too many come to one box."""
     ends: dict[tuple[int, bool], set[int]] = {}
     for link in links:
@@ -209,7 +209,7 @@ def _nets(links: Sequence[Link], layout: Layout, tasks: int) -> list[_Net] | Non
             return None
         for key, column in zip(coming, columns, strict=True):
             targets[key].add(column)
-    nets = [_Net(frozenset(joined[key]), frozenset(targets[key]), key[1]) for key in order]
+    nets = [Net(frozenset(joined[key]), frozenset(targets[key]), key[1]) for key in order]
     return sorted(nets, key=lambda net: net.span)
 
 
@@ -230,10 +230,10 @@ def _arrivals(
     return columns if is_within else None
 
 
-def _rows(nets: Sequence[_Net]) -> dict[_Net, int] | None:
+def rows_of(nets: Sequence[Net]) -> dict[Net, int] | None:
     """Return the row of each net that turns; None if they would touch in every order."""
     left = [net for net in nets if not net.is_straight]
-    rows: dict[_Net, int] = {}
+    rows: dict[Net, int] = {}
     while left:
         free = [
             net
@@ -252,7 +252,7 @@ def _rows(nets: Sequence[_Net]) -> dict[_Net, int] | None:
     return rows
 
 
-def _touch(one: _Net, other: _Net) -> bool:
+def _touch(one: Net, other: Net) -> bool:
     return one.span[0] <= other.span[1] + 1 and other.span[0] <= one.span[1] + 1
 
 

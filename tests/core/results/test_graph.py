@@ -48,7 +48,16 @@ def test_an_edge_says_why_a_task_waits():
     ]
 
 
-@pytest.mark.parametrize("tasks", [CHAIN, DIAMOND, KINDS, GROUPS, FOR_EACH])
+HIDING = [
+    {
+        "id": "g",
+        "tasks": [task("a"), {"id": "h", "tasks": [task("a"), task("b", "s:read", "a")]}],
+    }
+]
+"""A task in a group in a group, which hides one around it."""
+
+
+@pytest.mark.parametrize("tasks", [HIDING, CHAIN, DIAMOND, KINDS, GROUPS, FOR_EACH])
 def test_a_run_has_the_graph_of_its_plan(tasks: list[dict[str, object]]):
     def shape(level: Level) -> object:
         return (
