@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 
+from plait.cli.commands import program
+from plait.cli.completion import dags_and_runs
 from plait.cli.console import Console
 from plait.cli.documents import Source
 from plait.cli.drawing import draw_dag, format_of, is_file
@@ -144,6 +147,12 @@ def test_a_call_by_name_has_no_graph(plait: Plait, past: Past):
     result = plait("graph", past.call)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "is a call of one tool by its name" in " ".join(result.stderr.split())
+
+
+def test_a_word_is_completed_with_dags_and_with_runs(past: Past):
+    Path("r.json").write_text(DAG)
+    context = typer.Context(typer.main.get_command(program))
+    assert {"r.json", past.well} <= {*dags_and_runs(context, "r")}
 
 
 def test_a_file_that_is_there_is_a_dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

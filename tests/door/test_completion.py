@@ -208,6 +208,9 @@ def test_runs_are_those_of_the_history_the_latest_first(tmp_path: Path):
     assert runs(state, "'; --") == []
     environ = asked({"PLAIT_STATE_DIR": state}, "resume r_")
     assert answer(environ, "/") == "r_2\nr_1\n"
+    (tmp_path / "r_0.json").touch()
+    environ = asked({"PLAIT_STATE_DIR": state}, "graph --format svg r_")
+    assert answer(environ, str(tmp_path)) == "r_0.json\nr_2\nr_1\n"
 
 
 def test_without_a_history_there_are_no_runs(tmp_path: Path):

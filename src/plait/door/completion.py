@@ -40,11 +40,13 @@ MAX_ENTRIES = 50
 MAX_RUNS = 30
 DAG_ENDS = (".json", ".toml")
 TOOLS, SERVERS, RUNS, DAGS = "tools", "servers", "runs", "dags"
+DAGS_AND_RUNS = "dags_and_runs"
 POSITIONAL = {
     "call": TOOLS,
     "run": DAGS,
     "plan": DAGS,
     "explain": DAGS,
+    "graph": DAGS_AND_RUNS,
     "resume": RUNS,
     "approve": RUNS,
     "deny": RUNS,
@@ -74,6 +76,7 @@ VALUES = {
     "--html": "",
     "--output": "",
     "-o": "",
+    "--format": "",
 }
 """The options with a value, and its kind; empty for what is left to the ordinary command line."""
 
@@ -133,6 +136,8 @@ def _of_kind(
             return runs(state_folder(environ, folder), start)
         case "dags":
             return dags(folder, start)
+        case "dags_and_runs":
+            return dags(folder, start) + runs(state_folder(environ, folder), start)
         case "tools" | "servers":
             key = key_of(folder, options.get("--config"), options.get("--profile"), environ)
             entry = read(state_folder(environ, folder)).get(key)
