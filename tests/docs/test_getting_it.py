@@ -28,7 +28,7 @@ def test_the_entry_of_the_registry_has_the_form_of_its_schema():
     assert SERVER.keys() == {"$schema", "name", "title", "description", "version", "packages"}
     [package] = SERVER["packages"]
     assert package["transport"] == {"type": "stdio"}
-    assert (package["registryType"], package["registryBaseUrl"]) == ("pypi", "https://pypi.org")
+    assert package["registryType"] == "pypi"
 
 
 def test_the_entry_of_the_registry_starts_this_package():
