@@ -93,14 +93,17 @@ def file_of(client: Client, home: Path) -> Any:
     return next(place for place in client.places(machine) if place.scope is Scope.USER)
 
 
-def answers(words: list[str], home: Path, *requests: Mapping[str, Any]) -> list[Any]:
-    """Start *words* as a client with a desktop does, and return the answers to *requests*."""
+def answers(
+    words: list[str], home: Path, *requests: Mapping[str, Any], folder: Path | None = None
+) -> list[Any]:
+    """Start *words* in *folder*, *home* if it is None, as a client with a desktop does, and return
+    the answers to *requests*."""
     client = {"protocolVersion": "2025-06-18", "capabilities": {}}
     hello = {**client, "clientInfo": {"name": "walker", "version": "1"}}
     found = []
     with subprocess.Popen(
         words,
-        cwd=home,
+        cwd=folder or home,
         env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -252,7 +255,7 @@ def test_a_fresh_machine_gets_to_a_first_dag_over_its_files(home: Path):
     entry = json.loads((home / ".cursor/mcp.json").read_text())["mcpServers"]["plait"]
     reading = {"id": "r", "tool": "workspace:read_file", "arguments": {"path": "notes.txt"}}
     words = [entry["command"], *entry["args"]]
-    [result] = answers(words, home / "work", run("execute_dag", tasks=[reading]))
+    [result] = answers(words, home, run("execute_dag", tasks=[reading]), folder=home / "work")
     assert result["structuredContent"]["status"] == "success"
     assert "two" in json.dumps(result["structuredContent"]["outputs"])
 
